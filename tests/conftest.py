@@ -1,0 +1,138 @@
+"""Real PostgreSQL servers for the tests, in temporary folders.
+
+The environment that the fixtures set up is inherited by processes that tests start. The folders
+are not pytest's own: a second pytest session would close those to the server's user.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import sqlalchemy as sa
+
+from tlsearch.store import embedded
+
+# Where to put servers: in memory, if there is room, for disks of shared machines can be slow.
+MEMORY = Path("/dev/shm")
+ROOM = MEMORY if MEMORY.exists() and shutil.disk_usage(MEMORY).free > 4 << 30 else None
+
+TCP_USER = "tester"
+TCP_PASSWORD = "p{a}%s:/@?# +'"
+
+
+@dataclass(frozen=True)
+class TcpServer:
+    """A server that wants a password over TCP, and trusts its socket."""
+
+    port: int
+    socket_folder: Path
+    host: str = "127.0.0.1"
+    user: str = TCP_USER
+    password: str = TCP_PASSWORD
+
+    def url(
+        self, database: str = "postgres", user: str = TCP_USER, password: str = TCP_PASSWORD
+    ) -> str:
+        who = f"{quote(user, safe='')}:{quote(password, safe='')}"
+        return f"postgresql://{who}@{self.host}:{self.port}/{quote(database, safe='')}"
+
+    def execute(self, *statements: str, database: str = "postgres") -> None:
+        """Run statements as the superuser."""
+        where = f"host={quote(str(self.socket_folder))}&port={self.port}"
+        execute(f"postgresql://{embedded.USER}@/{database}?{where}", *statements)
+
+
+def execute(url: str, *statements: str) -> None:
+    """Run statements outside a transaction; a `:` in them is itself."""
+    url = url.replace("postgresql:", "postgresql+psycopg2:")
+    engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement.replace("%", "%%"), ())
+
+
+@contextmanager
+def server_folder() -> Iterator[Path]:
+    """Make a folder for servers and remove it."""
+    folder = Path(tempfile.mkdtemp(prefix="tlsearch-test-", dir=ROOM))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_home() -> Iterator[Path]:
+    """Keep everything that tests write out of the user's folders."""
+    with server_folder() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.delenv("TLSEARCH_STORAGE", raising=False)
+        for name in [name for name in os.environ if name.startswith("PG")]:
+            patch.delenv(name)
+        yield folder
+        embedded.stop()
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for an embedded server of the test's own, which the test ends."""
+    with server_folder() as folder:
+        monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def embedded_url(private_home: Path) -> str:
+    """URL of the session's embedded server; do not stop it."""
+    return embedded.ensure_running()
+
+
+@pytest.fixture
+def storage_url(embedded_url: str) -> Iterator[str]:
+    """URL of a fresh empty database."""
+    name = f"test_{uuid.uuid4().hex}"
+    execute(embedded_url, f"CREATE DATABASE {name}")
+    yield embedded_url.replace("@/tlsearch?", f"@/{name}?")
+    execute(embedded_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def tcp_server(private_home: Path) -> Iterator[TcpServer]:
+    """A server on 127.0.0.1 with password authentication."""
+    folder = private_home / "tcp"
+    folder.mkdir(mode=0o700)
+    embedded.create_cluster(folder, "--auth-host=scram-sha-256")
+    server = TcpServer(_free_port(), folder)
+    options = f"-h 127.0.0.1 -p {server.port} -k {folder}"
+    log = str(folder / "server.log")
+    done = embedded.run_as_server_user(folder, "pg_ctl", "start", "-w", "-l", log, "-o", options)
+    assert done.returncode == 0, done.stdout
+    password = TCP_PASSWORD.replace("'", "''")
+    server.execute(f"CREATE ROLE {TCP_USER} LOGIN CREATEDB PASSWORD '{password}'")
+    yield server
+    embedded.run_as_server_user(folder, "pg_ctl", "stop", "-m", "immediate")
+
+
+@pytest.fixture
+def tcp_database(tcp_server: TcpServer) -> Iterator[str]:
+    """Name of a fresh empty database that the TCP server's user owns."""
+    name = f"test_{uuid.uuid4().hex}"
+    tcp_server.execute(f"CREATE DATABASE {name} OWNER {TCP_USER}")
+    yield name
+    tcp_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

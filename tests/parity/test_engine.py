@@ -1,0 +1,189 @@
+"""The engine against torch's own optimiser, against itself, and on real images."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tests.parity.conftest import stand_in
+from tlsearch.data import train_batches
+from tlsearch.errors import TrialFailure
+from tlsearch.finetune import FineTuneData, fine_tune, initial_model
+from tlsearch.finetune.engine import _Training
+from tlsearch.finetune.evaluate import accuracy
+from tlsearch.finetune.schedule import rate_factor
+from tlsearch.records import Decision, Hyperparameters
+from tlsearch.spec import RecipeSpec
+
+CPU = torch.device("cpu")
+PLAIN = Hyperparameters(
+    reinit_layers=1,
+    high_lr=0.01,
+    low_lr_ratio=1.0,
+    low_layers=0,
+    alpha=0.0,
+    beta=0.003,
+    l2sp_layers=0,
+)
+RECIPE = RecipeSpec(
+    image_size=64, epochs=2, warmup_epochs=0, eval_crop=1.0, schedule="constant", decay_norm=True
+)
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_equal_rates_and_no_l2_sp_are_torch_sgd(shipped_images, momentum):
+    """Step for step: every parameter and buffer after every step of the epoch."""
+    recipe = RECIPE.model_copy(update={"momentum": momentum, "label_smoothing": 0.1})
+    backbone = stand_in("test_efficientnet")
+    hyperparameters = replace(PLAIN, low_lr_ratio=1.0, low_layers=3)
+    training = _Training.begin(backbone, shipped_images, recipe, hyperparameters, CPU)
+    model = initial_model(backbone, 10, 1, recipe.seed).to(memory_format=torch.channels_last)
+    sgd = torch.optim.SGD(
+        model.parameters(), lr=0.01, momentum=momentum, nesterov=momentum > 0, weight_decay=0.003
+    )
+    training.model.train()
+    model.train()
+    statistics = backbone.statistics
+    batches = train_batches(shipped_images.train, recipe, statistics.mean, statistics.std, 1)
+    for step, (images, labels) in enumerate(batches):
+        training._run_step(images, labels)
+        sgd.zero_grad()
+        F.cross_entropy(model(images), labels, label_smoothing=0.1).backward()
+        sgd.step()
+        for (name, ours), theirs in zip(
+            training.model.state_dict().items(), model.state_dict().values(), strict=True
+        ):
+            torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5, msg=f"{step} {name}")
+    assert step == 8
+
+
+def test_low_layers_move_at_the_low_rate(shipped_images):
+    """Without momentum and decay, a first step is rate times gradient."""
+    recipe = RECIPE.model_copy(update={"momentum": 0.0})
+    backbone = stand_in("test_efficientnet")
+    hyperparameters = replace(PLAIN, low_lr_ratio=0.1, low_layers=3, beta=0.0, reinit_layers=2)
+    training = _Training.begin(backbone, shipped_images, recipe, hyperparameters, CPU)
+    before = {n: p.detach().clone() for n, p in training.model.named_parameters()}
+    training.model.train()
+    images, labels = next(train_batches(shipped_images.train, recipe, (0.5,) * 3, (0.5,) * 3, 1))
+    training._run_step(images, labels)
+    for name, parameter in training.model.named_parameters():
+        rate = 0.001 if backbone.layers.index_of[name] < 3 else 0.01
+        expected = before[name] - rate * parameter.grad
+        torch.testing.assert_close(parameter.detach(), expected, atol=1e-7, rtol=1e-5, msg=name)
+
+
+def test_same_arguments_same_curve_to_the_last_digit(shipped_images, lite0):
+    recipe = RECIPE.model_copy(update={"epochs": 1})
+    hyperparameters = replace(PLAIN, reinit_layers=2, low_lr_ratio=0.3, low_layers=5)
+    curves = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)  # what happens elsewhere must not matter
+        result = fine_tune(lite0, shipped_images, recipe, hyperparameters, CPU)
+        curves.append([(e.val_accuracy, e.train_loss) for e in result.curve])
+    assert curves[0] == curves[1]
+    other = fine_tune(
+        lite0, shipped_images, recipe.model_copy(update={"seed": 1}), hyperparameters, CPU
+    )
+    assert other.curve[0].train_loss != curves[0][0][1]
+
+
+def test_a_real_fine_tune_learns(shipped_images, lite0):
+    """The shipped images, the quickstart's recipe, ImageNet weights."""
+    recipe = RecipeSpec(
+        image_size=64,
+        epochs=12,
+        warmup_epochs=2,
+        eval_crop=1.0,
+        crop_scale=[0.6, 1.0],
+    )
+    hyperparameters = replace(PLAIN, high_lr=0.03, alpha=0.01, l2sp_layers=17, beta=1e-4)
+    untrained = initial_model(lite0, 10, 1, recipe.seed)
+    at_the_start = accuracy(untrained, shipped_images.val, recipe, lite0.statistics)
+    result = fine_tune(lite0, shipped_images, recipe, hyperparameters, CPU)
+    assert at_the_start < 0.3
+    assert result.val_accuracy >= 0.75
+    assert [e.epoch for e in result.curve] == list(range(1, 13))
+    assert result.curve[-1].train_loss < result.curve[0].train_loss
+
+
+def test_stops_where_it_is_asked_to(shipped_images):
+    reports = []
+
+    def stop_after_two(report):
+        reports.append(report)
+        return Decision.STOP if report.epoch == 2 else Decision.CONTINUE
+
+    recipe = RECIPE.model_copy(update={"epochs": 5})
+    backbone = stand_in("test_efficientnet")
+    result = fine_tune(backbone, shipped_images, recipe, PLAIN, CPU, stop_after_two)
+    assert result.stopped
+    assert result.curve == tuple(reports)
+    assert len(reports) == 2
+
+
+def test_asking_to_stop_after_the_last_epoch_changes_nothing(shipped_images):
+    backbone = stand_in("test_efficientnet")
+    result = fine_tune(backbone, shipped_images, RECIPE, PLAIN, CPU, lambda _: Decision.STOP)
+    assert result.stopped
+    recipe = RECIPE.model_copy(update={"epochs": 1})
+    result = fine_tune(backbone, shipped_images, recipe, PLAIN, CPU, lambda _: Decision.STOP)
+    assert not result.stopped
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial(shipped_images):
+    backbone = stand_in("test_efficientnet")
+    with pytest.raises(TrialFailure, match="not finite in epoch 1") as caught:
+        fine_tune(backbone, shipped_images, RECIPE, replace(PLAIN, high_lr=1e12), CPU)
+    assert caught.value.reason == "nan"
+
+
+def test_accuracy_counts_the_right_ones(shipped_images):
+    class Constant(nn.Module):
+        def forward(self, images):
+            return F.one_hot(torch.full((len(images),), 3), 10).float()
+
+    model = Constant()
+    found = accuracy(model, shipped_images.val, RECIPE, stand_in("test_efficientnet").statistics)
+    assert found == 0.1
+    assert not model.training
+
+
+class TestSchedule:
+    def factors(self, **changes):
+        recipe = RecipeSpec(**{"epochs": 10, "warmup_epochs": 2, **changes})
+        return [rate_factor(recipe, step, 5) for step in range(50)]
+
+    def test_cosine(self):
+        factors = self.factors(schedule="cosine")
+        assert factors[:10] == pytest.approx([(n + 1) / 11 for n in range(10)])
+        assert factors[10:] == pytest.approx(
+            [0.5 * (1 + math.cos(math.pi * n / 40)) for n in range(40)]
+        )
+
+    def test_step_counts_from_the_first_epoch(self):
+        factors = self.factors(schedule="step", step_epochs=4, step_factor=0.5, warmup_epochs=0)
+        assert factors == pytest.approx([1.0] * 20 + [0.5] * 20 + [0.25] * 10)
+
+    def test_constant(self):
+        assert self.factors(schedule="constant", warmup_epochs=0) == [1.0] * 50
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_agrees_with_the_cpu(shipped_images, lite0):
+    recipe = RECIPE.model_copy(update={"epochs": 3})
+    device = torch.device("cuda")
+    moved = FineTuneData(
+        *(type(part).__new__(type(part)) for part in (shipped_images.train, shipped_images.val)),
+        n_classes=10,
+    )
+    for source, target in ((shipped_images.train, moved.train), (shipped_images.val, moved.val)):
+        target.pixels = source.pixels.to(device)
+        target.labels = source.labels.to(device)
+        target.sizes = source.sizes
+    on_cpu = fine_tune(lite0, shipped_images, recipe, PLAIN, CPU)
+    on_gpu = fine_tune(lite0, moved, recipe, PLAIN, device)
+    assert on_gpu.curve[0].train_loss == pytest.approx(on_cpu.curve[0].train_loss, rel=0.1)

@@ -1,0 +1,197 @@
+"""Sources of arrays: .npz and idx."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tlsearch.data import Catalog, load_catalog
+from tlsearch.errors import DataError
+from tlsearch.spec import DataSpec
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (12, 6, 5), dtype=np.uint8)
+LABELS = np.arange(12) % 3
+
+
+def load(path: Path, **keys: object) -> Catalog:
+    return load_catalog(DataSpec(path=str(path), **keys))
+
+
+def npz(folder: Path, **arrays: np.ndarray) -> Path:
+    np.savez(folder / "data.npz", **arrays)
+    return folder / "data.npz"
+
+
+def refusal(path: Path, **keys: object) -> str:
+    with pytest.raises(DataError) as caught:
+        load(path, **keys)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert str(path) in text
+    return text
+
+
+def test_npz_with_splits(tmp_path):
+    arrays = {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:3], "y_val": LABELS[:3]}
+    names = np.array(["ant", "bee", "cow"])
+    catalog = load(npz(tmp_path, **arrays, class_names=names))
+    assert catalog.class_names == ("ant", "bee", "cow")
+    assert [ref.name for ref in catalog.val] == ["x_val[0]", "x_val[1]", "x_val[2]"]
+    assert [ref.label for ref in catalog.train] == LABELS.tolist()
+    assert all(np.array_equal(r.source, i) for r, i in zip(catalog.train, IMAGES, strict=True))
+
+
+def test_npz_in_one_piece_is_split(tmp_path):
+    catalog = load(npz(tmp_path, images=IMAGES, labels=LABELS), val_fraction=0.25)
+    assert [len(s) for s in (catalog.train, catalog.val, catalog.test)] == [6, 3, 3]
+    for ref in catalog.train + catalog.val + catalog.test:
+        index = int(ref.name.removeprefix("images[").removesuffix("]"))
+        assert ref.label == LABELS[index]
+        assert np.array_equal(ref.source, IMAGES[index])
+
+
+def test_labels_without_names_are_the_classes(tmp_path):
+    catalog = load(npz(tmp_path, images=IMAGES, labels=np.array([10, 2, 7], "int16")[LABELS]))
+    assert catalog.class_names == ("2", "7", "10")
+    first = {r.name: r.label for r in catalog.train + catalog.val + catalog.test}["images[0]"]
+    assert first == 2
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_npz_takes_channels(tmp_path, channels):
+    images = np.repeat(IMAGES[..., None], channels, axis=3)
+    assert len(load(npz(tmp_path, images=images, labels=LABELS)).class_names) == 3
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"images": IMAGES / 255, "labels": LABELS}, "images is float64; save the images as uint8"),
+        ({"images": IMAGES[0], "labels": LABELS}, "images has the shape (6, 5); it must be"),
+        (
+            {"images": np.zeros((12, 6, 5, 2), "uint8"), "labels": LABELS},
+            "images has the shape (12, 6, 5, 2); it must be",
+        ),
+        ({"images": IMAGES[:, :0], "labels": LABELS}, "images has the shape (12, 0, 5)"),
+        ({"images": IMAGES, "labels": LABELS[:9]}, "images holds 12 images but labels 9 labels"),
+        ({"images": IMAGES, "labels": LABELS / 2}, "labels is float64 of shape (12,)"),
+        ({"images": IMAGES, "labels": LABELS[:, None]}, "labels is int64 of shape (12, 1)"),
+        ({"images": IMAGES}, "holds images but no labels"),
+        ({"x_train": IMAGES}, "holds x_train but no y_train"),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "y_val": LABELS},
+            "holds y_val but no x_val",
+        ),
+        ({"pictures": IMAGES, "labels2": LABELS}, "holds labels2, pictures; it must hold x_train"),
+        (
+            {"images": IMAGES, "labels": LABELS, "class_names": np.array(["a", "b"])},
+            "labels holds the label 2 but class_names has 2 names",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS - 1, "class_names": np.array(["a", "b", "c"])},
+            "labels holds the label -1",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "class_names": np.array(["a", "b", "b"])},
+            "class_names holds a name twice",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "class_names": np.arange(3)},
+            "class_names is int64 of shape (3,); it must be text",
+        ),
+        (
+            {"images": IMAGES[:2], "labels": LABELS[:2], "class_names": np.array(["a", "b", "c"])},
+            "the 2 images leave the class 'c' of 3 empty",
+        ),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:2], "y_val": LABELS[:2]},
+            "the 2 val images leave the class '2' of 3 empty",
+        ),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:0], "y_val": LABELS[:0]},
+            "the 0 val images leave the class '0', '1', '2' of 3 empty",
+        ),
+        ({"images": IMAGES, "labels": LABELS * 0}, "holds 1 class ('0'); at least two"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, "holds 0 classes"),
+    ],
+)
+def test_refuses_arrays_that_do_not_fit(tmp_path, arrays, sentence):
+    assert sentence in refusal(npz(tmp_path, **arrays))
+
+
+def test_refuses_objects(tmp_path):
+    names = np.array(["a", None, 3], dtype=object)
+    path = npz(tmp_path, images=IMAGES, labels=LABELS, class_names=names)
+    assert "class_names is an array of Python objects" in refusal(path)
+
+
+def test_refuses_a_broken_npz(tmp_path):
+    path = npz(tmp_path, images=IMAGES, labels=LABELS)
+    path.write_bytes(path.read_bytes()[:300])
+    assert "is not a readable .npz file" in refusal(path)
+    with path.open("wb") as file:
+        np.save(file, IMAGES)
+    assert "is not a readable .npz file" in refusal(path)
+    assert "is not a readable .npz file" in refusal(tmp_path, format="npz")
+
+
+def test_refuses_an_unknown_builtin():
+    with pytest.raises(DataError, match=r"builtin:cats: .* there is builtin:fashion-mnist-30$"):
+        load_catalog(DataSpec(path="builtin:cats"))
+
+
+def idx(array: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+def idx_folder(folder: Path, *, zipped: bool, test: bool = True) -> Path:
+    for prefix in ("train", "t10k") if test else ("train",):
+        for name, array in (("images-idx3", IMAGES), ("labels-idx1", LABELS)):
+            content = idx(array)
+            path = folder / f"{prefix}-{name}-ubyte{'.gz' if zipped else ''}"
+            path.write_bytes(gzip.compress(content) if zipped else content)
+    return folder
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_idx(tmp_path, zipped):
+    catalog = load(idx_folder(tmp_path, zipped=zipped), val_fraction=0.25)
+    assert catalog.class_names == ("0", "1", "2")
+    assert [len(s) for s in (catalog.train, catalog.val, catalog.test)] == [9, 3, 12]
+    assert [ref.label for ref in catalog.test] == LABELS.tolist()
+    assert np.array_equal(catalog.test[4].source, IMAGES[4])
+    assert {r.name for r in catalog.val} <= {f"train-images[{i}]" for i in range(12)}
+
+
+def test_idx_without_t10k(tmp_path):
+    assert load(idx_folder(tmp_path, zipped=True, test=False)).test == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("train-labels-idx1-ubyte", None, "holds no train-labels-idx1-ubyte or"),
+        ("t10k-images-idx3-ubyte", None, "holds no t10k-images-idx3-ubyte or"),
+        ("train-images-idx3-ubyte", idx(LABELS), "is not an idx file of unsigned bytes with 3"),
+        ("train-labels-idx1-ubyte", b"\0\0", "is not an idx file of unsigned bytes with 1"),
+        ("train-labels-idx1-ubyte", idx(LABELS)[:-1], "holds 11 bytes of data where its header"),
+        ("train-labels-idx1-ubyte", idx(LABELS[:9]), "train-images holds 12 images but"),
+    ],
+)
+def test_refuses_idx_files_that_do_not_fit(tmp_path, name, content, sentence):
+    path = idx_folder(tmp_path, zipped=False) / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert sentence in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-20], lambda c: b"not gzip" + c])
+def test_refuses_damaged_gz(tmp_path, damage):
+    path = idx_folder(tmp_path, zipped=True) / "train-images-idx3-ubyte.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    assert "ubyte.gz: cannot be read to its end" in refusal(tmp_path)

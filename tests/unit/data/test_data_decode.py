@@ -1,0 +1,208 @@
+"""Pixels of all kinds of files, against values worked out by hand."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tlsearch.data import ImageRef, stored_size
+from tlsearch.data.decode import decode, open_rgb
+
+RNG = np.random.default_rng(1)
+GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
+RGB = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+def read(source: Path | np.ndarray) -> np.ndarray:
+    return np.asarray(open_rgb(ImageRef("x", 0, source)))
+
+
+def save(folder: Path, image: Image.Image, name: str = "x.png", **options: object) -> Path:
+    image.save(folder / name, **options)
+    return folder / name
+
+
+def mode_of(path: Path) -> str:
+    with Image.open(path) as image:
+        return image.mode
+
+
+def as_rgb(grey: np.ndarray) -> np.ndarray:
+    return np.stack([grey] * 3, axis=-1)
+
+
+def on_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    share = alpha[..., None] / 255
+    return rgb * share + 255 * (1 - share)
+
+
+def test_rgb_and_grey_come_back_as_they_are(tmp_path):
+    assert np.array_equal(read(save(tmp_path, Image.fromarray(RGB))), RGB)
+    assert np.array_equal(read(save(tmp_path, Image.fromarray(GREY))), as_rgb(GREY))
+
+
+def test_one_bit(tmp_path):
+    bits = GREY > 127
+    path = save(tmp_path, Image.fromarray(bits))
+    assert mode_of(path) == "1"
+    assert np.array_equal(read(path), as_rgb(np.where(bits, 255, 0)))
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.tif", "x.pgm"])
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path, name):
+    values = RNG.integers(0, 65536, (6, 9)).astype(np.uint16)
+    values[0, :4] = [0, 255, 256, 65535]
+    found = read(save(tmp_path, Image.fromarray(values), name))
+    assert np.array_equal(found, as_rgb(np.round(values / 257)))
+    assert found[0, 0, 0] == 0
+    assert found[0, 3, 0] == 255
+
+
+def test_big_endian_sixteen_bits(tmp_path):
+    values = (np.arange(54) * 1200).astype(">u2").reshape(6, 9)
+    path = save(tmp_path, Image.frombytes("I;16B", (9, 6), values.tobytes()), "x.tif")
+    assert np.array_equal(read(path), as_rgb(np.round(values / 257)))
+
+
+@pytest.mark.parametrize(("values", "mode"), [(2**20, "int32"), (0.5, "float32")])
+def test_refuses_wider_pixels(tmp_path, values, mode):
+    path = save(tmp_path, Image.fromarray(np.full((4, 4), values, mode)), "x.tif")
+    with pytest.raises(Exception, match=r"holds (32-bit|floating-point) pixels"):
+        read(path)
+
+
+def test_rgba_goes_on_white(tmp_path):
+    alpha = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
+    alpha[0, :2] = [0, 255]
+    path = save(tmp_path, Image.fromarray(np.dstack([RGB, alpha])))
+    found = read(path)
+    assert np.abs(found - on_white(RGB, alpha)).max() <= 1
+    assert found[0, 0].tolist() == [255, 255, 255]
+    assert np.array_equal(found[0, 1], RGB[0, 1])
+
+
+def test_la_goes_on_white(tmp_path):
+    alpha = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
+    path = save(tmp_path, Image.fromarray(np.dstack([GREY, alpha]), "LA"))
+    assert mode_of(path) == "LA"
+    assert np.abs(read(path) - on_white(as_rgb(GREY), alpha)).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.gif"])
+@pytest.mark.parametrize("transparent", [None, 2])
+def test_palette(tmp_path, name, transparent):
+    palette = np.array([[255, 0, 0], [0, 200, 0], [0, 0, 100], [9, 8, 7]])
+    indices = RNG.integers(0, 4, (6, 9), dtype=np.uint8)
+    image = Image.fromarray(indices, "P")
+    image.putpalette(palette.astype(np.uint8).tobytes())
+    options = {} if transparent is None else {"transparency": transparent}
+    expected = palette[indices]
+    if transparent is not None:
+        expected[indices == transparent] = 255
+    assert np.array_equal(read(save(tmp_path, image, name, **options)), expected)
+
+
+def test_a_transparent_colour_of_rgb_is_white(tmp_path):
+    path = save(tmp_path, Image.fromarray(RGB), transparency=tuple(RGB[2, 3].tolist()))
+    found = read(path)
+    assert found[2, 3].tolist() == [255, 255, 255]
+    assert np.array_equal(found[0], RGB[0])
+
+
+def test_cmyk(tmp_path):
+    inks = np.zeros((8, 8, 4), dtype=np.uint8)
+    inks[..., 1], inks[..., 3] = 255, 51  # magenta, a fifth black
+    found = read(save(tmp_path, Image.fromarray(inks, "CMYK"), "x.tif"))
+    assert np.abs(found.astype(int) - [204, 0, 204]).max() <= 1
+    found = read(save(tmp_path, Image.fromarray(inks, "CMYK"), "x.jpg", quality=95))
+    assert np.abs(found.astype(int) - [204, 0, 204]).max() <= 4
+
+
+def test_the_first_frame_of_an_animation(tmp_path):
+    frames = [Image.new("RGB", (5, 4), colour) for colour in ("red", "lime", "blue")]
+    path = save(tmp_path, frames[0], "x.gif", save_all=True, append_images=frames[1:])
+    with Image.open(path) as image:
+        assert image.n_frames == 3
+    assert np.array_equal(read(path), np.full((4, 5, 3), [255, 0, 0]))
+
+
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a[:, ::-1].swapaxes(0, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path, Image.fromarray(RGB), exif=exif)
+    assert np.array_equal(read(path), UPRIGHT[orientation](RGB))
+
+
+@pytest.mark.parametrize("shape", [(6, 9), (6, 9, 1), (6, 9, 3), (6, 9, 4)])
+def test_arrays(shape):
+    pixels = RNG.integers(0, 256, shape, dtype=np.uint8)
+    grey = pixels.reshape(6, 9, -1)
+    expected = on_white(grey[..., :3], grey[..., 3]) if shape[2:] == (4,) else grey
+    assert np.abs(read(pixels) - expected).max() <= (1 if shape[2:] == (4,) else 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((100, 60), (33, 20)),
+        ((60, 100), (20, 33)),
+        ((8, 8), (20, 20)),
+        ((20, 31), (20, 31)),
+        ((120, 40), (40, 20)),
+        ((40, 200), (20, 40)),
+        ((1000, 1), (40, 20)),
+    ],
+)
+def test_the_shorter_side_is_as_asked(size, expected):
+    pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    height, width, _ = decode(ImageRef("x", 0, pixels), 20).shape
+    assert (width, height) == expected
+
+
+def test_resizing_is_bicubic_and_antialiased():
+    pixels = RNG.integers(0, 256, (90, 60, 3), dtype=np.uint8)
+    by_hand = Image.fromarray(pixels).resize((20, 30), Image.Resampling.BICUBIC)
+    assert np.array_equal(decode(ImageRef("x", 0, pixels), 20), np.asarray(by_hand))
+    stripes = np.zeros((64, 64), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    inner = decode(ImageRef("x", 0, stripes), 16)[2:-2, 2:-2]
+    assert np.abs(inner.astype(int) - 127).max() < 8
+
+
+def test_the_same_size_is_not_resampled():
+    assert np.array_equal(decode(ImageRef("x", 0, RGB), 6), RGB)
+
+
+def test_long_images_are_cropped_about_the_centre():
+    pixels = np.zeros((10, 50, 3), dtype=np.uint8)
+    pixels[:, 15:35] = 200
+    assert np.array_equal(decode(ImageRef("x", 0, pixels), 10), np.full((10, 20, 3), 200))
+
+
+@pytest.mark.parametrize(
+    ("image_size", "eval_crop", "expected"),
+    [(224, 0.875, 256), (64, 0.875, 74), (21, 0.7, 30), (64, 0.8, 80), (32, 1.0, 32)],
+)
+def test_stored_size(image_size, eval_crop, expected):
+    assert stored_size(image_size, eval_crop) == expected
+
+
+def test_a_stored_image_always_holds_the_evaluated_crop():
+    for size in range(16, 300):
+        for share in np.linspace(0.5, 1, 23):
+            assert size <= stored_size(size, float(share)) <= math.ceil(size / share)

@@ -1,0 +1,201 @@
+"""Batches, against torch's interpolation and torchvision's crops."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tlsearch.data import DeviceImages, ImageSet, train_batches, val_batches
+from tlsearch.data.crops import Draws, draw_epoch, resampled_crops
+from tlsearch.errors import DataError
+from tlsearch.records import Range
+from tlsearch.spec import RecipeSpec
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+RNG = np.random.default_rng(2)
+
+
+def image_set(sizes: list[tuple[int, int]], padding: int = 0) -> ImageSet:
+    """Random images; `padding` fills the canvas beyond them."""
+    shape = np.array(sizes, dtype=np.int32)
+    pixels = np.full((len(sizes), *shape.max(0), 3), padding, dtype=np.uint8)
+    for slot, (height, width) in zip(pixels, sizes, strict=True):
+        slot[:height, :width] = RNG.integers(0, 256, (height, width, 3))
+    return ImageSet(pixels, shape, np.arange(len(sizes)))
+
+
+def recipe(**keys: object) -> RecipeSpec:
+    return RecipeSpec(**{"image_size": 16, "batch_size": 4, **keys})
+
+
+def normalised(pixels: np.ndarray) -> torch.Tensor:
+    """(h, w, 3) bytes to (3, h, w), the long way."""
+    values = (pixels.astype(np.float64) / 255 - np.array(MEAN)) / np.array(STD)
+    return torch.from_numpy(values.transpose(2, 0, 1)).float()
+
+
+def epoch_of(images: ImageSet, spec: RecipeSpec, epoch: int = 0):
+    return list(train_batches(DeviceImages(images, "cpu"), spec, MEAN, STD, epoch))
+
+
+def centre(pixels: np.ndarray, size: tuple[int, int], side: int) -> np.ndarray:
+    top, left = (size[0] - side) // 2, (size[1] - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+SIZES = [(20, 20), (20, 33), (40, 20), (21, 20), (20, 27), (33, 20), (20, 20)]
+
+
+def test_device_images_keep_bytes():
+    images = image_set(SIZES)
+    found = DeviceImages(images, "cpu")
+    assert found.pixels.dtype == torch.uint8
+    assert found.pixels.shape == (7, 3, 40, 33)
+    assert np.array_equal(found.pixels.permute(0, 2, 3, 1).numpy(), images.pixels)
+    assert found.labels.tolist() == list(range(7))
+    assert len(found) == 7
+    assert found.device == torch.device("cpu")
+
+
+def test_val_batches_are_exact_centre_crops_in_order():
+    images = image_set(SIZES, padding=255)
+    batches = list(val_batches(DeviceImages(images, "cpu"), recipe(), MEAN, STD, 3))
+    assert [len(labels) for _, labels in batches] == [3, 3, 1]
+    assert torch.cat([labels for _, labels in batches]).tolist() == list(range(7))
+    found = torch.cat([pixels for pixels, _ in batches])
+    for index, size in enumerate(SIZES):
+        expected = normalised(centre(images.pixels[index], size, 16))
+        torch.testing.assert_close(found[index], expected, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [Range(1, 1), Range(0.35, 1)])
+def test_batches_are_float32_channels_last(scale):
+    batches = epoch_of(image_set(SIZES), recipe(crop_scale=scale))
+    batches += list(val_batches(DeviceImages(image_set(SIZES), "cpu"), recipe(), MEAN, STD, 4))
+    for pixels, labels in batches:
+        assert pixels.dtype == torch.float32
+        assert pixels.shape[1:] == (3, 16, 16)
+        assert pixels.is_contiguous(memory_format=torch.channels_last)
+        assert labels.dtype == torch.int64
+
+
+def test_without_a_crop_training_sees_what_validation_sees():
+    images = image_set(SIZES)
+    spec = recipe(crop_scale=Range(1, 1), batch_size=7, horizontal_flip=False)
+    ((pixels, labels),) = epoch_of(images, spec)
+    ((expected, _),) = val_batches(DeviceImages(images, "cpu"), spec, MEAN, STD, 7)
+    assert torch.equal(pixels, expected[labels])
+
+
+@pytest.mark.parametrize("scale", [Range(1, 1), Range(0.999999, 1)])
+def test_flips_mirror_half_of_the_images(scale):
+    n = 400
+    images = image_set([(16, 16)] * n)
+    spec = recipe(crop_scale=scale, crop_ratio=Range(1, 1), batch_size=n)
+    ((pixels, labels),) = epoch_of(images, spec)
+    plain = torch.stack([normalised(image) for image in images.pixels])[labels]
+    mirrored = plain.flip(3)
+    same = (pixels - plain).abs().amax((1, 2, 3)) < 1e-4
+    flipped = (pixels - mirrored).abs().amax((1, 2, 3)) < 1e-4
+    assert torch.equal(same, ~flipped)
+    assert abs(int(flipped.sum()) - n / 2) < 4 * math.sqrt(n) / 2
+
+
+def test_a_crop_of_the_whole_image_reproduces_it():
+    images = image_set([(64, 64)] * 4)
+    spec = recipe(image_size=64, crop_scale=Range(0.9999, 1), horizontal_flip=False)
+    spec = spec.model_copy(update={"crop_ratio": Range(1, 1)})
+    ((pixels, labels),) = epoch_of(images, spec)
+    expected = torch.stack([normalised(images.pixels[label]) for label in labels])
+    torch.testing.assert_close(pixels, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(
+    "box",
+    [(0, 0, 20, 33), (3, 7, 11, 5), (0, 0, 1, 1), (19, 32, 1, 1), (5, 0, 15, 33), (2, 1, 16, 16)],
+)
+def test_crops_equal_cropping_and_interpolating(box, flip):
+    images = DeviceImages(image_set([(20, 33), (40, 20)], padding=255), "cpu")
+    top, left, height, width = box
+    draws = Draws(torch.tensor([0]), torch.tensor([box]), torch.tensor([flip]))
+    crop = images.pixels[:1, :, top : top + height, left : left + width].float()
+    expected = F.interpolate(crop, size=(16, 16), mode="bilinear", align_corners=False)
+    expected = expected.flip(3) if flip else expected
+    found = resampled_crops(images.pixels, draws, 16)
+    torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
+
+
+def test_batches_are_the_boxes_that_were_drawn():
+    images = image_set(SIZES)
+    on_device = DeviceImages(images, "cpu")
+    spec = recipe(batch_size=7)
+    draws = draw_epoch(on_device.sizes, spec, 5)
+    ((pixels, labels),) = epoch_of(images, spec, epoch=5)
+    assert labels.tolist() == draws.order.tolist()
+    for row, (top, left, height, width) in enumerate(draws.boxes.tolist()):
+        image = images.pixels[labels[row], top : top + height, left : left + width]
+        crop = normalised(image)[None]
+        expected = F.interpolate(crop, size=(16, 16), mode="bilinear", align_corners=False)
+        expected = expected.flip(3) if draws.flips[row] else expected
+        torch.testing.assert_close(pixels[row : row + 1], expected, atol=1e-4, rtol=0)
+
+
+def test_nothing_beyond_an_image_is_ever_seen():
+    sizes = [(20, 20), (20, 40), (40, 20), (20, 31)] * 20
+    images = image_set(sizes, padding=255)
+    for slot, (height, width) in zip(images.pixels, sizes, strict=True):
+        slot[:height, :width] = 0
+    for scale in (Range(0.05, 1), Range(0.9, 1), Range(1, 1)):
+        for epoch in range(5):
+            for pixels, _ in epoch_of(images, recipe(crop_scale=scale), epoch):
+                black = normalised(np.zeros((16, 16, 3), dtype=np.uint8))
+                torch.testing.assert_close(pixels, black.expand_as(pixels), atol=1e-5, rtol=0)
+
+
+def test_every_image_comes_once_and_the_rest_is_dropped():
+    images = image_set([(20, 20)] * 11)
+    batches = epoch_of(images, recipe(batch_size=4))
+    assert [len(labels) for _, labels in batches] == [4, 4]
+    assert len(set(torch.cat([labels for _, labels in batches]).tolist())) == 8
+    assert [len(labels) for _, labels in epoch_of(images, recipe(batch_size=32))] == [11]
+    assert [len(labels) for _, labels in epoch_of(images, recipe(batch_size=11))] == [11]
+
+
+def test_seed_and_epoch_decide():
+    images = image_set([(20, 20)] * 32)
+
+    def first(seed: int, epoch: int) -> torch.Tensor:
+        return epoch_of(images, recipe(seed=seed, batch_size=32), epoch)[0][0]
+
+    assert torch.equal(first(0, 3), first(0, 3))
+    different = [first(0, 0), first(0, 1), first(1, 0), first(2**31 - 1, 0), first(0, 2**32)]
+    for index, one in enumerate(different):
+        assert not any(torch.equal(one, other) for other in different[:index])
+
+
+def test_draws_leave_the_global_generator_alone():
+    before = torch.get_rng_state()
+    epoch_of(image_set(SIZES), recipe())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_images_smaller_than_asked_are_refused():
+    images = DeviceImages(image_set([(20, 20)] * 4), "cpu")
+    sentence = "the images are kept at 20 pixels but recipe.image_size is 32"
+    with pytest.raises(DataError, match=sentence):
+        next(train_batches(images, recipe(image_size=32), MEAN, STD, 0))
+    with pytest.raises(DataError, match=sentence):
+        next(val_batches(images, recipe(image_size=32), MEAN, STD, 4))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_sees_the_same_crops():
+    images = image_set(SIZES)
+    on_cpu = epoch_of(images, recipe())
+    on_gpu = train_batches(DeviceImages(images, "cuda"), recipe(), MEAN, STD, 0)
+    for (one, labels), (other, others) in zip(on_cpu, on_gpu, strict=True):
+        torch.testing.assert_close(one, other.cpu(), atol=1e-3, rtol=0)
+        assert labels.tolist() == others.tolist()

@@ -1,0 +1,124 @@
+import pytest
+
+from tlsearch.errors import SpecError
+from tlsearch.records import Range
+from tlsearch.spec import differences, load_spec, parse_spec, spec_hash, to_toml_dict
+
+MINIMAL = {"name": "a", "data": {"path": "x"}, "backbone": {"model": "resnet18"}}
+
+
+def spec_of(**tables):
+    return {**MINIMAL, **tables}
+
+
+def problems_of(document):
+    with pytest.raises(SpecError) as caught:
+        parse_spec(document)
+    return caught.value.problems
+
+
+def test_defaults_and_round_trip():
+    spec = parse_spec(spec_of(space={"high_lr": [0.001, 0.1], "low_layers": 3}))
+    assert spec.space.high_lr == Range(0.001, 0.1)
+    assert spec.space.low_layers == Range(3, 3)
+    assert spec.recipe.batch_size == 32
+    assert parse_spec(to_toml_dict(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("tables", "sentence"),
+    [
+        ({"recipe": {"epoch": 3}}, "recipe.epoch: no such key; did you mean recipe.epochs?"),
+        ({"nam": 3}, "nam: no such key; did you mean name?"),
+        ({"recipe": {"epochs": "ten"}}, 'recipe.epochs = "ten": must be a whole number'),
+        ({"recipe": {"epochs": 1.5}}, "recipe.epochs = 1.5: must be a whole number"),
+        ({"recipe": {"epochs": True}}, "recipe.epochs = true: must be a whole number"),
+        (
+            {"recipe": {"batch_size": 0}},
+            "recipe.batch_size = 0: must be greater than or equal to 1",
+        ),
+        ({"recipe": {"schedule": "cos"}}, 'recipe.schedule = "cos": must be one of'),
+        ({"recipe": {"epochs": 2}}, "[recipe]: warmup_epochs = 3 must be below epochs = 2"),
+        ({"space": {"high_lr": [0.1, 0.01]}}, "space.high_lr = [0.1, 0.01]: is upside down"),
+        ({"space": {"high_lr": [0.1]}}, "space.high_lr = [0.1]: must be a number (fixed) or"),
+        ({"space": {"alpha": "x"}}, 'space.alpha = "x": must be a number (fixed) or'),
+        ({"space": {"alpha": [0, float("nan")]}}, "space.alpha"),
+        ({"space": {"alpha": float("inf")}}, "space.alpha"),
+        ({"data": {"path": 3}}, "data.path = 3: must be text in quotes"),
+        ({"data": {}}, "data.path: is missing"),
+        ({"data": "x"}, 'data = "x": must be a table'),
+        (
+            {"data": {"path": "x", "val_fraction": 0.5, "test_fraction": 0.5}},
+            "[data]: val_fraction + test_fraction must leave",
+        ),
+        (
+            {"workers": {"heartbeat_seconds": 40}},
+            "[workers]: stalled_after_seconds must be at least twice heartbeat_seconds",
+        ),
+    ],
+)
+def test_each_problem_is_one_sentence(tables, sentence):
+    problems = problems_of(spec_of(**tables))
+    assert len(problems) == 1
+    assert problems[0].startswith(sentence)
+    assert "\n" not in problems[0]
+
+
+def test_all_problems_at_once():
+    problems = problems_of(
+        {
+            "data": {"path": "x", "val_fracton": 0.1},
+            "backbone": {"model": 3},
+            "recipe": {"epochs": 0},
+            "budget": {"trials": -1},
+        }
+    )
+    assert [p.split(":")[0].split(" ")[0] for p in problems] == [
+        "name",
+        "data.val_fracton",
+        "backbone.model",
+        "recipe.epochs",
+        "budget.trials",
+    ]
+
+
+def test_file_errors(tmp_path):
+    for name, content, sentence in [
+        ("none.toml", None, "no such file"),
+        ("bad.toml", "name = ", "is not valid TOML"),
+        ("binary.toml", b"\xff\xfe", "cannot be read"),
+    ]:
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(SpecError, match=sentence) as caught:
+            load_spec(path)
+        assert str(path) in str(caught.value)
+    with pytest.raises(SpecError, match="cannot be read"):
+        load_spec(tmp_path)
+
+
+def test_paths_are_relative_to_the_file(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(
+        'name = "a"\n[data]\npath = "images"\n[backbone]\nmodel = "m"\nweights = "w.pth"\n'
+    )
+    spec = load_spec(path)
+    assert spec.data.path == str(tmp_path / "images")
+    assert spec.backbone.weights == str(tmp_path / "w.pth")
+
+
+class TestHash:
+    def test_layout_defaults_and_storage_do_not_count(self):
+        plain = parse_spec(MINIMAL)
+        spelt_out = parse_spec(spec_of(recipe={"momentum": 0.9}, storage="postgresql://u:p@h/d"))
+        assert spec_hash(plain) == spec_hash(spelt_out)
+        assert "storage" not in to_toml_dict(spelt_out)
+
+    def test_content_counts(self):
+        assert spec_hash(parse_spec(MINIMAL)) != spec_hash(parse_spec(spec_of(recipe={"seed": 1})))
+
+    def test_differences_name_the_keys(self):
+        one = to_toml_dict(parse_spec(MINIMAL))
+        two = to_toml_dict(parse_spec(spec_of(recipe={"seed": 1}, space={"alpha": 0.1})))
+        assert differences(one, two) == ["recipe.seed: 0 -> 1", "space.alpha: null -> 0.1"]

@@ -1,0 +1,48 @@
+"""Finds the best way to fine-tune a pretrained image classifier on a small labelled data set.
+
+    import tlsearch
+    study, created = tlsearch.create_study("studies/quickstart.toml")
+    tlsearch.run_worker(study.name)
+    tlsearch.best_trials(study.name, top=3)
+
+Heavy libraries are imported by the functions that need them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tlsearch.records import Hyperparameters, TrialRecord
+    from tlsearch.results import best_trials
+    from tlsearch.spec import StudySpec, load_spec
+    from tlsearch.study import create_study
+    from tlsearch.worker import run_worker
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Hyperparameters": "tlsearch.records",
+    "StudySpec": "tlsearch.spec",
+    "TrialRecord": "tlsearch.records",
+    "best_trials": "tlsearch.results",
+    "create_study": "tlsearch.study",
+    "load_spec": "tlsearch.spec",
+    "run_worker": "tlsearch.worker",
+}
+
+__all__ = [
+    "Hyperparameters",
+    "StudySpec",
+    "TrialRecord",
+    "__version__",
+    "best_trials",
+    "create_study",
+    "load_spec",
+    "run_worker",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

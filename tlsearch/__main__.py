@@ -1,0 +1,5 @@
+"""Runs the command line as `python -m tlsearch`."""
+
+from tlsearch.cli.main import main
+
+main()

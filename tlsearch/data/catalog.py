@@ -1,0 +1,48 @@
+"""Turns a data spec into a catalog: which images, which labels, which split."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from tlsearch.data.reading import read_all, unreadable
+from tlsearch.data.references import TEST, TRAIN, VAL, Catalog, ImageRef
+from tlsearch.data.sources import read_source
+from tlsearch.data.splits import make_splits
+from tlsearch.spec import DataSpec
+
+
+def load_catalog(spec: DataSpec) -> Catalog:
+    """Find the images, split them, and fingerprint them; image files are not decoded.
+
+    Raises:
+        DataError: the data are missing, unreadable or do not make a classification data set;
+            one sentence that says what, where and what to do.
+    """
+    source = read_source(spec)
+    splits = make_splits(source, spec)
+    return Catalog(
+        class_names=source.class_names,
+        train=splits[TRAIN],
+        val=splits[VAL],
+        test=splits[TEST],
+        ignored=source.ignored,
+        fingerprint=_fingerprint(source.class_names, splits),
+    )
+
+
+def _fingerprint(class_names: Sequence[str], splits: Mapping[str, tuple[ImageRef, ...]]) -> str:
+    """Hash class names, membership of all splits, and the content of train and val."""
+    members = {
+        split: [[ref.name, ref.label] for ref in splits[split]] for split in (TRAIN, VAL, TEST)
+    }
+    digest = hashlib.sha256(json.dumps([list(class_names), members]).encode())
+    contents, problems = read_all([*splits[TRAIN], *splits[VAL]], _content_digest)
+    if problems:
+        raise unreadable(problems)
+    for content in contents:
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _content_digest(ref: ImageRef) -> bytes:
+    return hashlib.sha256(ref.content()).digest()

@@ -1,0 +1,157 @@
+"""Draws an epoch's order, crops and flips, and cuts them out of images on a device."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlsearch.records import Range
+from tlsearch.spec import RecipeSpec
+
+TRIES = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """What is drawn for some images, in the order in which they are used.
+
+    Attributes:
+        order: int64 (n,), which images.
+        boxes: int64 (n, 4), top, left, height and width of the crop, pixels.
+        flips: bool (n,), whether to mirror.
+    """
+
+    order: Tensor
+    boxes: Tensor
+    flips: Tensor
+
+    def to(self, device: torch.device) -> "Draws":
+        """Return the same on another device."""
+        return Draws(self.order.to(device), self.boxes.to(device), self.flips.to(device))
+
+    def batches(self, batch_size: int) -> Iterator["Draws"]:
+        """Yield whole batches, dropping the rest; all at once where there is no whole one."""
+        size = min(batch_size, len(self.order))
+        for start in range(0, len(self.order) - size + 1, size):
+            part = slice(start, start + size)
+            yield Draws(self.order[part], self.boxes[part], self.flips[part])
+
+
+def draw_epoch(sizes: Tensor, recipe: RecipeSpec, epoch: int) -> Draws:
+    """Draw an epoch on the CPU; depends on the sizes, the recipe and the epoch only.
+
+    Args:
+        sizes: (n, 2) on the CPU, height and width of each image, pixels.
+        recipe: for the seed, the crop's scale and ratio, and the flip.
+        epoch: any whole number.
+    """
+    generator = torch.Generator().manual_seed(_seed(recipe.seed, epoch))
+    n = len(sizes)
+    order = torch.randperm(n, generator=generator)
+    flips = (torch.rand(n, generator=generator) < 0.5) & recipe.horizontal_flip
+    scale, ratio = recipe.crop_scale, recipe.crop_ratio
+    assert scale is not None  # RecipeSpec refuses None
+    assert ratio is not None
+    return Draws(order, random_boxes(sizes[order], scale, ratio, generator), flips)
+
+
+def random_boxes(sizes: Tensor, scale: Range, ratio: Range, generator: torch.Generator) -> Tensor:
+    """Draw a crop within each image: area uniform, aspect ratio log-uniform.
+
+    Of ten tries the first that fits is taken; where none does, the largest centre crop whose
+    aspect ratio is in range. The same rule as torchvision's RandomResizedCrop.
+
+    Args:
+        sizes: (n, 2), height and width, pixels.
+        scale: share of the image's area.
+        ratio: width / height.
+        generator: of the CPU.
+
+    Returns:
+        int64 (n, 4): top, left, height, width, pixels.
+    """
+    height, width = sizes.double().unbind(1)
+    draws = torch.rand(2, TRIES, len(sizes), dtype=torch.float64, generator=generator)
+    area = height * width * (scale.low + (scale.high - scale.low) * draws[0])
+    low, high = math.log(ratio.low), math.log(ratio.high)
+    aspect = torch.exp(low + (high - low) * draws[1])
+    tried = torch.stack([(area / aspect).sqrt().round(), (area * aspect).sqrt().round()])
+    limits = torch.stack([height, width])
+    fits = ((tried > 0) & (tried <= limits[:, None])).all(0)
+    first = fits.int().argmax(0)
+    taken = tried.gather(1, first.expand(2, 1, -1)).squeeze(1)
+    any_fits = fits.any(0)
+    extent = torch.where(any_fits, taken, _largest(height, width, ratio))
+    free = limits - extent
+    places = torch.rand(2, len(sizes), dtype=torch.float64, generator=generator)
+    corner = torch.where(any_fits, (places * (free + 1)).floor(), (free / 2).floor())
+    return torch.cat([corner, extent]).T.long()
+
+
+def resampled_crops(pixels: Tensor, draws: Draws, size: int) -> Tensor:
+    """Resize crops bilinearly to `size` x `size`; no pixel outside its crop is read.
+
+    Args:
+        pixels: uint8 (n, 3, H, W).
+        draws: b images, boxes and flips, on the same device.
+        size: side of the result, pixels.
+
+    Returns:
+        float32 (b, 3, size, size), 0 to 255.
+    """
+    canvas = pixels.index_select(0, draws.order).float()
+    top, left, height, width = draws.boxes.float()[:, :, None].unbind(1)
+    steps = (torch.arange(size, device=pixels.device) + 0.5) / size
+    columns = torch.where(draws.flips[:, None], steps.flip(0), steps)
+    x = _positions(left, width, columns, canvas.shape[3])
+    y = _positions(top, height, steps, canvas.shape[2])
+    shape = (len(x), size, size)
+    grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)
+    return F.grid_sample(canvas, grid, mode="bilinear", align_corners=False)
+
+
+def centre_crops(
+    pixels: Tensor, sizes: Tensor, order: Tensor, size: int, flips: Tensor | None = None
+) -> Tensor:
+    """Cut `size` x `size` out of the centre of images, pixel by pixel; odd rests go below right.
+
+    Args:
+        pixels: uint8 (n, 3, H, W).
+        sizes: int64 (b, 2), height and width of the images taken.
+        order: int64 (b,), which images.
+        size: side of the result, pixels.
+        flips: bool (b,), which ones to mirror.
+
+    Returns:
+        uint8 (b, 3, size, size), channels last.
+    """
+    steps = torch.arange(size, device=pixels.device)
+    columns = steps if flips is None else torch.where(flips[:, None], steps.flip(0), steps)
+    corner = ((sizes - size) // 2)[:, :, None]
+    rows, columns = corner[:, 0] + steps, corner[:, 1] + columns
+    taken = pixels[order[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return taken.permute(0, 3, 1, 2)
+
+
+def _positions(start: Tensor, extent: Tensor, steps: Tensor, canvas: int) -> Tensor:
+    """Return where to sample, in grid_sample's units: -1 and 1 are the canvas's outer edges."""
+    edge = start + steps * extent
+    inside = torch.maximum(torch.minimum(edge, start + extent - 0.5), start + 0.5)
+    return inside * (2 / canvas) - 1
+
+
+def _largest(height: Tensor, width: Tensor, ratio: Range) -> Tensor:
+    """Return height and width (2, n) of the largest crops whose aspect ratio is in range."""
+    aspect = width / height
+    crop_height = torch.where(aspect < ratio.low, (width / ratio.low).round(), height)
+    crop_width = torch.where(aspect > ratio.high, (height * ratio.high).round(), width)
+    return torch.stack([crop_height, crop_width]).clamp_min(1)
+
+
+def _seed(seed: int, epoch: int) -> int:
+    """Mix both into 32 bits: torch's CPU generator ignores higher ones."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:4], "little")

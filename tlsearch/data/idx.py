@@ -1,0 +1,79 @@
+"""Reads the idx files that MNIST and its kin come in."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlsearch.data.arrays import LabelledArrays, array_source
+from tlsearch.data.references import TEST, TRAIN, SourceImages
+from tlsearch.errors import DataError
+
+PREFIXES = {TRAIN: "train", TEST: "t10k"}
+IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+
+
+def holds_idx(folder: Path) -> bool:
+    """Whether the folder holds the training images or labels of an idx data set."""
+    return any(_find(folder, f"train-{kind}") for kind in (IMAGES, LABELS))
+
+
+def read_idx(folder: Path) -> SourceImages:
+    """Read train-* and, where there are any, t10k-* (the test split); plain or .gz.
+
+    Raises:
+        DataError: a file is missing, broken, or does not fit its partner.
+    """
+    arrays = {
+        split: _read_pair(folder, prefix)
+        for split, prefix in PREFIXES.items()
+        if split == TRAIN or any(_find(folder, f"{prefix}-{kind}") for kind in (IMAGES, LABELS))
+    }
+    return array_source(str(folder), arrays)
+
+
+def read_idx_file(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """Return the array of an idx file of unsigned bytes with so many dimensions.
+
+    Raises:
+        DataError: the file is truncated, damaged or of another kind.
+    """
+    content = _content(path)
+    start = 4 + 4 * dimensions
+    if len(content) < start or content[:4] != bytes([0, 0, 8, dimensions]):
+        raise DataError(
+            f"{path}: is not an idx file of unsigned bytes with {dimensions} dimensions; "
+            "download it again"
+        )
+    shape = tuple(np.frombuffer(content[4:start], dtype=">u4").astype(np.int64).tolist())
+    expected = int(np.prod(shape, dtype=object))
+    if len(content) - start != expected:
+        raise DataError(
+            f"{path}: holds {len(content) - start} bytes of data where its header promises "
+            f"{expected}; download it again"
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _read_pair(folder: Path, prefix: str) -> LabelledArrays:
+    found = {kind: _find(folder, f"{prefix}-{kind}") for kind in (IMAGES, LABELS)}
+    images, labels = found[IMAGES], found[LABELS]
+    if images is None or labels is None:
+        missing = f"{prefix}-{IMAGES if images is None else LABELS}"
+        raise DataError(f"{folder}: holds no {missing} or {missing}.gz; add it")
+    return LabelledArrays(
+        f"{prefix}-images", f"{prefix}-labels", read_idx_file(images, 3), read_idx_file(labels, 1)
+    )
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read to its end ({error}); download it again") from None

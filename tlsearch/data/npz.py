@@ -1,0 +1,94 @@
+"""Reads a .npz file of images and labels."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlsearch.data.arrays import LabelledArrays, array_source
+from tlsearch.data.references import ALL, TEST, TRAIN, VAL, SourceImages
+from tlsearch.errors import DataError
+
+PAIRS = {
+    TRAIN: ("x_train", "y_train"),
+    VAL: ("x_val", "y_val"),
+    TEST: ("x_test", "y_test"),
+    ALL: ("images", "labels"),
+}
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def read_npz(path: Path, where: str) -> SourceImages:
+    """Read `x_train, y_train[, x_val, y_val][, x_test, y_test]` or `images, labels`.
+
+    An array `class_names` of text is optional.
+
+    Args:
+        path: the file.
+        where: what the user calls it, for messages.
+
+    Raises:
+        DataError: the file is broken, or an array is missing or does not fit.
+    """
+    arrays = _load(path, where)
+    wanted = (TRAIN, VAL, TEST) if "x_train" in arrays or "y_train" in arrays else (ALL,)
+    splits = {split: _pair(where, arrays, *PAIRS[split]) for split in wanted}
+    found = {split: pair for split, pair in splits.items() if pair is not None}
+    if not found:
+        raise DataError(
+            f"{where}: holds {', '.join(sorted(arrays)) or 'nothing'}; it must hold x_train and "
+            "y_train, or images and labels"
+        )
+    return array_source(where, found, _class_names(where, arrays))
+
+
+def _load(path: Path, where: str) -> Arrays:
+    try:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise zipfile.BadZipFile
+            return {name: _array(archive, name, where) for name in archive.files}
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error):
+        raise DataError(
+            f"{where}: is not a readable .npz file; write it again with numpy.savez"
+        ) from None
+
+
+def _array(archive: "np.lib.npyio.NpzFile", name: str, where: str) -> NDArray[Any]:
+    try:
+        return np.asarray(archive[name])
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        raise DataError(
+            f"{where}: {name} is an array of Python objects; save plain uint8 images and integer "
+            "labels"
+        ) from None
+
+
+def _pair(where: str, arrays: Arrays, images: str, labels: str) -> LabelledArrays | None:
+    if images not in arrays and labels not in arrays:
+        return None
+    for name, other in ((images, labels), (labels, images)):
+        if name not in arrays:
+            raise DataError(f"{where}: holds {other} but no {name}; add it")
+    return LabelledArrays(images, labels, arrays[images], arrays[labels])
+
+
+def _class_names(where: str, arrays: Arrays) -> tuple[str, ...] | None:
+    names = arrays.get("class_names")
+    if names is None:
+        return None
+    if names.dtype.kind != "U" or names.ndim != 1 or names.size == 0:
+        raise DataError(
+            f"{where}: class_names is {names.dtype} of shape {names.shape}; it must be text of "
+            "shape (classes,)"
+        )
+    if len(set(names.tolist())) < len(names):
+        raise DataError(f"{where}: class_names holds a name twice; give each class its own")
+    return tuple(str(name) for name in names)

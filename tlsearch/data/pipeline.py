@@ -1,0 +1,135 @@
+"""Feeds normalised batches from images that stay on the device as bytes."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlsearch.data.crops import centre_crops, draw_epoch, resampled_crops
+from tlsearch.data.imageset import ImageSet
+from tlsearch.errors import DataError
+from tlsearch.spec import RecipeSpec
+
+Batch = tuple[Tensor, Tensor]
+
+
+class DeviceImages:
+    """The images of a split, on a device.
+
+    Attributes:
+        pixels: uint8 (n, 3, H, W) on the device; see `ImageSet.pixels`.
+        labels: int64 (n,) on the device.
+        sizes: int64 (n, 2) on the CPU, where crops are drawn: valid height and width, pixels.
+    """
+
+    def __init__(self, images: ImageSet, device: torch.device | str) -> None:
+        channels_first = np.array(images.pixels.transpose(0, 3, 1, 2), order="C")
+        self.pixels = torch.from_numpy(channels_first).to(device)
+        self.labels = torch.tensor(images.labels, device=device)
+        self.sizes = torch.tensor(images.sizes, dtype=torch.int64)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pixels are."""
+        return self.pixels.device
+
+
+def train_batches(
+    images: DeviceImages,
+    recipe: RecipeSpec,
+    mean: Sequence[float],
+    std: Sequence[float],
+    epoch: int,
+) -> Iterator[Batch]:
+    """Yield an epoch of shuffled, cropped and flipped batches.
+
+    Each image gets a random-resized crop, or with `crop_scale` [1, 1] the centre crop without
+    resampling. The last, smaller batch is dropped unless it is the only one. The same recipe
+    and epoch give the same crops on every device.
+
+    Args:
+        images: what to train on.
+        recipe: for image_size, batch_size, the crops, the flip and the seed.
+        mean: of each channel, of pixels from 0 to 1.
+        std: likewise.
+        epoch: which of the recipe's epochs.
+
+    Yields:
+        float32 (b, 3, image_size, image_size), channels last, and int64 (b,) labels.
+
+    Raises:
+        DataError: the images are smaller than `image_size`.
+    """
+    size = recipe.image_size
+    _check_size(images, size)
+    whole = recipe.crop_scale is not None and recipe.crop_scale.low == 1
+    normalise = _Normaliser(mean, std, images.device)
+    draws = draw_epoch(images.sizes, recipe, epoch).to(images.device)
+    sizes = images.sizes.to(images.device)
+    for batch in draws.batches(recipe.batch_size):
+        if whole:
+            taken = sizes[batch.order]
+            pixels = centre_crops(images.pixels, taken, batch.order, size, batch.flips)
+        else:
+            pixels = resampled_crops(images.pixels, batch, size)
+        yield normalise(pixels), images.labels[batch.order]
+
+
+def val_batches(
+    images: DeviceImages,
+    recipe: RecipeSpec,
+    mean: Sequence[float],
+    std: Sequence[float],
+    batch_size: int,
+) -> Iterator[Batch]:
+    """Yield the centre crops of all images in order, without resampling.
+
+    Args:
+        images: what to validate on.
+        recipe: for image_size.
+        mean: of each channel, of pixels from 0 to 1.
+        std: likewise.
+        batch_size: images a batch; the last one may be smaller.
+
+    Yields:
+        float32 (b, 3, image_size, image_size), channels last, and int64 (b,) labels.
+
+    Raises:
+        DataError: the images are smaller than `image_size`.
+    """
+    size = recipe.image_size
+    _check_size(images, size)
+    normalise = _Normaliser(mean, std, images.device)
+    sizes = images.sizes.to(images.device)
+    everything = torch.arange(len(images), device=images.device)
+    for start in range(0, len(images), batch_size):
+        order = everything[start : start + batch_size]
+        pixels = centre_crops(images.pixels, sizes[order], order, size)
+        yield normalise(pixels), images.labels[order]
+
+
+class _Normaliser:
+    """Turns pixels from 0 to 255 into `(pixel / 255 - mean) / std`."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+        means, stds = (torch.tensor(list(v), dtype=torch.float64) for v in (mean, std))
+        self.scale = (1 / (255 * stds)).float().view(1, 3, 1, 1).to(device)
+        self.shift = (-means / stds).float().view(1, 3, 1, 1).to(device)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        values = pixels.float().mul_(self.scale).add_(self.shift)
+        return values.contiguous(memory_format=torch.channels_last)
+
+
+def _check_size(images: DeviceImages, size: int) -> None:
+    smallest = int(images.sizes.min())
+    if smallest < size:
+        raise DataError(
+            f"the images are kept at {smallest} pixels but recipe.image_size is {size}; load the "
+            "data again with this image_size"
+        )

@@ -1,0 +1,74 @@
+"""Reads many images in threads and gathers every failure into one sentence."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from PIL import Image, UnidentifiedImageError
+
+from tlsearch.data.references import ImageRef
+from tlsearch.errors import DataError
+
+T = TypeVar("T")
+
+MAX_THREADS = 8
+SHOWN = 5
+
+
+class UnreadableImageError(Exception):
+    """An image that cannot be used; the text is a short reason."""
+
+
+def read_all(refs: Sequence[ImageRef], read: Callable[[ImageRef], T]) -> tuple[list[T], list[str]]:
+    """Apply `read` to every image, in threads.
+
+    Returns:
+        The results in order, without those that failed, and `place (reason)` of each failure.
+    """
+    problems: list[str] = []
+    results: list[T] = []
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
+        for outcome in threads.map(lambda ref: _attempt(ref, read), refs):
+            if isinstance(outcome, _Failure):
+                problems.append(outcome.text)
+            else:
+                results.append(outcome)
+    return results, problems
+
+
+def unreadable(problems: Sequence[str]) -> DataError:
+    """Return one error for all unreadable images; names the first five."""
+    count = "1 image" if len(problems) == 1 else f"{len(problems)} images"
+    return DataError(
+        f"{count} cannot be read: {listed(problems)}; replace or remove what is broken"
+    )
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return the first five items, and how many more there are."""
+    items = list(items)
+    more = [f"and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
+    return ", ".join([*items[:SHOWN], *more])
+
+
+class _Failure:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _attempt(ref: ImageRef, read: Callable[[ImageRef], T]) -> T | _Failure:
+    try:
+        return read(ref)
+    except Exception as error:  # broken files make Pillow raise nearly anything
+        return _Failure(f"{ref.place} ({_reason(error)})")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known format"
+    if isinstance(error, Image.DecompressionBombError):
+        return "has too many pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error) or type(error).__name__).splitlines()[0]

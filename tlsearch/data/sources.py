@@ -1,0 +1,49 @@
+"""Decides what kind of source a data spec names, and reads it."""
+
+import os
+from pathlib import Path
+
+from tlsearch.data.folders import read_folder
+from tlsearch.data.idx import holds_idx, read_idx
+from tlsearch.data.npz import read_npz
+from tlsearch.data.references import SourceImages
+from tlsearch.errors import DataError
+from tlsearch.spec import DataSpec
+
+BUILTIN = "builtin:"
+SHIPPED = {"fashion-mnist-30": Path(__file__).parent / "shipped" / "fashion_mnist_30.npz"}
+
+
+def read_source(spec: DataSpec) -> SourceImages:
+    """Read the source that `spec.path` and `spec.format` name.
+
+    Raises:
+        DataError: it does not exist, is of another kind than said, or does not hold up.
+    """
+    if spec.path.startswith(BUILTIN):
+        return _read_builtin(spec.path)
+    path = Path(os.path.expanduser(spec.path))
+    if not os.path.exists(path):
+        raise DataError(f"{path}: no such file or folder; set data.path to where the images are")
+    kind = _kind(path) if spec.format == "auto" else spec.format
+    if kind == "npz":
+        return read_npz(path, str(path))
+    if not path.is_dir():
+        raise DataError(
+            f"{path}: is not a folder; data.path takes a folder of images or a .npz file"
+        )
+    return read_idx(path) if kind == "idx" else read_folder(path)
+
+
+def _read_builtin(name: str) -> SourceImages:
+    path = SHIPPED.get(name.removeprefix(BUILTIN))
+    if path is None:
+        known = ", ".join(f"{BUILTIN}{shipped}" for shipped in SHIPPED)
+        raise DataError(f"{name}: no such built-in data set; there is {known}")
+    return read_npz(path, name)
+
+
+def _kind(path: Path) -> str:
+    if path.is_file():
+        return "npz" if path.suffix.lower() == ".npz" else "folder"
+    return "idx" if holds_idx(path) else "folder"

@@ -1,0 +1,130 @@
+"""Checks the classes and settles which image belongs to train, val and test."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from tlsearch.data.reading import listed
+from tlsearch.data.references import ALL, TEST, TRAIN, VAL, ImageRef, SourceImages
+from tlsearch.errors import DataError
+from tlsearch.spec import DataSpec
+
+Splits = dict[str, tuple[ImageRef, ...]]
+
+
+def make_splits(source: SourceImages, spec: DataSpec) -> Splits:
+    """Return `train`, `val` and `test`, each in the source's order.
+
+    A source in one piece is split by `val_fraction` and `test_fraction`; a source with a train
+    split but no val split has val carved out of train, and its test split stays as it is. Both
+    are stratified and seeded, and depend on the images' names, not on the order of files.
+
+    Raises:
+        DataError: fewer than two classes, a class without images or with too few to split, or
+            no validation images.
+    """
+    check_classes(source)
+    splits = _carved(source, spec)
+    if not splits[VAL]:
+        raise DataError(
+            f"{source.where}: there are no validation images; set data.val_fraction above 0 or "
+            "bring a validation split"
+        )
+    limits = {TRAIN: spec.train_per_class, VAL: spec.val_per_class, TEST: spec.test_per_class}
+    return {
+        split: _at_most(splits[split], limit, spec.split_seed) for split, limit in limits.items()
+    }
+
+
+def check_classes(source: SourceImages) -> None:
+    """Check that there are two classes or more, and images of each in every split.
+
+    Raises:
+        DataError: otherwise.
+    """
+    names = source.class_names
+    if len(names) < 2:
+        raise DataError(
+            f"{source.where}: holds {len(names)} class{'' if len(names) == 1 else 'es'} "
+            f"({listed(map(repr, names))}); at least two are needed"
+        )
+    for split, refs in source.splits.items():
+        present = {ref.label for ref in refs}
+        missing = [repr(name) for label, name in enumerate(names) if label not in present]
+        if missing:
+            part = "" if split == ALL else f"{split} "
+            raise DataError(
+                f"{source.where}: the {len(refs)} {part}images leave the class {listed(missing)} "
+                f"of {len(names)} empty; add images or remove the class"
+            )
+
+
+def _carved(source: SourceImages, spec: DataSpec) -> Splits:
+    splits = {TRAIN: (), VAL: (), TEST: (), **source.splits}
+    if VAL in source.splits:
+        return splits
+    pool = splits.pop(ALL, None)
+    test_fraction = 0.0 if pool is None else spec.test_fraction
+    splits[TRAIN] = splits[TRAIN] if pool is None else pool
+    chosen: dict[str, str] = {}
+    for label, refs in _by_label(splits[TRAIN]).items():
+        n_val, n_test = shares(len(refs), spec.val_fraction, test_fraction)
+        if n_val + n_test >= len(refs):
+            raise DataError(
+                f"{source.where}: the class {source.class_names[label]!r} has {len(refs)} image, "
+                "too few to train and to validate on; add images or remove the class"
+            )
+        names = [ref.name for ref in _shuffled(refs, spec.split_seed)]
+        chosen |= dict.fromkeys(names[:n_val], VAL)
+        chosen |= dict.fromkeys(names[n_val : n_val + n_test], TEST)
+    return _divided(splits, chosen)
+
+
+def _divided(splits: Splits, chosen: Mapping[str, str]) -> Splits:
+    """Move the chosen images of train to val and test."""
+    train = splits[TRAIN]
+    carved = {
+        split: tuple(ref for ref in train if chosen.get(ref.name, TRAIN) == split)
+        for split in (TRAIN, VAL, TEST)
+    }
+    return {**carved, TEST: splits[TEST] + carved[TEST]}
+
+
+def shares(n: int, val_fraction: float, test_fraction: float) -> tuple[int, int]:
+    """Return how many of `n` images go to val and test.
+
+    Rounded, but at least one each where the fraction is above 0 and, for test, where at least
+    three images are there; training keeps one.
+    """
+    for_test = 1 if test_fraction > 0 and n > 2 else 0
+    n_val = min(max(1, round(n * val_fraction)), max(1, n - 1 - for_test)) if val_fraction else 0
+    n_test = min(max(for_test, round(n * test_fraction)), n - 1 - n_val) if for_test else 0
+    return n_val, n_test
+
+
+def _at_most(refs: tuple[ImageRef, ...], limit: int, seed: int) -> tuple[ImageRef, ...]:
+    """Keep the first `limit` of each class's shuffle (0 = all), in the order they came."""
+    if limit == 0:
+        return refs
+    kept = {
+        ref.name
+        for of_class in _by_label(refs).values()
+        for ref in _shuffled(of_class, seed)[:limit]
+    }
+    return tuple(ref for ref in refs if ref.name in kept)
+
+
+def _by_label(refs: Sequence[ImageRef]) -> dict[int, list[ImageRef]]:
+    groups: dict[int, list[ImageRef]] = {}
+    for ref in refs:
+        groups.setdefault(ref.label, []).append(ref)
+    return groups
+
+
+def _shuffled(refs: Sequence[ImageRef], seed: int) -> list[ImageRef]:
+    """Shuffle by a hash of the names: the same on every machine and version of NumPy."""
+
+    def key(ref: ImageRef) -> bytes:
+        text = f"{seed}/{ref.name}"
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+    return sorted(refs, key=key)

@@ -1,0 +1,76 @@
+"""What can go wrong, as a tree.
+
+TlsearchError                 one sentence: what, where, what to do
+|-- InputError                something the user gave does not fit (exit code 2)
+|   |-- SpecError             the study spec; carries every problem found
+|   |-- DataError             images, labels, splits
+|   |-- BackboneError         model names, weights, layers
+|   |-- StorageError          the database cannot be reached or refuses
+|   `-- StudyError            no such study, or another one under that name
+|-- TrialFailure              a trial cannot go on; carries a short `reason`
+|-- TrialLost                 the trial now belongs to another worker
+`-- WorkerStopped             the worker gave up after repeated failures (exit code 1)
+"""
+
+from collections.abc import Sequence
+
+
+class TlsearchError(Exception):
+    """Base of everything tlsearch raises on purpose; its text is meant for the user."""
+
+    exit_code = 1
+
+
+class InputError(TlsearchError):
+    """Something the user gave does not fit."""
+
+    exit_code = 2
+
+
+class SpecError(InputError):
+    """A study spec with one or more problems.
+
+    Attributes:
+        problems: one sentence a problem, in the order of the spec's keys.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(InputError):
+    """Images, labels or splits that cannot be used."""
+
+
+class BackboneError(InputError):
+    """A model or weights that cannot be used."""
+
+
+class StorageError(InputError):
+    """The database cannot be reached or refuses."""
+
+
+class StudyError(InputError):
+    """No such study, or another one under that name."""
+
+
+class TrialFailure(TlsearchError):
+    """A trial that cannot go on.
+
+    Attributes:
+        reason: a short stable word (`nan`, `out_of_memory`, `error`, ...), used to tell
+            whether failures repeat.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class TrialLost(TlsearchError):
+    """The trial was taken over by another worker, or its study is gone."""
+
+
+class WorkerStopped(TlsearchError):
+    """The worker gave up after repeated failures of one kind."""

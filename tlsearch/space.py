@@ -1,0 +1,134 @@
+"""The search space of a study: seven hyperparameters, flat, the same in every trial.
+
+Flat so that multivariate TPE sees one space; where a knob has no effect, the trial's canonical
+form says so (`Hyperparameters.canonical`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from tlsearch.errors import SpecError
+from tlsearch.records import HYPERPARAMETER_NAMES, Hyperparameters, Range
+from tlsearch.spec import SpaceSpec
+
+_INTEGERS = frozenset({"reinit_layers", "low_layers", "l2sp_layers"})
+
+# Plain fine-tuning as most people do it: a new classifier, one rate, a little weight decay.
+_PLAIN = Hyperparameters(
+    reinit_layers=1,
+    high_lr=0.01,
+    low_lr_ratio=1.0,
+    low_layers=0,
+    alpha=0.0,
+    beta=1e-4,
+    l2sp_layers=0,
+)
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A range for each hyperparameter, and the depth of the network they refer to.
+
+    Attributes:
+        n_body_layers: layers of the backbone without the classifier.
+        ranges: by hyperparameter name.
+    """
+
+    n_body_layers: int
+    ranges: Mapping[str, Range]
+
+    def suggest(self, trial: optuna.Trial) -> Hyperparameters:
+        """Draw all seven from a trial; a trial that already has them keeps them."""
+        values = {name: _suggest(trial, name, self.ranges[name]) for name in HYPERPARAMETER_NAMES}
+        return Hyperparameters.from_dict(values)
+
+    def plain_default(self) -> Hyperparameters:
+        """Return plain fine-tuning, or what is nearest to it inside the ranges."""
+        return Hyperparameters.from_dict(
+            {name: self.ranges[name].nearest(value) for name, value in _PLAIN.as_dict().items()}
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for storing."""
+        ranges = {name: [r.low, r.high] for name, r in self.ranges.items()}
+        return {"n_body_layers": self.n_body_layers, "ranges": ranges}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "SearchSpace":
+        """Read what `as_dict` wrote."""
+        ranges = {name: Range(low, high) for name, (low, high) in stored["ranges"].items()}
+        return cls(stored["n_body_layers"], ranges)
+
+
+def resolve(spec: SpaceSpec, n_body_layers: int) -> SearchSpace:
+    """Fill in what the spec leaves open, and check the rest against the network.
+
+    Depths span the network (reinitialisation its top quarter); the rates and strengths are those
+    seen in the paper (learning rates .001-.025, alpha .0001-.1, beta .001-.01), widened.
+
+    Args:
+        spec: the `[space]` table.
+        n_body_layers: layers of the backbone without the classifier.
+
+    Raises:
+        SpecError: a range outside what the network or the method allows.
+    """
+    limits = {
+        "reinit_layers": Range(1, n_body_layers + 1),
+        "high_lr": Range(1e-8, 10.0),
+        "low_lr_ratio": Range(1e-6, 1.0),
+        "low_layers": Range(0, n_body_layers),
+        "alpha": Range(0.0, 10.0),
+        "beta": Range(0.0, 10.0),
+        "l2sp_layers": Range(0, n_body_layers),
+    }
+    open_ranges = {
+        "reinit_layers": Range(1, max(2, round(n_body_layers / 4))),
+        "high_lr": Range(1e-3, 1e-1),
+        "low_lr_ratio": Range(0.03, 1.0),
+        "low_layers": limits["low_layers"],
+        "alpha": Range(1e-4, 1e-1),
+        "beta": Range(1e-5, 1e-2),
+        "l2sp_layers": limits["l2sp_layers"],
+    }
+    given = {name: getattr(spec, name) for name in HYPERPARAMETER_NAMES}
+    problems = [
+        problem
+        for name, value in given.items()
+        if value is not None
+        for problem in _problems(name, value, limits[name], n_body_layers)
+    ]
+    if problems:
+        raise SpecError(problems)
+    return SearchSpace(
+        n_body_layers, {name: given[name] or open_ranges[name] for name in HYPERPARAMETER_NAMES}
+    )
+
+
+def _problems(name: str, given: Range, limit: Range, n_body_layers: int) -> list[str]:
+    key = f"space.{name}"
+    if name in _INTEGERS and (given.low != int(given.low) or given.high != int(given.high)):
+        return [f"{key}: {_shown(given)} counts layers; give whole numbers"]
+    if given.low < limit.low or given.high > limit.high:
+        why = f"; the network has {n_body_layers} body layers" if name in _INTEGERS else ""
+        return [f"{key}: {_shown(given)} must lie within {_shown(limit)}{why}"]
+    if name not in _INTEGERS and given.low == 0 and not given.fixed:
+        return [
+            f"{key}: {_shown(given)} is searched on a logarithmic scale; "
+            "start it above 0, or fix it to 0"
+        ]
+    return []
+
+
+def _shown(value: Range) -> str:
+    return f"{value.low:g}" if value.fixed else f"[{value.low:g}, {value.high:g}]"
+
+
+def _suggest(trial: optuna.Trial, name: str, given: Range) -> float:
+    """Draw one hyperparameter; rates and strengths on a logarithmic scale."""
+    if name in _INTEGERS:
+        return trial.suggest_int(name, int(given.low), int(given.high))
+    return trial.suggest_float(name, given.low, given.high, log=given.low > 0)

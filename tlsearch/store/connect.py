@@ -1,0 +1,200 @@
+"""Which database to use, and Optuna's storage in it."""
+
+import os
+import re
+import warnings
+from typing import Any
+from urllib.parse import quote
+
+import optuna
+import sqlalchemy as sa
+
+from tlsearch.errors import StorageError
+from tlsearch.store import embedded
+from tlsearch.store.locks import create_lock
+
+ENVIRONMENT = "TLSEARCH_STORAGE"
+DRIVER = "postgresql+psycopg2"
+SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg")
+WORKING = "give postgresql://user:password@host:5432/database, or nothing for the embedded server"
+SECRETS = ("password", "sslpassword", "passfile", "oauth_client_secret")
+
+
+def given_storage(storage: str | None = None) -> str | None:
+    """Return the given URL, else that of TLSEARCH_STORAGE; None means the embedded server."""
+    return storage or os.environ.get(ENVIRONMENT) or None
+
+
+def resolve_url(storage: str | None = None) -> sa.URL:
+    """Return the URL of the database to use; starts the embedded server if none is given.
+
+    Raises:
+        StorageError: the URL is not of PostgreSQL, or the embedded server fails.
+    """
+    text = given_storage(storage) or embedded.ensure_running()
+    scheme = text.partition("://")[0].lower() if "://" in text else ""
+    if scheme not in SCHEMES:
+        kind = f"{scheme}:// is not supported" if scheme.isalnum() else "the storage is no URL"
+        raise StorageError(f"{kind}: {WORKING}")
+    try:
+        url = sa.make_url(DRIVER + text[len(scheme) :])
+        url.get_dialect()().create_connect_args(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise StorageError(f"the storage URL cannot be read: {WORKING}") from None
+    if "@" in _host(url):
+        raise StorageError("the storage URL has an @ too many: write @ in a password as %40")
+    return url
+
+
+def shown_url(url: sa.URL) -> str:
+    """Return the URL for logs and messages, without passwords."""
+    return libpq_url(url.set(password="").difference_update_query(SECRETS))
+
+
+def libpq_url(url: sa.URL) -> str:
+    """Return the URL with its password as psql and other libpq programs take it."""
+    secret = f":{_quoted(url.password)}" if url.password else ""
+    user = f"{_quoted(url.username)}{secret}@" if url.username else ""
+    host = f"[{url.host}]" if url.host and ":" in url.host else url.host or ""
+    port = f":{url.port}" if url.port else ""
+    pairs = [(k, v) for k, values in url.normalized_query.items() for v in values]
+    query = "&".join(f"{_quoted(k)}={quote(v)}" for k, v in pairs)
+    return (
+        f"postgresql://{user}{host}{port}/{_quoted(url.database or '')}{'?' * bool(query)}{query}"
+    )
+
+
+def libpq_environment(url: sa.URL) -> dict[str, str]:
+    """Return the process environment with the connection in it, for psql and its like.
+
+    There, other users of the machine cannot see the password; on a command line they could.
+    """
+    names = {"dbname": "PGDATABASE", "connect_timeout": "PGCONNECT_TIMEOUT"}
+    names["application_name"] = "PGAPPNAME"
+    found = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
+    found |= {"dbname": url.database} | {name: _text(v) for name, v in url.query.items()}
+    ours = {names.get(k, f"PG{k.upper().replace('_', '')}"): str(v) for k, v in found.items() if v}
+    theirs = {k: v for k, v in os.environ.items() if k not in ("PGHOSTADDR", "PGSERVICE")}
+    return theirs | ours
+
+
+def open_storage(storage: str | None = None) -> optuna.storages.RDBStorage:
+    """Connect to the database and return Optuna's storage in it; creates missing tables.
+
+    Any number of processes may do this at once, also on an empty database.
+
+    Raises:
+        StorageError: the database cannot be reached or refuses, or holds another schema.
+    """
+    os.environ.pop("PGTZ", None)  # it would win over the zone that _connect_args sets
+    url = resolve_url(storage)
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_connect_args(url))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            if _has_tables(engine):
+                return _rdb_storage(url)
+            with create_lock(engine):
+                return _rdb_storage(url, create=not _has_tables(engine))
+    except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+        raise StorageError(_sentence(url, error)) from None
+
+
+def engine_of(storage: optuna.storages.RDBStorage) -> sa.Engine:
+    """Return the engine, with its pool of connections, of an open storage."""
+    return storage.engine
+
+
+def place(url: sa.URL) -> str:
+    """Return where the database is, for messages: `database d at host:port as user u`."""
+    port = url.port or _text(url.query.get("port")) or os.environ.get("PGPORT") or embedded.PORT
+    user = url.username or _text(url.query.get("user")) or os.environ.get("PGUSER")
+    where = f"database {_database(url)!r} at {_host(url) or 'the local socket'}:{port}"
+    return f"{where} as user {user!r}" if user else where
+
+
+def _rdb_storage(url: sa.URL, create: bool = False) -> optuna.storages.RDBStorage:
+    # Optuna calls format() on the URL, so a brace in it must not be seen.
+    text = url.render_as_string(hide_password=False).replace("{", "%7B").replace("}", "%7D")
+    engine_kwargs = {"pool_pre_ping": True, "connect_args": _connect_args(url)}
+    return optuna.storages.RDBStorage(text, engine_kwargs, skip_table_creation=not create)
+
+
+def _connect_args(url: sa.URL) -> dict[str, Any]:
+    """Return libpq's options; those in the URL win."""
+    # Optuna writes heartbeats as the session's local time without a zone and compares them with
+    # now(): with sessions in different zones a trial would look hours old, or never stale.
+    own = _text(url.query.get("options")) or os.environ.get("PGOPTIONS", "")
+    defaults = {
+        "connect_timeout": 10,  # seconds, a host
+        "application_name": "tlsearch",
+        "keepalives_idle": 30,  # a server that vanished is noticed after about a minute
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,  # milliseconds
+    }
+    kept = {name: value for name, value in defaults.items() if name not in url.query}
+    return kept | {"options": f"{own} -c timezone=UTC".strip()}
+
+
+def _has_tables(engine: sa.Engine) -> bool:
+    """Whether Optuna's tables are complete: it writes the row of alembic_version last."""
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return False
+        rows = connection.execute(sa.text("SELECT count(*) FROM alembic_version"))
+        return bool(rows.scalar_one())
+
+
+def _sentence(url: sa.URL, error: BaseException) -> str:
+    """Say in one sentence what went wrong, where, and what to do."""
+    if found := re.search(r"set up by optuna ([^)\s]+)", str(error)):
+        what = f"holds tables of Optuna {found[1]}, which Optuna {optuna.__version__} cannot use"
+        return f"{place(url)} {what}: give an empty database, or run `optuna storage upgrade`"
+    while error.__cause__ is not None and not isinstance(error, sa.exc.DBAPIError):
+        error = error.__cause__
+    words = str(getattr(error, "orig", error))
+    for pattern, sentence in _SENTENCES.items():
+        if re.search(pattern, words):
+            return f"{place(url)} {sentence}"
+    for secret in filter(None, (url.password, *map(_text, map(url.query.get, SECRETS)))):
+        words = words.replace(secret, "***")
+    return f"{place(url)} refuses: {' '.join(words.split())}; check the URL and the server"
+
+
+_SENTENCES = {
+    "could not translate host name": "has an unknown host name: check its spelling and the DNS",
+    "Connection refused": "cannot be reached, nothing listens there: start it or correct the port",
+    "No such file or directory": "has no such socket: start the server or correct the folder",
+    "timeout expired|No route to host|unreachable|timed out": (
+        "cannot be reached: check the host, the network and its firewalls"
+    ),
+    "password authentication failed|no password supplied": (
+        "wants another password: correct it in the URL, in PGPASSWORD or in ~/.pgpass"
+    ),
+    "role .* does not exist": "has no such user: correct the user or create it",
+    "database .* does not exist": "does not exist: correct its name or create it with createdb",
+    "too many c(lients|onnections)|connection slots": (
+        "has no free connection: raise max_connections or run fewer workers"
+    ),
+    "permission denied|no schema has been selected": (
+        "refuses to create or use tables: let its owner run GRANT CREATE, USAGE ON SCHEMA public"
+    ),
+    "read-only transaction": "is a read-only copy: give the primary server",
+}
+
+
+def _host(url: sa.URL) -> str:
+    return url.host or _text(url.query.get("host")) or os.environ.get("PGHOST", "")
+
+
+def _database(url: sa.URL) -> str:
+    return url.database or _text(url.query.get("dbname")) or url.username or ""
+
+
+def _text(value: str | tuple[str, ...] | None) -> str:
+    return ",".join(value) if isinstance(value, tuple) else value or ""
+
+
+def _quoted(text: str | None) -> str:
+    return quote(text or "", safe="")

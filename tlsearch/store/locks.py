@@ -1,0 +1,83 @@
+"""Locks between processes, kept by PostgreSQL.
+
+A lock is held by a transaction on a connection of its own, so the server lets it go when the
+process that holds it dies. The work under it goes over other connections: each held lock takes
+one connection of the engine's pool for as long.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import sqlalchemy as sa
+
+from tlsearch.errors import StorageError
+
+PROJECT_KEY = 0x746C7365  # "tlse": sets these locks apart from those of other programs
+CREATE_KEY = 0  # no study has this id
+LOCK_TIMEOUT = "55P03"  # SQLSTATE lock_not_available
+
+
+@contextmanager
+def study_lock(engine: sa.Engine, study_id: int, timeout_seconds: float = 60) -> Iterator[None]:
+    """Hold the lock of a study; nobody else holds it meanwhile, in any process.
+
+    The timeout, in seconds, bounds the waiting and the holding. A holder that stays longer (it
+    hangs, was frozen, or lost the network) has its session ended by the server and others go on;
+    leaving the context then raises, as the end of the work may not have been alone. That work
+    itself, on other connections, is not undone.
+
+    Raises:
+        StorageError: the lock was not free in time, or was lost before the context was left.
+        sqlalchemy.exc.DBAPIError: the database cannot be reached to take the lock.
+    """
+    with engine.connect() as connection:
+        _take(connection, study_id, timeout_seconds)
+        try:
+            yield
+        except BaseException:
+            # The lock may be lost as well; what failed under it is the better message.
+            with suppress(sa.exc.DBAPIError):
+                connection.rollback()
+            raise
+        _release(connection, study_id, timeout_seconds)
+
+
+@contextmanager
+def create_lock(engine: sa.Engine, timeout_seconds: float = 60) -> Iterator[None]:
+    """Hold the lock for creating tables and studies of a database; as `study_lock`."""
+    with study_lock(engine, CREATE_KEY, timeout_seconds):
+        yield
+
+
+def _take(connection: sa.Connection, study_id: int, timeout_seconds: float) -> None:
+    """Wait for the lock; both timeouts end with the transaction."""
+    timeout = f"{max(1, round(timeout_seconds * 1000))}ms"
+    settings = {"lock_timeout": timeout, "idle_in_transaction_session_timeout": timeout}
+    for name, value in settings.items():
+        connection.execute(_SET_LOCAL, {"name": name, "value": value})
+    try:
+        connection.execute(_LOCK, {"project": PROJECT_KEY, "study": study_id})
+    except sa.exc.OperationalError as error:
+        if getattr(error.orig, "pgcode", None) != LOCK_TIMEOUT:
+            raise
+        hint = "another process holds it: look for one that hangs, or try again"
+        what = f"the lock on {_shown(study_id)} was not free within {timeout_seconds:g} s"
+        raise StorageError(f"{what}; {hint}") from None
+
+
+def _release(connection: sa.Connection, study_id: int, timeout_seconds: float) -> None:
+    """End the transaction, which shows whether the server still had it."""
+    try:
+        connection.commit()
+    except sa.exc.DBAPIError:
+        connection.invalidate()
+        why = f"the database ended its session, as it does after {timeout_seconds:g} s"
+        raise StorageError(f"the lock on {_shown(study_id)} was lost: {why}; try again") from None
+
+
+def _shown(study_id: int) -> str:
+    return "creating tables and studies" if study_id == CREATE_KEY else f"study {study_id}"
+
+
+_SET_LOCAL = sa.text("SELECT set_config(:name, :value, true)")
+_LOCK = sa.text("SELECT pg_advisory_xact_lock(:project, :study)")

@@ -1,0 +1,165 @@
+"""Studies in the database: what tlsearch keeps with each, written whole or not at all."""
+
+import difflib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+from sqlalchemy import text
+
+from tlsearch.errors import StudyError
+from tlsearch.records import Hyperparameters
+from tlsearch.spec import StudySpec, parse_spec
+from tlsearch.store.locks import create_lock
+
+_UNFINISHED = "tlsearch-being-created-"
+_DIRECTIONS = [StudyDirection.MAXIMIZE]
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study as the database holds it.
+
+    Attributes:
+        study_id: Optuna's key.
+        name: its name.
+        spec: the spec it was created from, without the storage URL.
+        spec_hash: SHA-256 of that spec.
+        space: the search space, as `SearchSpace.as_dict` wrote it.
+        data: what the images were: class_names, fingerprint, n_train, n_val, n_test.
+        backbone: what the network was: layers (names), weights_sha256.
+        provenance: package versions and the git commit that created it.
+    """
+
+    study_id: int
+    name: str
+    spec: StudySpec
+    spec_hash: str
+    space: Mapping[str, Any]
+    data: Mapping[str, Any]
+    backbone: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A trial to be queued when the study is created."""
+
+    params: Hyperparameters
+    origin: str
+
+
+def study_names(storage: RDBStorage) -> list[str]:
+    """Return the names of all studies in the database, sorted."""
+    names = [study.study_name for study in storage.get_all_studies()]
+    return sorted(name for name in names if not name.startswith(_UNFINISHED))
+
+
+def find_study(storage: RDBStorage, name: str) -> StoredStudy:
+    """Read a study.
+
+    Raises:
+        StudyError: there is none of this name, or tlsearch did not create it.
+    """
+    stored = read_study(storage, name)
+    if stored is None:
+        known = study_names(storage)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = (
+            f"did you mean {close[0]}?"
+            if close
+            else f"the studies here are: {', '.join(known[:10])}"
+            if known
+            else "there is none here yet; tlsearch create SPEC.toml makes one"
+        )
+        raise StudyError(f"study {name!r} does not exist in this database; {hint}")
+    return stored
+
+
+def read_study(storage: RDBStorage, name: str) -> StoredStudy | None:
+    """Read a study, or return None where there is none of this name.
+
+    Raises:
+        StudyError: tlsearch did not create it.
+    """
+    try:
+        study_id = storage.get_study_id_from_name(name)
+    except KeyError:
+        return None
+    attrs = storage.get_study_user_attrs(study_id)
+    if "spec" not in attrs or "spec_hash" not in attrs:
+        raise StudyError(
+            f"study {name!r} was not created by tlsearch, so it holds no spec; choose another name"
+        )
+    return StoredStudy(
+        study_id=study_id,
+        name=name,
+        spec=parse_spec(attrs["spec"]),
+        spec_hash=attrs["spec_hash"],
+        space=attrs["space"],
+        data=attrs["data"],
+        backbone=attrs["backbone"],
+        provenance=attrs["provenance"],
+    )
+
+
+def write_study(
+    storage: RDBStorage, name: str, attrs: Mapping[str, Any], seeds: Sequence[Seed]
+) -> bool:
+    """Write a study with its attributes and queued trials, whole or not at all.
+
+    It is built under a name nobody uses and renamed in one statement; what an interrupted
+    creation left behind is removed by the next one. A database-wide lock makes sure that of
+    several at the same moment one creates it.
+
+    Returns:
+        False where a study of this name exists already; nothing is changed then.
+    """
+    with create_lock(storage.engine):
+        _remove_unfinished(storage)
+        if name in study_names(storage):
+            return False
+        study_id = storage.create_new_study(_DIRECTIONS, f"{_UNFINISHED}{uuid.uuid4()}")
+        for key, value in attrs.items():
+            storage.set_study_user_attr(study_id, key, value)
+        for seed in seeds:
+            storage.create_new_trial(study_id, _waiting(seed))
+        _rename(storage, study_id, name)
+    return True
+
+
+def load_optuna_study(
+    storage: RDBStorage,
+    name: str,
+    sampler: optuna.samplers.BaseSampler | None = None,
+    pruner: optuna.pruners.BasePruner | None = None,
+) -> optuna.Study:
+    """Return Optuna's own study object."""
+    return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+
+
+def _remove_unfinished(storage: RDBStorage) -> None:
+    for study in storage.get_all_studies():
+        if study.study_name.startswith(_UNFINISHED):
+            storage.delete_study(study._study_id)
+
+
+def _rename(storage: RDBStorage, study_id: int, name: str) -> None:
+    with storage.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE studies SET study_name = :name WHERE study_id = :study_id"),
+            {"name": name, "study_id": study_id},
+        )
+
+
+def _waiting(seed: Seed) -> optuna.trial.FrozenTrial:
+    return create_trial(
+        state=TrialState.WAITING,
+        system_attrs={"fixed_params": seed.params.as_dict()},
+        user_attrs={"origin": seed.origin},
+    )

@@ -1,0 +1,171 @@
+"""Creates studies: checks a spec against its data and network, and writes it to the database."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tlsearch.backbones import Backbone, load_backbone
+from tlsearch.data import Catalog, load_catalog, verify_images
+from tlsearch.errors import InputError, SpecError, StudyError
+from tlsearch.space import SearchSpace, resolve
+from tlsearch.spec import StudySpec, differences, load_spec, spec_hash, to_toml_dict
+from tlsearch.store.connect import open_storage
+from tlsearch.store.studies import Seed, StoredStudy, find_study, read_study, write_study
+
+T = TypeVar("T")
+
+_VERSIONED = ("tlsearch", "torch", "timm", "optuna", "sqlalchemy", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class CheckedStudy:
+    """A spec that fits its data and its network.
+
+    Attributes:
+        spec: the spec.
+        catalog: the images and their splits.
+        backbone: the pretrained network.
+        space: the search space, every range filled in.
+    """
+
+    spec: StudySpec
+    catalog: Catalog
+    backbone: Backbone
+    space: SearchSpace
+
+
+def check_study(spec: StudySpec) -> CheckedStudy:
+    """Check data, network and search space without training.
+
+    Raises:
+        SpecError: with every problem found in any of them.
+    """
+    problems: list[str] = []
+    catalog = _collect(problems, lambda: _verified_catalog(spec))
+    backbone = _collect(problems, lambda: _backbone(spec))
+    n_body_layers = backbone.layers.n_body if backbone else None
+    space = (
+        _collect(problems, lambda: resolve(spec.space, n_body_layers)) if n_body_layers else None
+    )
+    if problems or catalog is None or backbone is None or space is None:
+        raise SpecError(problems)
+    return CheckedStudy(spec, catalog, backbone, space)
+
+
+def create_study(
+    spec: StudySpec | str | Path, storage: str | None = None
+) -> tuple[StoredStudy, bool]:
+    """Create a study, or find the one that was created from the same spec.
+
+    Args:
+        spec: a spec, or the path of a TOML file.
+        storage: a PostgreSQL URL; without one the environment's, the spec's, or the embedded
+            server.
+
+    Returns:
+        The study, and whether it was created now.
+
+    Raises:
+        SpecError: the spec has problems; nothing is written.
+        StudyError: another spec has this name; the message says what differs.
+        StorageError: the database cannot be used.
+    """
+    if not isinstance(spec, StudySpec):
+        spec = load_spec(spec)
+    database = open_storage(storage or os.environ.get("TLSEARCH_STORAGE") or spec.storage)
+    existing = read_study(database, spec.name)
+    created = False
+    if existing is None:
+        checked = check_study(spec)
+        seeds = [Seed(checked.space.plain_default(), origin="default")]
+        created = write_study(database, spec.name, _attributes(checked), seeds)
+        existing = find_study(database, spec.name)
+    _same_spec(existing, spec)
+    return existing, created
+
+
+def _same_spec(existing: StoredStudy, spec: StudySpec) -> None:
+    if existing.spec_hash == spec_hash(spec):
+        return
+    differing = differences(to_toml_dict(existing.spec), to_toml_dict(spec))
+    raise StudyError(
+        f"study {spec.name!r} exists with another spec (stored -> given): {'; '.join(differing)}; "
+        "choose another name, or give the spec it was created from"
+    )
+
+
+def _attributes(checked: CheckedStudy) -> dict[str, Any]:
+    catalog, layers = checked.catalog, checked.backbone.layers.layers
+    return {
+        "space": checked.space.as_dict(),
+        "data": {
+            "class_names": list(catalog.class_names),
+            "fingerprint": catalog.fingerprint,
+            "n_train": len(catalog.train),
+            "n_val": len(catalog.val),
+            "n_test": len(catalog.test),
+        },
+        "backbone": {
+            "layers": [layer.name for layer in layers],
+            "weights_sha256": checked.backbone.fingerprint(),
+        },
+        "provenance": {"versions": _versions(), "git_commit": _git_commit()},
+        "spec": to_toml_dict(checked.spec),
+        "spec_hash": spec_hash(checked.spec),
+    }
+
+
+def _verified_catalog(spec: StudySpec) -> Catalog:
+    catalog = load_catalog(spec.data)
+    verify_images(catalog)
+    return catalog
+
+
+def _backbone(spec: StudySpec) -> Backbone:
+    return load_backbone(spec.backbone.model, spec.backbone.weights, spec.recipe.image_size)
+
+
+def _collect(problems: list[str], step: Callable[[], T]) -> T | None:
+    """Run a check and note what it found, so that all problems come out together."""
+    try:
+        return step()
+    except SpecError as error:
+        problems += error.problems
+    except InputError as error:
+        problems.append(str(error))
+    return None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_commit() -> str | None:
+    """Return the commit tlsearch runs from, with `-dirty` where files differ; None outside git."""
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        # An installed copy may lie inside somebody else's repository, which is not ours to name.
+        tracked = subprocess.run(
+            ["git", "-C", str(folder), "ls-files", "--error-unmatch", __file__],
+            capture_output=True,
+            check=False,
+            timeout=10,
+        )
+        if tracked.returncode:
+            return None
+        return subprocess.run(
+            command, capture_output=True, check=True, text=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,43 @@
+"""What a worker tells of itself while it works."""
+
+from typing import Protocol
+
+from tlsearch.records import EpochReport, TrialRecord
+
+
+class Progress(Protocol):
+    """Receives a worker's news; the command line shows them."""
+
+    def preparing(self, what: str) -> None:
+        """Something slow begins before the first trial."""
+
+    def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
+        """A trial was claimed; `counts` are the study's trials by state."""
+
+    def epoch(self, number: int, report: EpochReport) -> None:
+        """An epoch of the current trial is over."""
+
+    def ended(self, trial: TrialRecord) -> None:
+        """The current trial is over."""
+
+    def waiting(self, n_running: int) -> None:
+        """All trials are claimed; others still run, and may yet need to be taken over."""
+
+
+class SilentProgress:
+    """Says nothing."""
+
+    def preparing(self, what: str) -> None:
+        """Ignore."""
+
+    def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
+        """Ignore."""
+
+    def epoch(self, number: int, report: EpochReport) -> None:
+        """Ignore."""
+
+    def ended(self, trial: TrialRecord) -> None:
+        """Ignore."""
+
+    def waiting(self, n_running: int) -> None:
+        """Ignore."""
