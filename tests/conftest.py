@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
-from tlsearch.store import embedded
+from tlsearch.store import cluster, embedded
 
 # Where to put servers: in memory, if there is room, for disks of shared machines can be slow.
 MEMORY = Path("/dev/shm")
@@ -47,7 +47,7 @@ class TcpServer:
     def execute(self, *statements: str, database: str = "postgres") -> None:
         """Run statements as the superuser."""
         where = f"host={quote(str(self.socket_folder))}&port={self.port}"
-        execute(f"postgresql://{embedded.USER}@/{database}?{where}", *statements)
+        execute(f"postgresql://{cluster.USER}@/{database}?{where}", *statements)
 
 
 def execute(url: str, *statements: str) -> None:
@@ -110,16 +110,16 @@ def tcp_server(private_home: Path) -> Iterator[TcpServer]:
     """A server on 127.0.0.1 with password authentication."""
     folder = private_home / "tcp"
     folder.mkdir(mode=0o700)
-    embedded.create_cluster(folder, "--auth-host=scram-sha-256")
+    cluster.create_cluster(folder, "--auth-host=scram-sha-256")
     server = TcpServer(_free_port(), folder)
     options = f"-h 127.0.0.1 -p {server.port} -k {folder}"
     log = str(folder / "server.log")
-    done = embedded.run_as_server_user(folder, "pg_ctl", "start", "-w", "-l", log, "-o", options)
+    done = cluster.run_as_server_user(folder, "pg_ctl", "start", "-w", "-l", log, "-o", options)
     assert done.returncode == 0, done.stdout
     password = TCP_PASSWORD.replace("'", "''")
     server.execute(f"CREATE ROLE {TCP_USER} LOGIN CREATEDB PASSWORD '{password}'")
     yield server
-    embedded.run_as_server_user(folder, "pg_ctl", "stop", "-m", "immediate")
+    cluster.run_as_server_user(folder, "pg_ctl", "stop", "-m", "immediate")
 
 
 @pytest.fixture

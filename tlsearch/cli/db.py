@@ -67,9 +67,9 @@ def psql(
     storage: Storage = None,
 ) -> None:
     """Open psql on the database in use; give --storage before psql's own arguments."""
-    from tlsearch.store import connect, embedded
+    from tlsearch.store import cluster, connect
 
-    program = str(embedded.binary("psql"))
+    program = str(cluster.binary("psql"))
     environment = connect.libpq_environment(connect.resolve_url(storage))
     try:
         os.execve(program, [program, *(args or [])], environment)

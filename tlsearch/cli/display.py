@@ -139,7 +139,7 @@ class TerminalProgress:
     def waiting(self, n_running: int) -> None:
         """Show what is waited for."""
         self._passing(
-            f"all trials are claimed; waiting for {n_running} running elsewhere", at_least_every=60
+            f"all trials are claimed; waiting for {n_running} running elsewhere", at_least_every=0
         )
 
     def _standing(self, current: float, report: EpochReport | None = None) -> str:

@@ -141,9 +141,7 @@ def worker(
         except KeyboardInterrupt:
             console.print("interrupted: the current trial is back in the queue")
             raise typer.Exit(130) from None
-    end = (
-        "the study's budget is spent" if summary.budget_spent else "this worker's limit is reached"
-    )
+    end = "the study is done" if summary.budget_spent else "this worker's limit is reached"
     console.print(f"{len(summary.trials)} trials run; {end}")
 
 

@@ -10,7 +10,7 @@ import optuna
 import sqlalchemy as sa
 
 from tlsearch.errors import StorageError
-from tlsearch.store import embedded
+from tlsearch.store import cluster, embedded
 from tlsearch.store.locks import create_lock
 
 ENVIRONMENT = "TLSEARCH_STORAGE"
@@ -107,7 +107,7 @@ def engine_of(storage: optuna.storages.RDBStorage) -> sa.Engine:
 
 def place(url: sa.URL) -> str:
     """Return where the database is, for messages: `database d at host:port as user u`."""
-    port = url.port or _text(url.query.get("port")) or os.environ.get("PGPORT") or embedded.PORT
+    port = url.port or _text(url.query.get("port")) or os.environ.get("PGPORT") or cluster.PORT
     user = url.username or _text(url.query.get("user")) or os.environ.get("PGUSER")
     where = f"database {_database(url)!r} at {_host(url) or 'the local socket'}:{port}"
     return f"{where} as user {user!r}" if user else where

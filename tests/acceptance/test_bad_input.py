@@ -1,0 +1,129 @@
+"""Bad input gets one clear sentence and exit code 2; no traceback, nothing half made."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def make_pets(folder, n=6):
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True)
+        for i in range(n):
+            pixels = np.full((20, 20, 3), 10 * i, np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def pets(tmp_path):
+    return make_pets(tmp_path / "pets")
+
+
+def refused(tlsearch, *args, lines=1, **env):
+    """Run a command that must be refused, and return what it says."""
+    done = tlsearch.run(*args, rc=2, **env)
+    said = done.stderr.strip().splitlines()
+    assert len(said) == lines, done.stderr
+    assert all(line.startswith("error: ") for line in said)
+    assert done.stdout == ""
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("epochs = 3", "epoch = 3", "recipe.epoch: no such key; did you mean recipe.epochs?"),
+        ("epochs = 3", 'epochs = "3"', 'recipe.epochs = "3": must be a whole number'),
+        (
+            "[space]",
+            "[space]\nhigh_lr = [0.1, 0.01]",
+            "space.high_lr = [0.1, 0.01]: is upside down",
+        ),
+        ("[space]", "[space]\nlow_layers = [0, 40]", "the network has 6 body layers"),
+        ("test_efficientnet", "test_eficientnet", "did you mean test_efficientnet"),
+        ("builtin:fashion-mnist-30", "nowhere", "nowhere"),
+        ("builtin:fashion-mnist-30", "builtin:fashion", "builtin:fashion"),
+        ('model = "test_efficientnet"', 'model = "resnet18"', "do not fit resnet18"),
+    ],
+)
+def test_specs(tlsearch, tiny, old, new, sentence):
+    spec = tiny()
+    assert old in spec.read_text()
+    spec.write_text(spec.read_text().replace(old, new))
+    assert sentence in refused(tlsearch, "create", str(spec))
+    assert n_studies(tlsearch) == 0
+
+
+def n_studies(tlsearch):
+    """Count all studies, half-made ones too."""
+    return int(tlsearch.run("db", "psql", "-Atc", "SELECT count(*) FROM studies").stdout)
+
+
+def empty_class(pets):
+    (pets / "bird").mkdir()
+    return "bird"
+
+
+def one_class(pets):
+    shutil.rmtree(pets / "cat")
+    return "class"
+
+
+def unreadable(pets):
+    (pets / "cat" / "3.png").write_bytes(b"\x89PNG rubbish")
+    return "3.png"
+
+
+def missing(pets):
+    shutil.rmtree(pets)
+    return str(pets)
+
+
+@pytest.mark.parametrize("spoil", [empty_class, one_class, unreadable, missing])
+def test_images(tlsearch, tiny, pets, spoil):
+    spec = tiny()
+    text = spec.read_text().replace("builtin:fashion-mnist-30", str(pets))
+    spec.write_text(text.replace("train_per_class = 8\nval_per_class = 5\n", ""))
+    names = spoil(pets)
+    assert names in refused(tlsearch, "create", str(spec))
+    assert n_studies(tlsearch) == 0
+
+
+def test_problems_of_data_network_and_space_come_together(tlsearch, tiny):
+    spec = tiny()
+    text = spec.read_text().replace("builtin:fashion-mnist-30", "nowhere")
+    spec.write_text(text.replace("[space]", "[space]\nlow_layers = 99\nl2sp_layers = 99"))
+    said = refused(tlsearch, "check", str(spec), lines=3)
+    assert all(key in said for key in ("nowhere", "space.low_layers", "space.l2sp_layers"))
+
+
+@pytest.mark.parametrize("command", ["worker", "status", "best"])
+def test_no_such_study(tlsearch, command):
+    assert "study 'cars' does not exist" in refused(tlsearch, command, "cars")
+
+
+def test_databases(tlsearch, tcp_server, tcp_database):
+    wrong = tcp_server.url(tcp_database, password="s3cret-but-wrong")
+    said = refused(tlsearch, "status", "x", "--storage", wrong)
+    assert "password" in said
+    assert "s3cret" not in said
+    said = refused(tlsearch, "status", "x", "--storage", "postgresql://u:s3cret@127.0.0.1:1/d")
+    assert "127.0.0.1:1" in said
+    assert "s3cret" not in said
+    assert "nodb" in refused(tlsearch, "status", "x", "--storage", tcp_server.url("nodb"))
+    assert "mysql" in refused(tlsearch, "status", "x", "--storage", "mysql://u@h/d")
+
+
+def test_devices_and_models(tlsearch, tiny):
+    tlsearch.run("create", str(tiny()))
+    assert "cuda:7" in refused(tlsearch, "worker", "tiny", "--device", "cuda:7")
+    assert "gpu" in refused(tlsearch, "worker", "tiny", "--device", "gpu")
+    assert "resnet5" in refused(tlsearch, "layers", "resnet5")
+
+
+def test_usage(tlsearch, tiny):
+    for args in (["worker"], ["best", "x", "--top", "0"], ["nonsense"], ["create"]):
+        done = tlsearch.run(*args, rc=2)
+        assert "Usage" in done.stderr

@@ -1,0 +1,208 @@
+"""The commands as a user or a script types them."""
+
+import json
+import re
+import socket
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tlsearch as library
+from tests.acceptance.conftest import wait_until
+
+
+def test_create_then_again_then_changed(tlsearch, tiny):
+    spec = tiny(trials=2)
+    first = tlsearch.json("create", str(spec))
+    assert first["created"] is True
+    again = tlsearch.json("create", str(spec))
+    assert again == {**first, "created": False}
+    assert "exists with this very spec" in tlsearch.run("create", str(spec)).stdout
+    spec.write_text("# a comment\n" + spec.read_text().replace("trials = 2", "trials   = 2"))
+    assert tlsearch.json("create", str(spec))["created"] is False
+    spec.write_text(spec.read_text().replace("epochs = 3", "epochs = 4"))
+    refused = tlsearch.run("create", str(spec), rc=2)
+    assert "study 'tiny' exists with another spec" in refused.stderr
+    assert "recipe.epochs: 3 -> 4" in refused.stderr
+
+
+def test_what_is_stored_with_a_study(tlsearch, tiny, storage_url):
+    from tlsearch.store.connect import open_storage
+    from tlsearch.store.studies import find_study
+
+    tlsearch.run("create", str(tiny()))
+    found = find_study(open_storage(storage_url), "tiny")
+    assert {"tlsearch", "torch", "timm", "optuna"} <= set(found.provenance["versions"])
+    assert "git_commit" in found.provenance
+    assert found.data["n_train"] == 80
+    assert len(found.data["class_names"]) == 10
+    assert re.fullmatch("[0-9a-f]{64}", found.backbone["weights_sha256"])
+    assert found.space["n_body_layers"] == 6
+
+
+def test_best_and_status(tlsearch, tiny):
+    tlsearch.run("create", str(tiny(trials=3)))
+    assert tlsearch.json("best", "tiny") == []
+    assert "no trial of study 'tiny' is complete yet" in tlsearch.run("best", "tiny").stdout
+    tlsearch.run("worker", "tiny")
+    best = tlsearch.json("best", "tiny", "--top", "2")
+    assert len(best) == 2
+    assert best[0]["val_accuracy"] >= best[1]["val_accuracy"]
+    assert set(best[0]) >= {"number", "val_accuracy", "params", "epochs", "seconds"}
+    assert list(best[0]["params"]) == [
+        "reinit_layers",
+        "high_lr",
+        "low_lr_ratio",
+        "low_layers",
+        "alpha",
+        "beta",
+        "l2sp_layers",
+    ]
+    assert 0 <= best[0]["val_accuracy"] <= 1
+    assert best[0]["epochs"] == 3
+    assert best[0]["seconds"] > 0
+    status = tlsearch.json("status", "tiny")
+    assert (status["ended"], status["budget_trials"]) == (3, 3)
+    assert status["best"]["number"] == best[0]["number"]
+    shown = tlsearch.run("best", "tiny", "--top", "3").stdout.splitlines()
+    assert len(shown) == 4
+    assert shown[0].split()[:3] == ["trial", "val_accuracy", "reinit_layers"]
+    assert "3 of 3 trials done" in tlsearch.run("status", "tiny").stdout
+
+
+def test_layers(tlsearch):
+    layers = tlsearch.json("layers", "inception_v4")
+    assert len(layers) == 23
+    assert [layer["classifier"] for layer in layers] == [False] * 22 + [True]
+    assert [layer["index"] for layer in layers] == list(range(23))
+    assert "22 body layers and the classifier" in tlsearch.run("layers", "inception_v4").stdout
+
+
+def test_check(tlsearch, tiny):
+    checked = tlsearch.json("check", str(tiny()))
+    assert (checked["n_train"], checked["n_val"], checked["n_test"]) == (80, 50, 1000)
+    assert checked["space"]["ranges"]["low_layers"] == [0, 6]
+    text = tlsearch.run("check", str(tiny())).stdout
+    assert "10 classes; 80 train, 50 validation, 1000 test; all readable" in text
+    tlsearch.run("status", "tiny", rc=2)  # checking creates nothing
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
+def test_storage_urls(tlsearch, tiny, storage_url, scheme):
+    url = storage_url.replace("postgresql://", f"{scheme}://")
+    tlsearch.run("create", str(tiny()), "--storage", url)
+    assert tlsearch.json("status", "tiny", "--storage", url)["name"] == "tiny"
+
+
+def test_storage_in_the_spec(tlsearch, tiny, storage_url):
+    spec = tiny()
+    spec.write_text(f'storage = "{storage_url}"\n' + spec.read_text())
+    created = tlsearch.run("create", str(spec), TLSEARCH_STORAGE="")
+    assert "give other commands --storage as well" in created.stdout
+    assert tlsearch.json("status", "tiny")["name"] == "tiny"
+
+
+def test_own_folder_of_images(tlsearch, tiny, tmp_path, tiny_weights):
+    """From files on disk to trials, with files that are no images among them."""
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for n in range(12):
+            pixels = rng.integers(0, 255, (40 + n, 60, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / label / f"{n}.png")
+    (tmp_path / "pets" / "cat" / "notes.txt").write_text("not an image")
+    spec = tiny(trials=2)
+    text = spec.read_text().replace('"builtin:fashion-mnist-30"', '"pets"')
+    spec.write_text(re.sub("train_per_class.*\nval_per_class.*\n", "", text))
+    checked = tlsearch.json("check", str(spec))
+    assert (checked["n_train"], checked["n_val"], checked["n_test"]) == (16, 4, 4)
+    assert checked["ignored_files"] == ["cat/notes.txt"]
+    tlsearch.run("create", str(spec))
+    assert len(tlsearch.json("worker", "tiny", "--trials", "1")) == 1
+    # On another machine the images may lie elsewhere, but they must be the same.
+    (tmp_path / "pets").rename(tmp_path / "moved")
+    assert len(tlsearch.json("worker", "tiny", "--data", str(tmp_path / "moved"))) == 1
+
+
+def test_a_worker_refuses_other_images_and_other_weights(tlsearch, tiny, tmp_path, tiny_weights):
+    import safetensors.torch
+
+    tlsearch.run("create", str(tiny()))
+    labels = np.repeat([0, 1], 10)
+    np.savez(tmp_path / "x.npz", images=np.zeros((20, 8, 8), np.uint8), labels=labels)
+    refused = tlsearch.run("worker", "tiny", "--data", str(tmp_path / "x.npz"), rc=2)
+    assert "these are not the images study 'tiny' was created with" in refused.stderr
+    state = safetensors.torch.load_file(tiny_weights)
+    state["conv_stem.weight"] += 1
+    safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+    refused = tlsearch.run("worker", "tiny", "--weights", str(tmp_path / "w.safetensors"), rc=2)
+    assert "the weights of test_efficientnet here are not those" in refused.stderr
+    assert tlsearch.json("status", "tiny")["counts"]["waiting"] == 1
+
+
+def test_as_a_library(tiny, storage_url):
+    study, created = library.create_study(tiny(trials=2), storage_url)
+    summary = library.run_worker(study.name, storage_url)
+    best = library.best_trials(study.name, storage_url, top=1)
+    assert created
+    assert summary.budget_spent
+    assert len(summary.trials) == 2
+    assert best[0].val_accuracy == max(trial.val_accuracy for trial in summary.trials)
+    assert isinstance(best[0].params, library.Hyperparameters)
+
+
+def test_the_test_split_is_out_of_a_trials_reach(tiny, storage_url):
+    """Nothing that a worker holds has as many images as train and validation do not explain."""
+    import torch
+
+    from tlsearch.store.connect import open_storage
+    from tlsearch.store.studies import find_study
+    from tlsearch.worker.progress import SilentProgress
+    from tlsearch.worker.workplace import open_workplace
+
+    library.create_study(tiny(), storage_url)
+    study = find_study(open_storage(storage_url), "tiny")
+    place = open_workplace(study, torch.device("cpu"), SilentProgress())
+    assert study.data["n_test"] == 1000
+    assert (len(place.data.train), len(place.data.val)) == (80, 50)
+    assert not hasattr(place.data, "test")
+
+
+def test_psql_asks_the_database(tlsearch, tiny):
+    tlsearch.run("create", str(tiny(trials=1)))
+    tlsearch.run("worker", "tiny")
+    sql = "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
+    assert tlsearch.run("db", "psql", "-Atc", sql).stdout.strip() == "1"
+
+
+def test_help_names_every_command(tlsearch):
+    text = tlsearch.run("--help").stdout
+    for command in ("create", "worker", "status", "best", "layers", "check", "db", "quickstart"):
+        assert command in text
+        assert json.dumps(tlsearch.run(*command.split(), "--help").stdout)
+
+
+def test_dashboard_serves_the_studies_on_localhost(tlsearch, tiny):
+    tlsearch.run("create", str(tiny(trials=1)))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = tlsearch.start("dashboard", "--port", str(port))
+
+    def studies():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
+                return json.load(answer)["study_summaries"]
+        except OSError:
+            return None
+
+    try:
+        (study,) = wait_until(studies, "the dashboard answers")
+        assert study["study_name"] == "tiny"
+        refused = tlsearch.run("dashboard", "--port", str(port), rc=2)
+        assert f"cannot listen on 127.0.0.1:{port}" in refused.stderr
+    finally:
+        server.kill()
+        server.communicate()
