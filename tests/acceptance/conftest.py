@@ -75,6 +75,7 @@ class Command:
             text=True,
             capture_output=True,
             timeout=240,
+            check=False,
         )
         assert done.returncode == rc, (args, done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tlsearch.store.connect import open_storage
+
 
 def make_pets(folder, n=6):
     for label in ("cat", "dog"):
@@ -58,7 +60,7 @@ def test_specs(tlsearch, tiny, old, new, sentence):
 
 def n_studies(tlsearch):
     """Count all studies, half-made ones too."""
-    return int(tlsearch.run("db", "psql", "-Atc", "SELECT count(*) FROM studies").stdout)
+    return len(open_storage(tlsearch.storage_url).get_all_studies())
 
 
 def empty_class(pets):

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.db.conftest import NOBODY, as_root, ask, postmaster, run, stale_pid_file
-from tlsearch.store import embedded
+from tlsearch.errors import StorageError
+from tlsearch.store import cluster, embedded
 
 pytestmark = pytest.mark.usefixtures("no_server_left")
 
@@ -75,3 +76,54 @@ def test_as_an_ordinary_user(home: Path, name: str, monkeypatch: pytest.MonkeyPa
     assert embedded.stop() is True
     assert ask(embedded.ensure_running(), "SELECT n FROM kept") == 7
     assert Path(f"/proc/{postmaster()}").stat().st_uid == NOBODY
+
+
+@as_root
+def test_another_users_server_in_the_pid_file(
+    home: Path, tcp_server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "short").mkdir()
+    os.chown(home / "short", NOBODY, NOBODY)
+    home.chmod(0o755)
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "short"))
+    other = int((tcp_server.socket_folder / "postmaster.pid").read_text().split()[0])
+
+    def live() -> None:
+        embedded.ensure_running()
+        assert embedded.stop() is True
+        stale_pid_file(other)
+        assert embedded.stop() is False
+        assert ask(embedded.ensure_running(), "SELECT 1") == 1
+
+    as_nobody(live)
+
+
+def test_the_server_gets_no_secrets_of_the_environment(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "geheim")
+    embedded.ensure_running()
+    assert "geheim" not in Path(f"/proc/{postmaster()}/environ").read_text()
+
+
+@as_root
+@pytest.mark.parametrize("made", ["touch made", "true"])
+def test_user_that_another_process_makes(
+    home: Path, monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    program = home / "useradd"
+    program.write_text(f"#!/bin/sh\ncd {home}; {made}\necho 'useradd: it exists' >&2; exit 9\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(home), prepend=os.pathsep)
+
+    def getpwnam(name: str) -> tuple[object, ...]:
+        if name == "tlsearch" and (home / "made").exists():
+            return (name, "x", 123, 456)
+        raise KeyError(name)
+
+    monkeypatch.setattr(cluster.pwd, "getpwnam", getpwnam)
+    if made == "true":
+        with pytest.raises(StorageError, match=r"cannot make the system user tlsearch: .* exists"):
+            cluster.server_user(home / "nothing")
+    else:
+        assert cluster.server_user(home / "nothing") == (123, 456)

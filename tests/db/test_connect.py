@@ -10,7 +10,15 @@ import sqlalchemy as sa
 
 from tests.db.conftest import psql, start_process
 from tlsearch.errors import StorageError
-from tlsearch.store.connect import engine_of, libpq_url, open_storage, place, resolve_url, shown_url
+from tlsearch.store.connect import (
+    engine_of,
+    libpq_environment,
+    libpq_url,
+    open_storage,
+    place,
+    resolve_url,
+    shown_url,
+)
 
 PASSWORD = "p{a}%s:/@?# +'"
 ODD = "b{0}r}{ %s ü"
@@ -46,6 +54,7 @@ def test_urls_that_work(scheme: str) -> None:
         "postgresql://u:geheim",
         "postgresql://h:geheim/d",
         "postgresql://u:1@geheim@h/d",
+        "postgresql://u:gehe%00im@h/d",
     ],
 )
 def test_urls_that_do_not(storage: str) -> None:
@@ -65,7 +74,8 @@ def test_which_storage(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_no_password_is_shown_from_anywhere() -> None:
-    url = resolve_url("postgresql://u:geheim@h/d?password=geheim&sslpassword=geheim&sslmode=prefer")
+    secrets = "password=geheim&sslpassword=geheim&scram_client_key=geheim&Password=geheim"
+    url = resolve_url(f"postgresql://u:geheim@h/d?{secrets}&sslmode=prefer")
     assert shown_url(url) == "postgresql://u@h/d?sslmode=prefer"
     assert "geheim" not in place(url)
 
@@ -151,3 +161,27 @@ def test_importing_the_store_leaves_torch_out() -> None:
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_several_hosts() -> None:
+    url = resolve_url("postgresql://u@/d?host=a:1&host=b:2&sslmode=prefer")
+    assert libpq_url(url) == "postgresql://u@/d?host=a%2Cb&sslmode=prefer&port=1%2C2"
+    environment = libpq_environment(url)
+    assert (environment["PGHOST"], environment["PGPORT"]) == ("a,b", "1,2")
+    assert "at a,b:1,2 as user 'u'" in place(url)
+    assert "at a:7 as" in place(resolve_url("postgresql://u@/d?host=a:7"))
+
+
+def test_what_is_in_the_query_wins_in_messages_too() -> None:
+    url = resolve_url("postgresql://a@b:1/c?user=u&host=h&port=2&dbname=d")
+    assert place(url) == "database 'd' at h:2 as user 'u'"
+
+
+def test_an_address_in_the_environment_is_of_another_server(
+    tcp_server, tcp_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.9")
+    open_storage(tcp_server.url(tcp_database))
+    assert "PGHOSTADDR" not in libpq_environment(resolve_url(tcp_server.url()))
+    # Without a host in the URL it is that of the server.
+    assert libpq_environment(resolve_url("postgresql:///d"))["PGHOSTADDR"] == "127.0.0.9"

@@ -1,6 +1,7 @@
 """`tlsearch db`, each command in a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -60,3 +61,8 @@ def test_psql_command_keeps_the_password_off_the_command_line(
 def test_psql_command_on_the_embedded_server(embedded_url: str) -> None:
     assert tlsearch("psql", "--csv", "-tc", "SELECT 1, 2").stdout == "1,2\n"
     assert tlsearch("psql", "-tc", "SELECT wrong").returncode == 1
+
+
+def test_psql_ends_quietly_in_a_closed_pipe(embedded_url: str) -> None:
+    shown = tlsearch("psql", "-c", r"\! grep SigIgn /proc/self/status").stdout
+    assert not int(shown.split()[1], 16) & 1 << (signal.SIGPIPE - 1)

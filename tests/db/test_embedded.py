@@ -4,14 +4,26 @@ import os
 import signal
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from tests.db.conftest import ENSURE, ask, connect, family, postmaster, run, start_process, wait_for
+from tests.db.conftest import (
+    ENSURE,
+    ask,
+    connect,
+    family,
+    postmaster,
+    run,
+    socket_folder,
+    start_process,
+    wait_for,
+)
 from tlsearch.errors import StorageError
 from tlsearch.store import embedded
+from tlsearch.store.connect import open_storage
 
 pytestmark = pytest.mark.usefixtures("no_server_left")
 
@@ -149,3 +161,41 @@ def test_folder_that_cannot_be(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "file"))
     with pytest.raises(StorageError, match="Not a directory"):
         embedded.ensure_running()
+
+
+def test_a_fork_does_not_keep_the_lock(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "LOCK_SECONDS", 1.0)
+    data = embedded.data_folder()
+    with embedded._only_one(data):
+        pid = os.fork()  # as another thread may do, for its own work
+        if pid == 0:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        with embedded._only_one(data):
+            pass
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PGHOSTADDR", "127.0.0.1"),
+        ("PGREQUIREAUTH", "scram-sha-256"),
+        ("PGTARGETSESSIONATTRS", "read-only"),
+        ("PGCHANNELBINDING", "require"),
+        ("PGGSSENCMODE", "require"),
+        ("PGSSLNEGOTIATION", "direct"),
+        ("PGSSLMODE", "verify-full"),
+    ],
+)
+def test_what_other_servers_must_fulfil(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    url = embedded.ensure_running()
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(embedded, "_start", None)  # it is seen to run
+    assert socket_folder(embedded.ensure_running()) == socket_folder(url)
+    assert open_storage().get_all_studies() == []

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -109,3 +110,13 @@ def test_a_failure_frees_the_lock(engine: sa.Engine) -> None:
     with pytest.raises(ZeroDivisionError), study_lock(engine, 1):
         raise ZeroDivisionError
     assert not locks_held(engine)
+
+
+def test_waiting_is_not_cut_short_by_the_servers_limit(storage_url: str) -> None:
+    short = sa.create_engine(resolve_url(f"{storage_url}&options=-c%20statement_timeout%3D200"))
+    with other_holder(storage_url) as holder:
+        with pytest.raises(StorageError, match="lock on study 1 was not free within 1 s"):
+            take(short, 1, 1)
+        threading.Timer(1, holder.kill).start()
+        take(short, 1)
+    short.dispose()

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.db.conftest import psql
+from tests.db.conftest import psql, wait_for
 from tlsearch.errors import StorageError
 from tlsearch.store.connect import open_storage, resolve_url
 
@@ -91,3 +91,19 @@ def test_tables_of_another_optuna(storage_url: str, version: str) -> None:
     message = says(storage_url)
     assert "holds tables of Optuna 3.3.0, which Optuna 5" in message
     assert "give an empty database" in message
+
+
+def test_what_the_driver_cannot_take() -> None:
+    assert "check the URL" in says("postgresql://u:geheim@h/d?plugin=x")
+
+
+def test_refused_attempts_keep_no_connections(storage_url: str) -> None:
+    open_storage(storage_url).engine.dispose()
+    psql(storage_url, "UPDATE alembic_version SET version_num = 'v99.0.0.a'")
+    refused = []
+    for _ in range(3):
+        with pytest.raises(StorageError) as caught:
+            open_storage(storage_url)
+        refused.append(caught.value)  # as a notebook does with the last one
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    wait_for(lambda: psql(storage_url, ours) == "1\n")

@@ -72,3 +72,17 @@ def test_root_with_a_private_temporary_folder(home: Path) -> None:
     assert ask(url.strip(), "SELECT 1") == 1
     stop = "from tlsearch.store.embedded import stop; print(stop())"
     assert start_process(stop, env=os.environ | more).communicate(timeout=60)[0] == "True\n"
+
+
+def test_folders_that_hand_down_their_group(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (shared := home / "shared", temporary := home / "tmp"):
+        folder.mkdir()
+        folder.chmod(0o2755)
+    temporary.chmod(0o3777)
+    for data in (shared, shared / ("long" * 30)):
+        monkeypatch.setenv("XDG_DATA_HOME", str(data))
+        more = os.environ | {"TMPDIR": str(temporary)}
+        url = start_process(env=more).communicate(timeout=60)[0].strip()
+        assert ask(url, "SELECT 1") == 1
+        assert embedded.stop() is True
+    assert socket_folder(url).parent == temporary

@@ -1,6 +1,7 @@
 """`tlsearch db`: the database that holds the studies."""
 
 import os
+import signal
 from typing import Annotated
 
 import typer
@@ -71,6 +72,7 @@ def psql(
 
     program = str(cluster.binary("psql"))
     environment = connect.libpq_environment(connect.resolve_url(storage))
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and psql would too
     try:
         os.execve(program, [program, *(args or [])], environment)
     except OSError as error:

@@ -131,9 +131,8 @@ class TerminalProgress:
         if trial.duplicate_of is not None:
             how = f"same as trial {trial.duplicate_of}"
         self._lasting(
-            f"trial {trial.number:>3} {how:<9} {trial.epochs:>3} epochs"
-            f"  val {percent(trial.val_accuracy):>6}  in {duration(trial.seconds)}"
-            f"  {self._standing(0)}"
+            f"trial {trial.number} {how:<8} {trial.epochs} epochs  val"
+            f" {percent(trial.val_accuracy)}  in {duration(trial.seconds)}  {self._standing(0)}"
         )
 
     def waiting(self, n_running: int) -> None:
@@ -146,10 +145,10 @@ class TerminalProgress:
         status = self._status
         if status is None:
             return ""
-        best = f"best {percent(status.best.val_accuracy)}" if status.best else "no result yet"
+        best = f", best {percent(status.best.val_accuracy)}" if status.best else ""
         left = self._seconds_left(status, current, report)
-        about = f"  about {duration(left)} left" if left is not None else ""
-        return f"| {status.ended} of {status.budget_trials} trials done, {best}{about}"
+        about = f", {duration(left)} left" if left is not None else ""
+        return f"| {status.ended}/{status.budget_trials} trials done{best}{about}"
 
     def _seconds_left(
         self, status: StudyStatus, current: float, report: EpochReport | None

@@ -1,6 +1,7 @@
 """The `tlsearch` command."""
 
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -38,7 +39,8 @@ Storage = Annotated[
         metavar="URL",
         envvar="TLSEARCH_STORAGE",
         show_envvar=True,
-        help="PostgreSQL URL; without one, the embedded server on this machine.",
+        help="PostgreSQL URL, better in the environment if with a password; "
+        "without one, the embedded server on this machine.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -57,7 +59,7 @@ def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> No
         return
     did = "created" if created else "exists with this very spec; nothing changed"
     console.print(f"study {study.name!r} {did} (spec {study.spec_hash[:12]})")
-    console.print(f"run trials with: tlsearch worker {study.name}")
+    console.print(f"run trials with: tlsearch worker {shlex.quote(study.name)}")
     if study_storage_is_only_in_spec(spec, storage):
         console.print("its database is named in the spec: give other commands --storage as well")
 
@@ -139,7 +141,7 @@ def worker(
         try:
             summary = run_worker(study, storage, progress=progress, **limits)
         except KeyboardInterrupt:
-            console.print("interrupted: the current trial is back in the queue")
+            console.print("interrupted: a trial under way is back in the queue")
             raise typer.Exit(130) from None
     end = "the study is done" if summary.budget_spent else "this worker's limit is reached"
     console.print(f"{len(summary.trials)} trials run; {end}")

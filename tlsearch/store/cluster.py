@@ -54,20 +54,33 @@ def server_user(data: Path) -> tuple[int, int] | None:
         return None
     if data.exists() and data.stat().st_uid != 0:
         return data.stat().st_uid, data.stat().st_gid
-    for name in ("postgres", USER):
-        with suppress(KeyError):
-            return pwd.getpwnam(name)[2:4]
-    subprocess.run(["useradd", "--system", USER], check=True, capture_output=True)
-    return pwd.getpwnam(USER)[2:4]
+    return _user("postgres") or _user(USER) or _new_user()
+
+
+def _user(name: str) -> tuple[int, int] | None:
+    with suppress(KeyError):
+        return pwd.getpwnam(name)[2:4]
+    return None
+
+
+def _new_user() -> tuple[int, int]:
+    """Make the system user, unless another process was faster."""
+    command = ["useradd", "--system", USER]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if found := _user(USER):
+        return found
+    why = last_error(done.stderr)
+    raise StorageError(f"cannot make the system user {USER}: {why}; make it, or one named postgres")
 
 
 def run_as_server_user(data: Path, name: str, *args: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the package on a data folder, as its user, in a session of its own.
 
-    The folder goes by PGDATA, since pg_ctl would put a `-D` into a shell command unescaped.
+    The folder goes by PGDATA, since pg_ctl would put a `-D` into a shell command unescaped. Of the
+    environment, which may hold secrets, the server, another user's and long-lived, gets little.
     """
     uid, gid = server_user(data) or (None, None)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+    environment = {k: v for k, v in os.environ.items() if _PASSED_ON.fullmatch(k)}
     return subprocess.run(
         [str(binary(name)), *args],
         env=environment | {"PGDATA": str(data), "LC_ALL": "C"},
@@ -120,4 +133,6 @@ def last_error(text: str) -> str:
     return (errors or [line.strip() for line in lines if line.strip()] or ["no message"])[-1]
 
 
-_ERROR = re.compile(r"(FATAL|PANIC|ERROR|error): ")
+_PASSED_ON = re.compile(r"PATH|TZ|(LD|DYLD)_.*")
+# Not what sessions of a killed server say in the log at their end.
+_ERROR = re.compile(r"(FATAL|PANIC|ERROR|error): (?! ?terminating connection)")

@@ -4,7 +4,7 @@ import os
 import re
 import warnings
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import optuna
 import sqlalchemy as sa
@@ -17,7 +17,8 @@ ENVIRONMENT = "TLSEARCH_STORAGE"
 DRIVER = "postgresql+psycopg2"
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg")
 WORKING = "give postgresql://user:password@host:5432/database, or nothing for the embedded server"
-SECRETS = ("password", "sslpassword", "passfile", "oauth_client_secret")
+SECRETS = {"password", "sslpassword", "passfile", "oauth_client_secret"}
+SECRETS |= {"scram_client_key", "scram_server_key"}
 
 
 def given_storage(storage: str | None = None) -> str | None:
@@ -37,18 +38,19 @@ def resolve_url(storage: str | None = None) -> sa.URL:
         kind = f"{scheme}:// is not supported" if scheme.isalnum() else "the storage is no URL"
         raise StorageError(f"{kind}: {WORKING}")
     try:
-        url = sa.make_url(DRIVER + text[len(scheme) :])
-        url.get_dialect()().create_connect_args(url)
+        url = _libpq_hosts(sa.make_url(DRIVER + text[len(scheme) :]))
     except (sa.exc.ArgumentError, ValueError):
         raise StorageError(f"the storage URL cannot be read: {WORKING}") from None
-    if "@" in _host(url):
+    if "@" in _options(url).get("host", ""):
         raise StorageError("the storage URL has an @ too many: write @ in a password as %40")
+    if "\0" in unquote(text):
+        raise StorageError(f"the storage URL has a %00, which PostgreSQL cannot take: {WORKING}")
     return url
 
 
 def shown_url(url: sa.URL) -> str:
     """Return the URL for logs and messages, without passwords."""
-    return libpq_url(url.set(password="").difference_update_query(SECRETS))
+    return libpq_url(url.set(password="").difference_update_query(_secrets(url)))
 
 
 def libpq_url(url: sa.URL) -> str:
@@ -71,11 +73,10 @@ def libpq_environment(url: sa.URL) -> dict[str, str]:
     """
     names = {"dbname": "PGDATABASE", "connect_timeout": "PGCONNECT_TIMEOUT"}
     names["application_name"] = "PGAPPNAME"
-    found = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
-    found |= {"dbname": url.database} | {name: _text(v) for name, v in url.query.items()}
-    ours = {names.get(k, f"PG{k.upper().replace('_', '')}"): str(v) for k, v in found.items() if v}
-    theirs = {k: v for k, v in os.environ.items() if k not in ("PGHOSTADDR", "PGSERVICE")}
-    return theirs | ours
+    found = _options(url)
+    ours = {names.get(k, f"PG{k.upper().replace('_', '')}"): v for k, v in found.items() if v}
+    stronger = ("PGSERVICE", "PGHOSTADDR") if "host" in found else ("PGSERVICE",)
+    return {k: v for k, v in os.environ.items() if k not in stronger} | ours
 
 
 def open_storage(storage: str | None = None) -> optuna.storages.RDBStorage:
@@ -88,14 +89,8 @@ def open_storage(storage: str | None = None) -> optuna.storages.RDBStorage:
     """
     os.environ.pop("PGTZ", None)  # it would win over the zone that _connect_args sets
     url = resolve_url(storage)
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_connect_args(url))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            if _has_tables(engine):
-                return _rdb_storage(url)
-            with create_lock(engine):
-                return _rdb_storage(url, create=not _has_tables(engine))
+        return _open(url)
     except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
         raise StorageError(_sentence(url, error)) from None
 
@@ -107,17 +102,42 @@ def engine_of(storage: optuna.storages.RDBStorage) -> sa.Engine:
 
 def place(url: sa.URL) -> str:
     """Return where the database is, for messages: `database d at host:port as user u`."""
-    port = url.port or _text(url.query.get("port")) or os.environ.get("PGPORT") or cluster.PORT
-    user = url.username or _text(url.query.get("user")) or os.environ.get("PGUSER")
-    where = f"database {_database(url)!r} at {_host(url) or 'the local socket'}:{port}"
+    found = _options(url)
+    host = found.get("host") or os.environ.get("PGHOST") or "the local socket"
+    port = found.get("port") or os.environ.get("PGPORT") or cluster.PORT
+    user = found.get("user") or os.environ.get("PGUSER") or ""
+    database = found.get("dbname") or os.environ.get("PGDATABASE") or user
+    where = f"database {database!r} at {host}:{port}"
     return f"{where} as user {user!r}" if user else where
+
+
+def _open(url: sa.URL) -> optuna.storages.RDBStorage:
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_connect_args(url))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if _has_tables(engine):
+            return _rdb_storage(url)
+        with create_lock(engine):
+            return _rdb_storage(url, create=not _has_tables(engine))
 
 
 def _rdb_storage(url: sa.URL, create: bool = False) -> optuna.storages.RDBStorage:
     # Optuna calls format() on the URL, so a brace in it must not be seen.
     text = url.render_as_string(hide_password=False).replace("{", "%7B").replace("}", "%7D")
     engine_kwargs = {"pool_pre_ping": True, "connect_args": _connect_args(url)}
-    return optuna.storages.RDBStorage(text, engine_kwargs, skip_table_creation=not create)
+    return _Storage(text, engine_kwargs, skip_table_creation=not create)
+
+
+class _Storage(optuna.storages.RDBStorage):
+    """Optuna's storage, which otherwise keeps its connections when it cannot be opened."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__init__(*args, **kwargs)
+        except BaseException:
+            if hasattr(self, "engine"):
+                self.engine.dispose()
+            raise
 
 
 def _connect_args(url: sa.URL) -> dict[str, Any]:
@@ -133,6 +153,8 @@ def _connect_args(url: sa.URL) -> dict[str, Any]:
         "keepalives_count": 3,
         "tcp_user_timeout": 60_000,  # milliseconds
     }
+    if "host" in _options(url):
+        defaults["hostaddr"] = ""  # else PGHOSTADDR, meant for another server, would win
     kept = {name: value for name, value in defaults.items() if name not in url.query}
     return kept | {"options": f"{own} -c timezone=UTC".strip()}
 
@@ -157,7 +179,7 @@ def _sentence(url: sa.URL, error: BaseException) -> str:
     for pattern, sentence in _SENTENCES.items():
         if re.search(pattern, words):
             return f"{place(url)} {sentence}"
-    for secret in filter(None, (url.password, *map(_text, map(url.query.get, SECRETS)))):
+    for secret in filter(None, (url.password, *map(_text, map(url.query.get, _secrets(url))))):
         words = words.replace(secret, "***")
     return f"{place(url)} refuses: {' '.join(words.split())}; check the URL and the server"
 
@@ -184,16 +206,26 @@ _SENTENCES = {
 }
 
 
-def _host(url: sa.URL) -> str:
-    return url.host or _text(url.query.get("host")) or os.environ.get("PGHOST", "")
+def _options(url: sa.URL) -> dict[str, str]:
+    """Return what the driver gives to libpq: what is in the query wins."""
+    found = url.get_dialect()().create_connect_args(url)[1]
+    return {name: _text(value) for name, value in found.items()}
 
 
-def _database(url: sa.URL) -> str:
-    return url.database or _text(url.query.get("dbname")) or url.username or ""
+def _libpq_hosts(url: sa.URL) -> sa.URL:
+    """Write several hosts as libpq does: `host=a:1&host=b:2`, SQLAlchemy's way, is lost on it."""
+    found = _options(url)
+    if "host" not in url.query:
+        return url
+    return url.update_query_dict({k: found[k] for k in ("host", "port") if found.get(k)})
 
 
-def _text(value: str | tuple[str, ...] | None) -> str:
-    return ",".join(value) if isinstance(value, tuple) else value or ""
+def _secrets(url: sa.URL) -> list[str]:
+    return [name for name in url.query if name.lower() in SECRETS]
+
+
+def _text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value or "")
 
 
 def _quoted(text: str | None) -> str:

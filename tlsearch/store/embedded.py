@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import quote
 
 import platformdirs
@@ -52,30 +53,22 @@ def ensure_running() -> str:
             with _only_one(data):
                 folder = sockets.live_folder(data, "postgres") or _start(data)
                 _create_database(folder)
-    return f"postgresql://{USER}@/{DATABASE}?host={quote(str(folder))}&port={PORT}"
+    more = "".join(f"&{name}={value}" for name, value in sockets.unasked().items())
+    return f"postgresql://{USER}@/{DATABASE}?host={quote(str(folder))}&port={PORT}{more}"
 
 
 def stop() -> bool:
     """Stop the embedded server, ending its sessions; return whether it was running.
 
     Raises:
-        StorageError: it does not stop within 60 seconds.
+        StorageError: it does not stop within 60 seconds, or runs where we cannot signal it.
     """
     data = data_folder()
     with _os_errors(data):
         if not (data / "PG_VERSION").exists():
             return False
         with _only_one(data):
-            pid_file = data / leftovers.PID_FILE
-            if (
-                sockets.live_folder(data, "postgres") is None
-                and leftovers.holder(pid_file, data) != "server"
-            ):
-                return False
-            done = run_as_server_user(data, "pg_ctl", "stop", "-m", "fast", "-w", "-t", "60")
-            if done.returncode != 0 and leftovers.holder(pid_file, data) == "server":
-                raise StorageError(_failure(data, "does not stop", done.stdout))
-    return True
+            return _stop(data)
 
 
 def data_folder() -> Path:
@@ -106,7 +99,7 @@ def _start(data: Path) -> Path:
         words = _start_once(data)
         if folder := sockets.live_folder(data, "postgres"):
             return folder
-        if time.monotonic() > deadline or not leftovers.will_go_away(last_error(words)):
+        if time.monotonic() > deadline or not leftovers.will_go_away(words):
             raise StorageError(_failure(data, "does not start", words))
         time.sleep(0.2)
 
@@ -129,6 +122,25 @@ def _start_once(data: Path) -> str:
     return logged or done.stdout
 
 
+def _stop(data: Path) -> bool:
+    """Signal the server, but no other process that its pid file may name."""
+    pid_file = data / leftovers.PID_FILE
+    answers, holder = _answers(data), leftovers.holder(pid_file, data)
+    if not answers and holder != "server":
+        return False
+    if holder == "other":
+        why = f"the embedded server answers, but {pid_file} names another process"
+        raise StorageError(f"{why}: stop it in the container where it was started")
+    done = run_as_server_user(data, "pg_ctl", "stop", "-m", "fast", "-w", "-t", "60")
+    if done.returncode != 0 and (leftovers.holder(pid_file, data) == "server" or _answers(data)):
+        raise StorageError(_failure(data, "does not stop", done.stdout))
+    return True
+
+
+def _answers(data: Path) -> bool:
+    return sockets.live_folder(data, "postgres") is not None
+
+
 def _create_database(folder: Path) -> None:
     """Create the database unless it exists; called under the lock."""
     with sockets.engine(folder, "postgres").connect() as connection:
@@ -141,18 +153,24 @@ def _create_database(folder: Path) -> None:
 def _only_one(data: Path) -> Iterator[None]:
     """Keep other processes and threads out; the lock ends with the process that holds it."""
     data.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + LOCK_SECONDS
     with (data.parent / "postgres.lock").open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    hint = "look for a hanging tlsearch process and end it"
-                    raise StorageError(f"{file.name} stays locked: {hint}") from None
-                time.sleep(0.05)
-        yield
+        _wait_for_lock(file)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # a process forked meanwhile has the file open too
+
+
+def _wait_for_lock(file: TextIO) -> None:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                hint = "look for a hanging tlsearch process and end it"
+                raise StorageError(f"{file.name} stays locked: {hint}") from None
+            time.sleep(0.05)
 
 
 @contextmanager

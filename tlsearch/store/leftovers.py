@@ -24,10 +24,12 @@ def holder(lock: Path, data: Path) -> Holder:
     """
     try:
         pid = int(lock.read_text(errors="replace").split("\n", 1)[0])
-        name, state = Path(f"/proc/{pid}/stat").read_text().split(" ", 3)[1:3]
+        words = Path(f"/proc/{pid}/status").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError, ValueError):
         return "nobody"
-    if name != "(postgres)" or state == "Z":
+    found = dict(line.split(":\t", 1) for line in words.split("\n") if ":\t" in line)
+    user = int(found["Uid"].split()[1])
+    if found["Name"] != "postgres" or found["State"][0] == "Z" or user != data.stat().st_uid:
         return "other"
     try:
         return "server" if os.path.samefile(f"/proc/{pid}/cwd", data) else "other"
@@ -49,11 +51,15 @@ def remove_half_made(parent: Path, prefix: str) -> None:
 
 
 def will_go_away(words: str) -> bool:
-    """Whether a server did not start for processes that are soon gone, or soon ready."""
+    """Whether a server did not start for processes that are soon gone, or soon ready.
+
+    The words are all that was logged: sessions of the last server write between those of the new.
+    """
     return bool(_WAIT.search(words))
 
 
 # What a new server says while processes of the last one, or one being started, are still there.
 _WAIT = re.compile(
-    r'lock file ".*" already exists|pre-existing shared memory|starting up|not yet acc'
+    r'lock file ".*" already exists|pre-existing shared memory|'
+    r"the database system is (starting up|not yet accepting)"
 )

@@ -50,9 +50,10 @@ def create_lock(engine: sa.Engine, timeout_seconds: float = 60) -> Iterator[None
 
 
 def _take(connection: sa.Connection, study_id: int, timeout_seconds: float) -> None:
-    """Wait for the lock; both timeouts end with the transaction."""
+    """Wait for the lock; the timeouts end with the transaction."""
     timeout = f"{max(1, round(timeout_seconds * 1000))}ms"
     settings = {"lock_timeout": timeout, "idle_in_transaction_session_timeout": timeout}
+    settings["statement_timeout"] = "0"  # a role's own limit would cut the waiting short
     for name, value in settings.items():
         connection.execute(_SET_LOCAL, {"name": name, "value": value})
     try:

@@ -32,10 +32,25 @@ def engine(folder: Path, database: str) -> sa.Engine:
     """Return an engine for short sessions, outside transactions, as the superuser."""
     query = {"host": str(folder), "port": str(PORT)}
     url = sa.URL.create("postgresql+psycopg2", username=USER, database=database, query=query)
-    options = {"connect_timeout": 5}
+    options = {"connect_timeout": 5, "hostaddr": "", "options": ""} | unasked()
     return sa.create_engine(
         url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args=options
     )
+
+
+def unasked() -> dict[str, str]:
+    """Return libpq options that undo what the environment asks of other servers."""
+    return {name: value for variable, name, value in _UNASKED if os.environ.get(variable)}
+
+
+# A server that trusts its socket cannot fulfil these.
+_UNASKED = (
+    ("PGREQUIREAUTH", "require_auth", "none"),
+    ("PGCHANNELBINDING", "channel_binding", "disable"),
+    ("PGGSSENCMODE", "gssencmode", "disable"),
+    ("PGSSLNEGOTIATION", "sslnegotiation", "postgres"),
+    ("PGTARGETSESSIONATTRS", "target_session_attrs", "any"),
+)
 
 
 def new_folder(data: Path) -> Path:
@@ -72,6 +87,7 @@ def _fits(folder: Path) -> bool:
 def _private(folder: Path, uid: int) -> Path:
     """Return the folder if only the server's user can have put a socket there."""
     found = folder.lstat()
-    if stat.S_ISDIR(found.st_mode) and found.st_uid == uid and stat.S_IMODE(found.st_mode) == 0o700:
+    rights = found.st_mode & 0o777  # it may have the set-group-id bit of the folder above
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == uid and rights == 0o700:
         return folder
     raise StorageError(f"{folder} is not a folder of user {uid} with mode 0700: remove it")
