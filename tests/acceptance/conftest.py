@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -49,36 +50,54 @@ max_attempts = {max_attempts}
 """
 
 
-@dataclass
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 class Command:
     """Runs `tlsearch` on a database of the test's own."""
 
-    storage_url: str
+    def __init__(self, storage_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self.storage_url = storage_url
+        self._capsys = capsys
 
-    def environment(self, **changes: str) -> dict[str, str]:
-        return os.environ | {"TLSEARCH_STORAGE": self.storage_url} | changes
-
-    def start(self, *args: str, **popen: Any) -> subprocess.Popen[str]:
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        """Start a process."""
         return subprocess.Popen(
             [sys.executable, "-m", "tlsearch", *args],
-            env=self.environment(),
+            env=os.environ | {"TLSEARCH_STORAGE": self.storage_url},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            **popen,
         )
 
-    def run(self, *args: str, rc: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "tlsearch", *args],
-            env=self.environment(**env),
-            text=True,
-            capture_output=True,
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == rc, (args, done.returncode, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
+    def run_process(self, *args: str) -> Done:
+        """Run a process to its end."""
+        process = self.start(*args)
+        stdout, stderr = process.communicate(timeout=240)
+        return Done(process.returncode, stdout, stderr)
+
+    def run(self, *args: str, rc: int = 0, **env: str) -> Done:
+        """Run the same program inside this process, where its libraries are loaded already."""
+        from tlsearch.cli.main import main
+
+        self._capsys.readouterr()
+        at_sigterm = signal.getsignal(signal.SIGTERM)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {"TLSEARCH_STORAGE": self.storage_url, **env}.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["tlsearch", *args])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        signal.signal(signal.SIGTERM, at_sigterm)
+        code = ended.value.code or 0
+        done = Done(int(code), *self._capsys.readouterr())
+        assert done.returncode == rc, (args, done)
         return done
 
     def json(self, *args: str) -> Any:
@@ -86,8 +105,8 @@ class Command:
 
 
 @pytest.fixture
-def tlsearch(storage_url: str) -> Command:
-    return Command(storage_url)
+def tlsearch(storage_url: str, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(storage_url, capsys)
 
 
 @pytest.fixture(scope="session")

@@ -125,6 +125,13 @@ def test_devices_and_models(tlsearch, tiny):
     assert "resnet5" in refused(tlsearch, "layers", "resnet5")
 
 
+def test_a_process_says_the_same(tlsearch):
+    done = tlsearch.run_process("worker", "cars")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: study 'cars' does not exist in this database")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_usage(tlsearch, tiny):
     for args in (["worker"], ["best", "x", "--top", "0"], ["nonsense"], ["create"]):
         done = tlsearch.run(*args, rc=2)

@@ -174,7 +174,7 @@ def test_psql_asks_the_database(tlsearch, tiny):
     tlsearch.run("create", str(tiny(trials=1)))
     tlsearch.run("worker", "tiny")
     sql = "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
-    assert tlsearch.run("db", "psql", "-Atc", sql).stdout.strip() == "1"
+    assert tlsearch.run_process("db", "psql", "-Atc", sql).stdout.strip() == "1"
 
 
 def test_help_names_every_command(tlsearch):

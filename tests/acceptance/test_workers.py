@@ -40,7 +40,7 @@ def test_two_workers_share_a_study_exactly(tlsearch, tiny, storage_url):
 
 
 def test_a_killed_workers_trial_is_run_again_and_completes(tlsearch, tiny, storage_url):
-    tlsearch.run("create", str(tiny(trials=2, epochs=40, space="high_lr = 0.01")))
+    tlsearch.run("create", str(tiny(trials=2, epochs=20, space="high_lr = 0.01")))
     victim = tlsearch.start("worker", "tiny")
     wait_until(lambda: running(storage_url, epochs=3), "the victim reports epochs")
     victim.send_signal(signal.SIGKILL)
@@ -52,12 +52,12 @@ def test_a_killed_workers_trial_is_run_again_and_completes(tlsearch, tiny, stora
     again = records[left.number]
     assert again.attempt == 2
     assert again.worker != left.worker
-    assert again.epochs == 40
+    assert again.epochs == 20
     assert left.params == again.params
 
 
 def test_a_trial_that_is_run_again_ends_as_if_never_interrupted(tlsearch, tiny, storage_url):
-    spec = tiny(trials=1, epochs=40)
+    spec = tiny(trials=1, epochs=20)
     tlsearch.run("create", str(spec))
     victim = tlsearch.start("worker", "tiny")
     wait_until(lambda: running(storage_url, epochs=2), "the victim reports epochs")
@@ -65,7 +65,7 @@ def test_a_trial_that_is_run_again_ends_as_if_never_interrupted(tlsearch, tiny, 
     victim.wait()
     tlsearch.run("worker", "tiny")
     (interrupted,) = records_of(storage_url)
-    steady = tiny("steady", trials=1, epochs=40)
+    steady = tiny("steady", trials=1, epochs=20)
     tlsearch.run("create", str(steady))
     tlsearch.run("worker", "steady")
     (uninterrupted,) = records_of(storage_url, "steady")
