@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.unit.data.conftest import full_disk
 from tlsearch.data import (
     Catalog,
     ImageRef,
@@ -217,7 +218,8 @@ def test_good_images_pass(folder):
     verify_images(catalog_of(folder))
 
 
-def test_a_full_disk_costs_the_cache_only(folder, cache_home, full_disk):
-    data = load_training_data(catalog_of(folder), 16, 0.8)
+def test_a_full_disk_costs_the_cache_only(folder, cache_home):
+    with full_disk():
+        data = load_training_data(catalog_of(folder), 16, 0.8)
     assert data.train.pixels.shape == (6, 30, 40, 3)
     assert cached(cache_home) == []

@@ -6,15 +6,16 @@ import sys
 import numpy as np
 import pytest
 
+from tests.unit.data.conftest import full_disk
 from tlsearch.data import load_catalog, load_training_data
 from tlsearch.data.cachefile import read_arrays, write_arrays
 from tlsearch.spec import DataSpec
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, full_disk):
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "kept" / "x.arrays"
     write_arrays(path, {"a": np.arange(5)})
-    with pytest.raises(OSError, match="File too large"):
+    with full_disk(), pytest.raises(OSError, match="File too large"):
         write_arrays(path, {"a": np.arange(9), "b": np.zeros(100_000)})
     assert [p.name for p in path.parent.iterdir()] == ["x.arrays"]
     found = read_arrays(path)
