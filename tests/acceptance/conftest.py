@@ -38,6 +38,8 @@ eval_crop = 1.0
 startup_trials = 4
 
 [pruner]
+name = "median"
+warmup_fraction = 0.25
 startup_trials = 3
 
 [budget]

@@ -177,9 +177,14 @@ class TestPruner:
         return None
 
     def test_median(self):
-        assert self.curves(build_pruner(PrunerSpec(), 8), (0.1,) * 8) == 2
-        assert self.curves(build_pruner(PrunerSpec(), 20), (0.1,) * 8) == 5
-        assert self.curves(build_pruner(PrunerSpec(), 8), (0.9,) * 8) is None
+        median = PrunerSpec(name="median", warmup_fraction=0.25)
+        assert self.curves(build_pruner(median, 8), (0.1,) * 8) == 2
+        assert self.curves(build_pruner(median, 20), (0.1,) * 8) == 5
+        assert self.curves(build_pruner(median, 8), (0.9,) * 8) is None
+
+    def test_default_spares_the_first_half(self):
+        assert self.curves(build_pruner(PrunerSpec(), 8), (0.1,) * 8) == 4
+        assert self.curves(build_pruner(PrunerSpec(), 8), (0.1, 0.1, 0.1, 0.6) * 2) is None
 
     def test_none(self):
         assert self.curves(build_pruner(PrunerSpec(name="none"), 8), (0.0,) * 8) is None
@@ -187,7 +192,7 @@ class TestPruner:
     def test_percentile_is_what_a_trial_must_reach(self):
         study = optuna.create_study(
             direction="maximize",
-            pruner=build_pruner(PrunerSpec(name="percentile", percentile=25.0), 4),
+            pruner=build_pruner(PrunerSpec(percentile=25.0, warmup_fraction=0.25), 4),
         )
         for value in (0.1, 0.2, 0.3, 0.4, 0.5):
             trial = study.ask()

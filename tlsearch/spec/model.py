@@ -172,17 +172,17 @@ class PrunerSpec(_Table):
     """When a trial is stopped early; read by `tlsearch.sampler`.
 
     Attributes:
-        name: `median`, `percentile` or `none`.
-        percentile: of the accuracies at the same epoch that a trial must reach, for `percentile`.
+        name: `percentile`, `median` (the same with 50) or `none`.
+        percentile: of the accuracies at the same epoch that a trial must reach.
         startup_trials: complete trials before any is pruned.
         warmup_fraction: share of the epochs in which nothing is pruned; high rates start low and
             cross over, so keep it at 0.2 or more.
     """
 
-    name: Literal["median", "percentile", "none"] = "median"
-    percentile: float = Field(50.0, gt=0, lt=100)
+    name: Literal["percentile", "median", "none"] = "percentile"
+    percentile: float = Field(25.0, gt=0, lt=100)
     startup_trials: int = Field(4, ge=0)
-    warmup_fraction: float = Field(0.25, ge=0, le=1)
+    warmup_fraction: float = Field(0.5, ge=0, le=1)
 
 
 class BudgetSpec(_Table):
