@@ -378,7 +378,7 @@ def _serve(connection: Connection, name: str, settings: Settings) -> None:
     arm = next(arm for arm in _arms() if arm.name == name)
     epoch = arm.make(_material(settings))
     connection.send("ready")
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the main process ended
         while True:
             connection.send(_time_epochs(epoch, connection.recv()))
     del epoch  # ends the loader's worker processes

@@ -20,6 +20,10 @@ import sqlalchemy as sa
 
 from tlsearch.store import cluster, embedded
 
+# One thread a process: tests share two cores with the processes that they start, and threads that
+# wait for one another while others have their core take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Where to put servers: in memory, if there is room, for disks of shared machines can be slow.
 MEMORY = Path("/dev/shm")
 ROOM = MEMORY if MEMORY.exists() and shutil.disk_usage(MEMORY).free > 4 << 30 else None

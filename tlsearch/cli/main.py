@@ -93,7 +93,7 @@ def check(spec: SpecPath, as_json: Json = False) -> None:
     )
     if catalog.ignored:
         shown = ", ".join(catalog.ignored[:5]) + (" ..." if len(catalog.ignored) > 5 else "")
-        console.print(f"          {len(catalog.ignored)} files are no images: {shown}")
+        console.print(f"          passed over, no images: {len(catalog.ignored)} ({shown})")
     console.print(
         f"network   {checked.backbone.name}: {space.n_body_layers} body layers and the classifier"
     )
@@ -144,7 +144,7 @@ def worker(
             console.print("interrupted: a trial under way is back in the queue")
             raise typer.Exit(130) from None
     end = "the study is done" if summary.budget_spent else "this worker's limit is reached"
-    console.print(f"{len(summary.trials)} trials run; {end}")
+    console.print(f"trials run: {len(summary.trials)}; {end} (tlsearch best {shlex.quote(study)})")
 
 
 @app.command()
@@ -266,6 +266,7 @@ def leave_on_sigterm() -> None:
     """Make SIGTERM end the worker as Ctrl-C does: its trial goes back into the queue."""
 
     def leave(*_: object) -> None:
+        sys.stderr.write("terminated: a trial under way goes back into the queue\n")
         raise SystemExit(143)
 
     signal.signal(signal.SIGTERM, leave)
