@@ -1,6 +1,5 @@
 """Creates studies: checks a spec against its data and network, and writes it to the database."""
 
-import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from tlsearch.data import Catalog, load_catalog, verify_images
 from tlsearch.errors import InputError, SpecError, StudyError
 from tlsearch.space import SearchSpace, resolve
 from tlsearch.spec import StudySpec, differences, load_spec, spec_hash, to_toml_dict
-from tlsearch.store.connect import open_storage
+from tlsearch.store.connect import given_storage, open_storage
 from tlsearch.store.studies import Seed, StoredStudy, find_study, read_study, write_study
 
 T = TypeVar("T")
@@ -76,7 +75,7 @@ def create_study(
     """
     if not isinstance(spec, StudySpec):
         spec = load_spec(spec)
-    database = open_storage(storage or os.environ.get("TLSEARCH_STORAGE") or spec.storage)
+    database = open_storage(given_storage(storage) or spec.storage)
     existing = read_study(database, spec.name)
     created = False
     if existing is None:

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from tests.db.conftest import psql, start_process
 from tlsearch.errors import StorageError
 from tlsearch.store.connect import (
-    engine_of,
     libpq_environment,
     libpq_url,
     open_storage,
@@ -99,7 +98,7 @@ def test_braces_in_password_user_and_database(tcp_server) -> None:
 
 def test_sessions(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGTZ", "Asia/Tokyo")
-    engine = engine_of(open_storage(f"{storage_url}&options=-c%20work_mem%3D5MB"))
+    engine = open_storage(f"{storage_url}&options=-c%20work_mem%3D5MB").engine
     with engine.connect() as connection:
         shown = [
             connection.execute(sa.text(f"SHOW {n}")).scalar() for n in ("TimeZone", "work_mem")

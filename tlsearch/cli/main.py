@@ -51,16 +51,18 @@ SpecPath = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Study spec.
 @app.command()
 def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> None:
     """Create a study from its spec, or say that it exists."""
+    from tlsearch.spec import load_spec
     from tlsearch.study import create_study
 
-    study, created = create_study(spec, storage)
+    loaded = load_spec(spec)
+    study, created = create_study(loaded, storage)
     if as_json:
         print_json({"name": study.name, "created": created, "spec_hash": study.spec_hash})
         return
     did = "created" if created else "exists with this very spec; nothing changed"
     console.print(f"study {study.name!r} {did} (spec {study.spec_hash[:12]})")
     console.print(f"run trials with: tlsearch worker {shlex.quote(study.name)}")
-    if study_storage_is_only_in_spec(spec, storage):
+    if storage is None and loaded.storage is not None:
         console.print("its database is named in the spec: give other commands --storage as well")
 
 
@@ -270,13 +272,6 @@ def leave_on_sigterm() -> None:
         raise SystemExit(143)
 
     signal.signal(signal.SIGTERM, leave)
-
-
-def study_storage_is_only_in_spec(spec: Path, storage: str | None) -> bool:
-    """Whether other commands will need to be told of the database."""
-    from tlsearch.spec import load_spec
-
-    return storage is None and load_spec(spec).storage is not None
 
 
 def main() -> None:

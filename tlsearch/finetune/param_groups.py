@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from tlsearch.backbones import Layers
 from tlsearch.records import Hyperparameters
@@ -79,8 +79,3 @@ def _norm_parameters(model: nn.Module) -> frozenset[str]:
         if "norm" in type(module).__name__.lower()
         for name, _ in module.named_parameters(recurse=False)
     )
-
-
-def tensors_of(groups: Sequence[ParameterGroup]) -> list[Tensor]:
-    """Return the parameters of all groups, in order."""
-    return [parameter for group in groups for parameter in group.parameters]

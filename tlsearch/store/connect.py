@@ -95,11 +95,6 @@ def open_storage(storage: str | None = None) -> optuna.storages.RDBStorage:
         raise StorageError(_sentence(url, error)) from None
 
 
-def engine_of(storage: optuna.storages.RDBStorage) -> sa.Engine:
-    """Return the engine, with its pool of connections, of an open storage."""
-    return storage.engine
-
-
 def place(url: sa.URL) -> str:
     """Return where the database is, for messages: `database d at host:port as user u`."""
     found = _options(url)
