@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from tlsearch.backbones import Backbone, load_backbone
 from tlsearch.data import load_catalog, load_training_data, train_batches
 from tlsearch.finetune import FineTuneData, initial_model
-from tlsearch.finetune.engine import _Training
+from tlsearch.finetune.engine import Training
 from tlsearch.records import Hyperparameters, Range
 from tlsearch.spec import DataSpec, RecipeSpec
 
@@ -285,8 +285,8 @@ def _loading_alone(material: Material, workers: int) -> Epoch:
     return lambda _: sum(len(labels) for _, labels in loader)
 
 
-def _begin(material: Material) -> _Training:
-    return _Training.begin(material.backbone, material.data, material.recipe, SEARCHED, CPU)
+def _begin(material: Material) -> Training:
+    return Training.begin(material.backbone, material.data, material.recipe, SEARCHED, CPU)
 
 
 def _ours(material: Material) -> Epoch:
@@ -339,7 +339,8 @@ def _our_update_alone(material: Material) -> Epoch:
 
     def epoch(_: int) -> int:
         for _batch in kept:
-            training._set_rates()
+            for group in training.optimizer.param_groups:
+                group["lr"] = group["peak_lr"]
             training.decay_terms.add_to_gradients()
             training.optimizer.step()
         return sum(len(labels) for _, labels in kept)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from tlsearch.records import Hyperparameters, TrialRecord
     from tlsearch.results import best_trials
     from tlsearch.spec import StudySpec, load_spec
+    from tlsearch.steering import edit_prior, enqueue_trial
     from tlsearch.study import create_study
-    from tlsearch.worker import run_worker
+    from tlsearch.worker import measure_study, run_worker
 
 __version__ = "0.1.0"
 
@@ -26,7 +27,10 @@ _HOMES = {
     "TrialRecord": "tlsearch.records",
     "best_trials": "tlsearch.results",
     "create_study": "tlsearch.study",
+    "edit_prior": "tlsearch.steering",
+    "enqueue_trial": "tlsearch.steering",
     "load_spec": "tlsearch.spec",
+    "measure_study": "tlsearch.worker",
     "run_worker": "tlsearch.worker",
 }
 
@@ -37,7 +41,10 @@ __all__ = [
     "__version__",
     "best_trials",
     "create_study",
+    "edit_prior",
+    "enqueue_trial",
     "load_spec",
+    "measure_study",
     "run_worker",
 ]
 

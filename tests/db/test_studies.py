@@ -11,7 +11,14 @@ from tlsearch.records import Hyperparameters
 from tlsearch.spec import parse_spec, spec_hash, to_toml_dict
 from tlsearch.store import studies
 from tlsearch.store.connect import open_storage
-from tlsearch.store.studies import Seed, find_study, read_study, study_names, write_study
+from tlsearch.store.studies import (
+    NewStudy,
+    Seed,
+    find_study,
+    read_study,
+    study_names,
+    write_studies,
+)
 from tlsearch.store.trials import best_first, study_status, trial_records
 
 SPEC = parse_spec(
@@ -43,7 +50,7 @@ ODD_NAMES = [
 
 def test_round_trip(storage_url):
     storage = open_storage(storage_url)
-    assert write_study(storage, "a", ATTRS, [Seed(PLAIN, "default")])
+    assert write_studies(storage, [NewStudy("a", ATTRS, [Seed(PLAIN, "default")])])
     found = find_study(storage, "a")
     assert found.spec == SPEC.model_copy(update={"storage": None})
     assert found.spec_hash == spec_hash(SPEC)
@@ -55,7 +62,7 @@ def test_round_trip(storage_url):
 
 def test_the_storage_url_is_not_stored(storage_url):
     storage = open_storage(storage_url)
-    write_study(storage, "a", ATTRS, [])
+    write_studies(storage, [NewStudy("a", ATTRS, [])])
     with storage.engine.connect() as connection:
         rows = connection.execute(sa.text("SELECT value_json FROM study_user_attributes")).scalars()
         assert not any("secret" in row for row in rows)
@@ -64,23 +71,27 @@ def test_the_storage_url_is_not_stored(storage_url):
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_any_name_works(storage_url, name):
     storage = open_storage(storage_url)
-    assert write_study(storage, name, ATTRS, [Seed(PLAIN, "default")])
+    assert write_studies(storage, [NewStudy(name, ATTRS, [Seed(PLAIN, "default")])])
     assert study_names(storage) == [name]
     assert find_study(storage, name).name == name
-    assert not write_study(storage, name, ATTRS, [])
+    assert not write_studies(storage, [NewStudy(name, ATTRS, [])])
 
 
 def test_a_second_study_of_a_name_changes_nothing(storage_url):
     storage = open_storage(storage_url)
-    write_study(storage, "a", ATTRS, [Seed(PLAIN, "default")])
-    assert not write_study(storage, "a", {**ATTRS, "spec_hash": "other"}, [Seed(PLAIN, "x")] * 3)
+    write_studies(storage, [NewStudy("a", ATTRS, [Seed(PLAIN, "default")])])
+    assert not write_studies(
+        storage, [NewStudy("a", {**ATTRS, "spec_hash": "other"}, [Seed(PLAIN, "x")] * 3)]
+    )
     found = find_study(storage, "a")
     assert found.spec_hash == ATTRS["spec_hash"]
     assert len(trial_records(storage, found.study_id)) == 1
 
 
 def create(url, results):
-    results.put(write_study(open_storage(url), "a", ATTRS, [Seed(PLAIN, "default")] * 4))
+    results.put(
+        write_studies(open_storage(url), [NewStudy("a", ATTRS, [Seed(PLAIN, "default")] * 4)])
+    )
 
 
 def test_eight_processes_create_one_study(storage_url):
@@ -106,11 +117,11 @@ def test_an_interrupted_creation_leaves_nothing(storage_url, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(studies, "_rename", killed)
         with pytest.raises(KeyboardInterrupt):
-            write_study(storage, "a", ATTRS, [Seed(PLAIN, "default")])
+            write_studies(storage, [NewStudy("a", ATTRS, [Seed(PLAIN, "default")])])
     assert read_study(storage, "a") is None
     assert study_names(storage) == []
     assert len(storage.get_all_studies()) == 1, "the half-made study is there, under no name"
-    assert write_study(storage, "a", ATTRS, [])
+    assert write_studies(storage, [NewStudy("a", ATTRS, [])])
     assert [s.study_name for s in storage.get_all_studies()] == ["a"]
 
 
@@ -119,7 +130,7 @@ class TestErrors:
         storage = open_storage(storage_url)
         with pytest.raises(StudyError, match=r"'cars' does not exist.*there is none here yet"):
             find_study(storage, "cars")
-        write_study(storage, "cars-2", ATTRS, [])
+        write_studies(storage, [NewStudy("cars-2", ATTRS, [])])
         with pytest.raises(StudyError, match="did you mean cars-2"):
             find_study(storage, "cars")
         with pytest.raises(StudyError, match="the studies here are: cars-2"):
@@ -130,12 +141,12 @@ class TestErrors:
         optuna.create_study(study_name="theirs", storage=storage)
         with pytest.raises(StudyError, match="'theirs' was not created by tlsearch"):
             find_study(storage, "theirs")
-        assert not write_study(storage, "theirs", ATTRS, [])
+        assert not write_studies(storage, [NewStudy("theirs", ATTRS, [])])
 
 
 def test_records_and_status(storage_url):
     storage = open_storage(storage_url)
-    write_study(storage, "a", ATTRS, [Seed(PLAIN, "default")])
+    write_studies(storage, [NewStudy("a", ATTRS, [Seed(PLAIN, "default")])])
     found = find_study(storage, "a")
     study = studies.load_optuna_study(storage, "a")
     for value in (0.5, 0.7, 0.7):

@@ -12,7 +12,7 @@ from tests.parity.conftest import stand_in
 from tlsearch.data import train_batches
 from tlsearch.errors import TrialFailure
 from tlsearch.finetune import FineTuneData, fine_tune, initial_model
-from tlsearch.finetune.engine import _Training
+from tlsearch.finetune.engine import Training
 from tlsearch.finetune.evaluate import accuracy
 from tlsearch.finetune.schedule import rate_factor
 from tlsearch.records import Decision, Hyperparameters
@@ -39,7 +39,7 @@ def test_equal_rates_and_no_l2_sp_are_torch_sgd(shipped_images, momentum):
     recipe = RECIPE.model_copy(update={"momentum": momentum, "label_smoothing": 0.1})
     backbone = stand_in("test_efficientnet")
     hyperparameters = replace(PLAIN, low_lr_ratio=1.0, low_layers=3)
-    training = _Training.begin(backbone, shipped_images, recipe, hyperparameters, CPU)
+    training = Training.begin(backbone, shipped_images, recipe, hyperparameters, CPU)
     model = initial_model(backbone, 10, 1, recipe.seed).to(memory_format=torch.channels_last)
     sgd = torch.optim.SGD(
         model.parameters(), lr=0.01, momentum=momentum, nesterov=momentum > 0, weight_decay=0.003
@@ -49,7 +49,7 @@ def test_equal_rates_and_no_l2_sp_are_torch_sgd(shipped_images, momentum):
     statistics = backbone.statistics
     batches = train_batches(shipped_images.train, recipe, statistics.mean, statistics.std, 1)
     for step, (images, labels) in enumerate(batches):
-        training._run_step(images, labels)
+        training.run_step(images, labels, 1.0)
         sgd.zero_grad()
         F.cross_entropy(model(images), labels, label_smoothing=0.1).backward()
         sgd.step()
@@ -65,11 +65,11 @@ def test_low_layers_move_at_the_low_rate(shipped_images):
     recipe = RECIPE.model_copy(update={"momentum": 0.0})
     backbone = stand_in("test_efficientnet")
     hyperparameters = replace(PLAIN, low_lr_ratio=0.1, low_layers=3, beta=0.0, reinit_layers=2)
-    training = _Training.begin(backbone, shipped_images, recipe, hyperparameters, CPU)
+    training = Training.begin(backbone, shipped_images, recipe, hyperparameters, CPU)
     before = {n: p.detach().clone() for n, p in training.model.named_parameters()}
     training.model.train()
     images, labels = next(train_batches(shipped_images.train, recipe, (0.5,) * 3, (0.5,) * 3, 1))
-    training._run_step(images, labels)
+    training.run_step(images, labels, 1.0)
     for name, parameter in training.model.named_parameters():
         rate = 0.001 if backbone.layers.index_of[name] < 3 else 0.01
         expected = before[name] - rate * parameter.grad

@@ -154,7 +154,7 @@ class TestSampler:
 
 def test_tpe_is_multivariate_and_learns():
     """With the same budget TPE ends nearer to the best rate than its random start."""
-    study = study_with(build_sampler(SamplerSpec(startup_trials=8)), 40)
+    study = study_with(build_sampler(SamplerSpec(name="tpe", startup_trials=8)), 40)
     values = [trial.value for trial in study.trials]
     assert max(values[8:]) > max(values[:8])
     space = study.sampler.infer_relative_search_space(study, study.trials[-1])

@@ -46,6 +46,8 @@ class Backbone:
         state: pretrained tensors by state-dict key, on the CPU, without the classifier.
         layers: its ordered layers.
         statistics: pixel mean and standard deviation.
+        source_rows: float32 (n_source_classes, d), the weights of the pretrained classifier; None
+            where it is no single linear layer.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Backbone:
     state: StateDict
     layers: Layers
     statistics: InputStatistics
+    source_rows: Tensor | None = None
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the pretrained tensors, names included."""
@@ -82,17 +85,26 @@ def load_backbone(model: str, weights: str, image_size: int) -> Backbone:
     expected = {
         key: tensor for key, tensor in blank.state_dict().items() if not within(key, classifier)
     }
-    found = _read(model, weights, image_size, expected)
+    found = _read(model, weights, image_size, expected, classifier)
     state = {key: tensor for key, tensor in found.items() if not within(key, classifier)}
     _check_fit(state, expected, model, weights)
-    return Backbone(model, image_size, state, layers, input_statistics(blank))
+    rows = _source_rows(found, classifier)
+    return Backbone(model, image_size, state, layers, input_statistics(blank), rows)
 
 
-def _read(model: str, weights: str, image_size: int, expected: StateDict) -> StateDict:
+def _source_rows(found: StateDict, classifier: tuple[str, ...]) -> Tensor | None:
+    """Return the weights of the pretrained classifier where it is one linear layer."""
+    rows = found.get(f"{classifier[0]}.weight") if len(classifier) == 1 else None
+    return None if rows is None or rows.ndim != 2 else rows.detach().float()
+
+
+def _read(
+    model: str, weights: str, image_size: int, expected: StateDict, classifier: tuple[str, ...]
+) -> StateDict:
     if weights == "timm":
         return _from_timm(model, image_size)
     if weights in _PACKAGES:
-        return _from_package(model, weights, expected)
+        return _from_package(model, weights, expected, classifier)
     if weights.startswith("package:"):
         raise BackboneError(
             f"backbone.weights {weights}: no such package is known; use {' or '.join(_PACKAGES)}"
@@ -117,7 +129,9 @@ def _from_timm(model: str, image_size: int) -> StateDict:
     return state
 
 
-def _from_package(model: str, weights: str, expected: StateDict) -> StateDict:
+def _from_package(
+    model: str, weights: str, expected: StateDict, classifier: tuple[str, ...]
+) -> StateDict:
     """Read a package whose tensors stand in timm's order under other names."""
     package = _PACKAGES[weights]
     if model.split(".", maxsplit=1)[0] not in package.models:
@@ -132,6 +146,7 @@ def _from_package(model: str, weights: str, expected: StateDict) -> StateDict:
     found = _from_file(Path(spec.origin).parent / package.inside)
     counters = ("num_batches_tracked",)
     names = [key for key in expected if not key.endswith(counters)]
+    names += [f"{classifier[0]}.weight", f"{classifier[0]}.bias"]
     tensors = [tensor for key, tensor in found.items() if not key.endswith(counters)]
     renamed = dict(zip(names, tensors, strict=False))
     return renamed | {key: t for key, t in expected.items() if key.endswith(counters)}

@@ -87,7 +87,7 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 class TerminalProgress:
     """Shows a worker's progress: one live line on a terminal, plain lines elsewhere."""
 
-    def __init__(self, epochs: int, read_status: Callable[[], StudyStatus]) -> None:
+    def __init__(self, epochs: int, read_status: Callable[[], StudyStatus] | None) -> None:
         self._epochs = epochs
         self._read_status = read_status
         self._status: StudyStatus | None = None
@@ -108,10 +108,14 @@ class TerminalProgress:
         """Show what is being prepared."""
         self._passing(f"{what} ...", at_least_every=0)
 
+    def measuring(self, what: str) -> None:
+        """Show how far the measures are."""
+        self._passing(what, at_least_every=5)
+
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
         """Show the trial that begins."""
         del counts
-        self._status = self._read_status()
+        self._status = self._read_status() if self._read_status else None
         again = f" (attempt {attempt})" if attempt > 1 else ""
         self._passing(f"trial {number}{again} begins  {self._standing(0)}", at_least_every=0)
 
@@ -126,7 +130,7 @@ class TerminalProgress:
 
     def ended(self, trial: TrialRecord) -> None:
         """Show how a trial ended."""
-        self._status = self._read_status()
+        self._status = self._read_status() if self._read_status else None
         how = trial.state if trial.state != "fail" else f"failed ({trial.reason})"
         if trial.duplicate_of is not None:
             how = f"same as trial {trial.duplicate_of}"

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tlsearch.cli import db
+from tlsearch.cli import prior as prior_commands
 from tlsearch.cli.display import (
     TerminalProgress,
     console,
@@ -55,7 +56,12 @@ def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> No
     from tlsearch.study import create_study
 
     loaded = load_spec(spec)
-    study, created = create_study(loaded, storage)
+    if as_json or loaded.measures.when != "create":
+        study, created = create_study(loaded, storage)
+    else:
+        leave_on_sigterm()
+        with TerminalProgress(loaded.recipe.epochs, None) as progress:
+            study, created = create_study(loaded, storage, progress)
     if as_json:
         print_json({"name": study.name, "created": created, "spec_hash": study.spec_hash})
         return
@@ -147,6 +153,83 @@ def worker(
             raise typer.Exit(130) from None
     end = "the study is done" if summary.budget_spent else "this worker's limit is reached"
     console.print(f"trials run: {len(summary.trials)}; {end} (tlsearch best {shlex.quote(study)})")
+
+
+@app.command()
+def measure(
+    study: StudyName,
+    storage: Storage = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="CPU threads; default: all cores.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The study's images on this machine.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The study's weights on this machine.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how well the pretrained weights fit the images, unless that is done."""
+    from tlsearch.worker import measure_study
+
+    set_threads(threads)
+    leave_on_sigterm()
+    limits: dict[str, Any] = {"device": device, "data_path": data, "weights": weights}
+    if as_json:
+        measure_study(study, storage, **limits)
+    else:
+        with progress_of(study, storage) as progress:
+            try:
+                measure_study(study, storage, progress=progress, **limits)
+            except KeyboardInterrupt:
+                console.print("interrupted: what was under way is back in the queue")
+                raise typer.Exit(130) from None
+    prior_commands.show_measures(study, storage, as_json)
+
+
+@app.command()
+def measures(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
+    """Show a study's measures beside those of the paper's data sets."""
+    prior_commands.show_measures(study, storage, as_json)
+
+
+@app.command()
+def prior(
+    study: StudyName,
+    storage: Storage = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it into a .png, .svg or .pdf file.")
+    ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(metavar="SPEC.toml", help="Show what this spec's [prior] would change."),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="With --spec: keep it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show where the search starts, and by which rule and measure."""
+    if spec is not None:
+        prior_commands.show_edited(study, spec, storage, apply, picture, as_json)
+        return
+    if apply:
+        raise typer.BadParameter("--apply needs --spec SPEC.toml, whose [prior] is to be kept")
+    prior_commands.show_prior(study, storage, picture, as_json)
+
+
+@app.command()
+def enqueue(
+    study: StudyName,
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", metavar="NAME=NUMBER", help="A hyperparameter; may be repeated."),
+    ],
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Queue a trial of your own; what is not set is the plain default's."""
+    prior_commands.enqueue_trial(study, settings, storage, as_json)
 
 
 @app.command()

@@ -1,8 +1,10 @@
 """Images, labels and splits: from a data spec to normalised batches on a device."""
 
-from tlsearch.data.cache import load_training_data, verify_images
+from tlsearch.data.cache import features_folder, load_training_data, verify_images
+from tlsearch.data.cachefile import read_arrays, write_arrays
 from tlsearch.data.catalog import load_catalog
 from tlsearch.data.decode import stored_size
+from tlsearch.data.domain import Domain, load_domain
 from tlsearch.data.imageset import ImageSet, TrainingData
 from tlsearch.data.pipeline import DeviceImages, train_batches, val_batches
 from tlsearch.data.references import Catalog, ImageRef
@@ -10,13 +12,18 @@ from tlsearch.data.references import Catalog, ImageRef
 __all__ = [
     "Catalog",
     "DeviceImages",
+    "Domain",
     "ImageRef",
     "ImageSet",
     "TrainingData",
+    "features_folder",
     "load_catalog",
+    "load_domain",
     "load_training_data",
+    "read_arrays",
     "stored_size",
     "train_batches",
     "val_batches",
     "verify_images",
+    "write_arrays",
 ]

@@ -63,6 +63,11 @@ def cache_folder() -> Path:
     return user_cache_path("tlsearch") / "datasets"
 
 
+def features_folder() -> Path:
+    """Return the folder of computed features; it may be deleted at any time."""
+    return user_cache_path("tlsearch") / "features"
+
+
 def _decode(catalog: Catalog, short_side: int) -> Decoded:
     refs = [*catalog.train, *catalog.val]
     images, problems = read_all(refs, partial(decode, short_side=short_side))

@@ -66,8 +66,8 @@ def fine_tune(
     """
     start = time.monotonic()
     curve: list[EpochReport] = []
-    with _reproducible(recipe.seed, device), _memory_errors(recipe, device):
-        training = _Training.begin(backbone, data, recipe, hyperparameters, device)
+    with reproducible(recipe.seed, device), memory_errors(recipe, device):
+        training = Training.begin(backbone, data, recipe, hyperparameters, device)
         for epoch in range(1, recipe.epochs + 1):
             loss = training.run_epoch(epoch)
             value = accuracy(training.model, data.val, recipe, backbone.statistics)
@@ -78,7 +78,7 @@ def fine_tune(
 
 
 @dataclass
-class _Training:
+class Training:
     """A fine-tuning under way: the model, its optimiser and where it stands."""
 
     backbone: Backbone
@@ -97,7 +97,7 @@ class _Training:
         recipe: RecipeSpec,
         hyperparameters: Hyperparameters,
         device: torch.device,
-    ) -> "_Training":
+    ) -> "Training":
         model = initial_model(
             backbone, data.n_classes, hyperparameters.reinit_layers, recipe.seed
         ).to(device)
@@ -111,20 +111,24 @@ class _Training:
     def run_epoch(self, epoch: int) -> float:
         """Train one epoch and return its mean loss."""
         self.model.train()
-        statistics = self.backbone.statistics
         losses = [
-            self._run_step(images, labels)
-            for images, labels in train_batches(
-                self.data.train, self.recipe, statistics.mean, statistics.std, epoch
-            )
+            self.run_step(images, labels, self._rate_factor())
+            for images, labels in self.batches(epoch)
         ]
         loss = torch.stack(losses).mean().item()
         if not math.isfinite(loss):
             raise TrialFailure("nan", f"the loss is not finite in epoch {epoch}")
         return loss
 
-    def _run_step(self, images: Tensor, labels: Tensor) -> Tensor:
-        self._set_rates()
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield an epoch of augmented batches."""
+        statistics = self.backbone.statistics
+        return train_batches(self.data.train, self.recipe, statistics.mean, statistics.std, epoch)
+
+    def run_step(self, images: Tensor, labels: Tensor, factor: float) -> Tensor:
+        """Train on a batch at `factor` times the peak rates and return its loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
         device_type = images.device.type
         with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
             outputs = self.model(images)
@@ -136,11 +140,9 @@ class _Training:
         self.step += 1
         return loss.detach()
 
-    def _set_rates(self) -> None:
+    def _rate_factor(self) -> float:
         steps_per_epoch = max(1, len(self.data.train.labels) // self.recipe.batch_size)
-        factor = rate_factor(self.recipe, self.step, steps_per_epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * factor
+        return rate_factor(self.recipe, self.step, steps_per_epoch)
 
 
 def _sgd(
@@ -160,7 +162,7 @@ def _sgd(
 
 
 @contextmanager
-def _reproducible(seed: int, device: torch.device) -> Iterator[None]:
+def reproducible(seed: int, device: torch.device) -> Iterator[None]:
     """Seed dropout and the like, and give the callers' generators back afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -169,7 +171,7 @@ def _reproducible(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _memory_errors(recipe: RecipeSpec, device: torch.device) -> Iterator[None]:
+def memory_errors(recipe: RecipeSpec, device: torch.device) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:

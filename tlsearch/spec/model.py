@@ -154,35 +154,130 @@ class SpaceSpec(_Table):
     l2sp_layers: RangeField = None
 
 
+class MeasuresSpec(_Table):
+    """The domain measures: how well the pretrained weights fit the data; see `tlsearch.measures`.
+
+    Attributes:
+        when: `worker`: the first worker measures before its first trial; `create`: creating the
+            study does; `off`: nobody does, and there is no prior.
+        random_init_share: share of the study's epochs (trials x epochs) for training from random
+            weights; at least one trial's epochs are given.
+        random_init_lr: peak learning rate of that training.
+        source: folder of images of the source domain, one folder a class, for the earth mover's
+            distance; without one the pretrained classifier's weights stand in.
+    """
+
+    when: Literal["worker", "create", "off"] = "worker"
+    random_init_share: float = Field(0.05, gt=0, le=1)
+    random_init_lr: float = Field(0.03, gt=0)
+    source: str | None = Field(None, min_length=1)
+
+
+class KnobsSpec(_Table):
+    """A number for some of the seven hyperparameters."""
+
+    reinit_layers: float | None = None
+    high_lr: float | None = None
+    low_lr_ratio: float | None = None
+    low_layers: float | None = None
+    alpha: float | None = None
+    beta: float | None = None
+    l2sp_layers: float | None = None
+
+    def given(self) -> dict[str, float]:
+        """Return those that have a number."""
+        return self.model_dump(exclude_none=True)
+
+
+class PriorSpec(_Table):
+    """What the user makes of the prior that the measures give; see `tlsearch.prior`.
+
+    Attributes:
+        use: false: search without a prior; the measures are still taken and shown.
+        draws: trials drawn from the prior that are queued beside its mode.
+        emd_weight: how much the earth mover's distance has to say, in [0, 1]; the paper finds it
+            a poor predictor.
+        lr_scale: the highest learning rate of use, around which rates are placed; None = measured.
+        mode: overrides, in the hyperparameter's own units.
+        spread: overrides of the standard deviation: layers, or decades for rates and strengths.
+    """
+
+    use: bool = True
+    draws: int = Field(2, ge=0, le=100)
+    emd_weight: float = Field(0.0, ge=0, le=1)
+    lr_scale: float | None = Field(None, gt=0)
+    mode: KnobsSpec = KnobsSpec()
+    spread: KnobsSpec = KnobsSpec()
+
+    @model_validator(mode="after")
+    def _spreads_above_zero(self) -> "PriorSpec":
+        for name, spread in self.spread.given().items():
+            if spread <= 0:
+                raise ValueError(
+                    f"spread.{name} = {spread:g} must be above 0; to fix a hyperparameter, give "
+                    "its value in [space]"
+                )
+        return self
+
+
 class SamplerSpec(_Table):
     """How hyperparameters are chosen; read by `tlsearch.sampler`.
 
     Attributes:
-        name: `tpe` (multivariate) or `random`.
-        startup_trials: finished trials before TPE takes over from random draws.
+        name: `earned_prior`, `tpe` (multivariate), `random`, or the name of a class in
+            `optuna.samplers`.
+        startup_trials: finished trials before TPE has anything to say.
+        uniform_share: of `earned_prior`: share of trials drawn uniformly from the whole space.
         seed: of every draw; trial n of a study draws the same whoever runs it.
+        options: arguments for a class of `optuna.samplers`.
     """
 
-    name: Literal["tpe", "random"] = "tpe"
-    startup_trials: int = Field(8, ge=0)
+    name: str = Field("earned_prior", pattern="^(earned_prior|tpe|random|[A-Z][A-Za-z]*Sampler)$")
+    startup_trials: int = Field(5, ge=0)
+    uniform_share: float = Field(0.05, ge=0, le=1)
     seed: int = Field(0, ge=0, lt=2**31)
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _options_have_a_taker(self) -> "SamplerSpec":
+        if self.options and not self.name.endswith("Sampler"):
+            raise ValueError(
+                f"options are for a class of optuna.samplers; {self.name!r} takes startup_trials, "
+                "uniform_share and seed"
+            )
+        return self
 
 
 class PrunerSpec(_Table):
     """When a trial is stopped early; read by `tlsearch.sampler`.
 
     Attributes:
-        name: `percentile`, `median` (the same with 50) or `none`.
+        name: `percentile`, `median` (the same with 50), `successive_halving`, `hyperband`,
+            `patient`, `wilcoxon` or `none`.
         percentile: of the accuracies at the same epoch that a trial must reach.
-        startup_trials: complete trials before any is pruned.
+        startup_trials: complete trials before any is pruned (`percentile`, `median`).
         warmup_fraction: share of the epochs in which nothing is pruned; high rates start low and
-            cross over, so keep it at 0.2 or more.
+            cross over, so it is never below 0.2.
+        reduction_factor: of `successive_halving` and `hyperband`: one in so many goes on.
+        patience_epochs: of `patient`: epochs without a new best before it stops a trial.
+        p_threshold: of `wilcoxon`: p-value below which a trial is worse than the best one.
     """
 
-    name: Literal["percentile", "median", "none"] = "percentile"
+    name: Literal[
+        "percentile",
+        "median",
+        "successive_halving",
+        "hyperband",
+        "patient",
+        "wilcoxon",
+        "none",
+    ] = "percentile"
     percentile: float = Field(25.0, gt=0, lt=100)
     startup_trials: int = Field(4, ge=0)
-    warmup_fraction: float = Field(0.5, ge=0, le=1)
+    warmup_fraction: float = Field(0.5, ge=0.2, le=1)
+    reduction_factor: int = Field(3, ge=2)
+    patience_epochs: PositiveInt = 5
+    p_threshold: float = Field(0.1, gt=0, lt=1)
 
 
 class BudgetSpec(_Table):
@@ -229,6 +324,8 @@ class StudySpec(_Table):
     backbone: BackboneSpec
     recipe: RecipeSpec = RecipeSpec()
     space: SpaceSpec = SpaceSpec()
+    measures: MeasuresSpec = MeasuresSpec()
+    prior: PriorSpec = PriorSpec()
     sampler: SamplerSpec = SamplerSpec()
     pruner: PrunerSpec = PrunerSpec()
     budget: BudgetSpec = BudgetSpec()

@@ -1,10 +1,11 @@
 """Studies in the database: what tlsearch keeps with each, written whole or not at all."""
 
 import difflib
+import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -19,6 +20,10 @@ from tlsearch.spec import StudySpec, parse_spec
 from tlsearch.store.locks import create_lock
 
 _UNFINISHED = "tlsearch-being-created-"
+_RENAME = text("UPDATE studies SET study_name = :name WHERE study_id = :study_id")
+_ATTR = text(
+    "SELECT value_json FROM study_user_attributes WHERE study_id = :study_id AND key = :key"
+)
 _DIRECTIONS = [StudyDirection.MAXIMIZE]
 
 
@@ -47,12 +52,28 @@ class StoredStudy:
     provenance: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seed:
-    """A trial to be queued when the study is created."""
+    """A trial to be queued.
+
+    Attributes:
+        params: its hyperparameters.
+        origin: who wants it: default, prior, draw, opposite, user.
+        system_attrs: what the sampler should know of it.
+    """
 
     params: Hyperparameters
     origin: str
+    system_attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """A study to be written: its name, attributes and first queued trials."""
+
+    name: str
+    attrs: Mapping[str, Any]
+    seeds: Sequence[Seed] = ()
 
 
 def study_names(storage: RDBStorage) -> list[str]:
@@ -109,29 +130,49 @@ def read_study(storage: RDBStorage, name: str) -> StoredStudy | None:
     )
 
 
-def write_study(
-    storage: RDBStorage, name: str, attrs: Mapping[str, Any], seeds: Sequence[Seed]
-) -> bool:
-    """Write a study with its attributes and queued trials, whole or not at all.
+def write_studies(storage: RDBStorage, studies: Sequence[NewStudy]) -> bool:
+    """Write studies with their attributes and queued trials, all of them whole or none.
 
-    It is built under a name nobody uses and renamed in one statement; what an interrupted
-    creation left behind is removed by the next one. A database-wide lock makes sure that of
-    several at the same moment one creates it.
+    Each is built under a name nobody uses and all are renamed in one transaction; what an
+    interrupted creation left behind is removed by the next one. A database-wide lock makes sure
+    that of several at the same moment one creates them.
 
     Returns:
-        False where a study of this name exists already; nothing is changed then.
+        False where a study of the first one's name exists already; nothing is changed then.
+
+    Raises:
+        StudyError: another of the names is taken.
     """
     with create_lock(storage.engine), _without_notices():
         _remove_unfinished(storage)
-        if name in study_names(storage):
+        taken = set(study_names(storage))
+        if studies[0].name in taken:
             return False
-        study_id = storage.create_new_study(_DIRECTIONS, f"{_UNFINISHED}{uuid.uuid4()}")
-        for key, value in attrs.items():
-            storage.set_study_user_attr(study_id, key, value)
-        for seed in seeds:
-            storage.create_new_trial(study_id, _waiting(seed))
-        _rename(storage, study_id, name)
+        for study in studies:
+            if study.name in taken:
+                raise StudyError(
+                    f"study {study.name!r} exists already, and study {studies[0].name!r} needs "
+                    "that name; choose another name"
+                )
+        _rename(storage, {_write(storage, study): study.name for study in studies})
     return True
+
+
+def queue_trial(storage: RDBStorage, study_id: int, seed: Seed) -> int:
+    """Queue a trial and return its id; under the study's lock if its budget matters."""
+    trial = create_trial(
+        state=TrialState.WAITING,
+        system_attrs={"fixed_params": seed.params.as_dict(), **seed.system_attrs},
+        user_attrs={"origin": seed.origin},
+    )
+    return int(storage.create_new_trial(study_id, trial))
+
+
+def read_attr(storage: RDBStorage, study_id: int, key: str) -> Any | None:
+    """Return one of tlsearch's attributes of a study, or None where it is not set."""
+    with storage.engine.connect() as connection:
+        found = connection.execute(_ATTR, {"study_id": study_id, "key": key}).scalar()
+    return None if found is None else json.loads(found)
 
 
 def load_optuna_study(
@@ -161,17 +202,16 @@ def _remove_unfinished(storage: RDBStorage) -> None:
             storage.delete_study(study._study_id)
 
 
-def _rename(storage: RDBStorage, study_id: int, name: str) -> None:
+def _write(storage: RDBStorage, study: NewStudy) -> int:
+    study_id = int(storage.create_new_study(_DIRECTIONS, f"{_UNFINISHED}{uuid.uuid4()}"))
+    for key, value in study.attrs.items():
+        storage.set_study_user_attr(study_id, key, value)
+    for seed in study.seeds:
+        queue_trial(storage, study_id, seed)
+    return study_id
+
+
+def _rename(storage: RDBStorage, names: Mapping[int, str]) -> None:
     with storage.engine.begin() as connection:
-        connection.execute(
-            text("UPDATE studies SET study_name = :name WHERE study_id = :study_id"),
-            {"name": name, "study_id": study_id},
-        )
-
-
-def _waiting(seed: Seed) -> optuna.trial.FrozenTrial:
-    return create_trial(
-        state=TrialState.WAITING,
-        system_attrs={"fixed_params": seed.params.as_dict()},
-        user_attrs={"origin": seed.origin},
-    )
+        for study_id, name in names.items():
+            connection.execute(_RENAME, {"name": name, "study_id": study_id})

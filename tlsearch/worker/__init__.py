@@ -1,6 +1,7 @@
 """Workers: claim a trial, fine-tune, record, repeat."""
 
-from tlsearch.worker.loop import WorkerSummary, run_worker
+from tlsearch.worker.loop import WorkerSummary, measure_study, run_worker
 from tlsearch.worker.progress import Progress, SilentProgress
+from tlsearch.worker.seeding import seeds_of
 
-__all__ = ["Progress", "SilentProgress", "WorkerSummary", "run_worker"]
+__all__ = ["Progress", "SilentProgress", "WorkerSummary", "measure_study", "run_worker", "seeds_of"]

@@ -143,8 +143,6 @@ class ClaimDesk:
         token = uuid.uuid4().hex
         for key, attr in {"claim": token, "worker": worker, "attempt": attempt}.items():
             trial.set_user_attr(key, attr)
-        if "origin" not in trial.user_attrs:
-            trial.set_user_attr("origin", self._study.spec.sampler.name)
         reported = self._storage.get_trial(trial._trial_id).last_step or 0
         return Claim(trial, token, attempt, reported)
 

@@ -1,17 +1,21 @@
 """The worker: claims trials of a study and runs them until the budget is spent."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from tlsearch.errors import StorageError, TrialLost, WorkerStopped
-from tlsearch.records import TrialRecord
+from tlsearch.errors import StorageError, StudyError, WorkerStopped
+from tlsearch.records import Measures, TrialRecord
 from tlsearch.sampler import build_pruner, build_sampler
 from tlsearch.store.connect import open_storage
-from tlsearch.store.studies import find_study, load_optuna_study
+from tlsearch.store.measured import read_measures
+from tlsearch.store.studies import StoredStudy, find_study, load_optuna_study
 from tlsearch.worker.claim import Claim, ClaimDesk, Unclaimed
+from tlsearch.worker.measuring import Measuring
 from tlsearch.worker.progress import Progress, SilentProgress
 from tlsearch.worker.trial import TrialRunner, failure_kind
 from tlsearch.worker.workplace import choose_device, open_workplace
@@ -80,13 +84,75 @@ def run_worker(
         return WorkerSummary((), budget_spent=True)
     workplace = open_workplace(study, choose_device(device), progress, data_path, weights)
     runner = TrialRunner(database, study, optuna_study, desk, workplace, progress)
+    measuring = None
+    if study.spec.measures.when != "off":
+        measuring = Measuring(database, study, workplace, progress)
+    with _database_errors(study_name):
+        return _Loop(desk, runner, measuring, progress, limits).run(workplace.name)
+
+
+def measure_study(
+    study_name: str,
+    storage: str | None = None,
+    *,
+    device: str = "auto",
+    data_path: str | None = None,
+    weights: str | None = None,
+    progress: Progress | None = None,
+) -> Measures:
+    """Take a study's measures in this process, unless they are taken; wait for what is under way.
+
+    Training from random weights, the costly part, is a trial of the study `NAME/measures`: an
+    interrupt returns it to the queue, and a dead process loses nothing but the time.
+
+    Args:
+        study_name: the study.
+        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
+        device: auto, cpu, cuda or cuda:N.
+        data_path: where the data are on this machine, if not where the spec says.
+        weights: where the weights are on this machine, likewise.
+        progress: told what happens.
+
+    Raises:
+        StudyError: no such study, its network cannot be had here, or its spec has measures off.
+        DataError: the images are not those of the study, or cannot be measured.
+        StorageError: the database cannot be reached.
+    """
+    progress = progress or SilentProgress()
+    database = open_storage(storage)
+    study = find_study(database, study_name)
+    if study.spec.measures.when == "off":
+        raise StudyError(
+            f'study {study_name!r}: its spec says measures.when = "off"; create a study with '
+            '"worker" or "create" to have it measured'
+        )
+    found = read_measures(database, study.study_id)
+    if found is not None:
+        return found
+    workplace = open_workplace(study, choose_device(device), progress, data_path, weights)
+    measuring = Measuring(database, study, workplace, progress)
+    with _database_errors(study_name):
+        while not measuring.over():
+            if not measuring.step():
+                time.sleep(_poll_seconds(study))
+    measures = read_measures(database, study.study_id)
+    assert measures is not None
+    return measures
+
+
+@contextmanager
+def _database_errors(study_name: str) -> Iterator[None]:
     try:
-        return _Loop(desk, runner, progress, limits).run(workplace.name)
+        yield
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise StorageError(
             f"the database went away while study {study_name!r} ran ({_cause(error)}); the current "
             "trial is run again by the next worker: check the database and start one"
         ) from error
+
+
+def _poll_seconds(study: StoredStudy) -> float:
+    return min(2.0, study.spec.workers.heartbeat_seconds)
 
 
 class _Limits:
@@ -107,18 +173,27 @@ class _Loop:
     """Claim, run, record, repeat."""
 
     def __init__(
-        self, desk: ClaimDesk, runner: TrialRunner, progress: Progress, limits: _Limits
+        self,
+        desk: ClaimDesk,
+        runner: TrialRunner,
+        measuring: Measuring | None,
+        progress: Progress,
+        limits: _Limits,
     ) -> None:
         self._desk = desk
         self._runner = runner
+        self._measuring = measuring
         self._progress = progress
         self._limits = limits
         self._ended: list[TrialRecord] = []
 
     def run(self, worker: str) -> WorkerSummary:
         """Run trials until the budget or a limit is reached."""
-        poll_seconds = min(2.0, self._runner.study.spec.workers.heartbeat_seconds)
+        poll_seconds = _poll_seconds(self._runner.study)
         while not self._limits.reached(len(self._ended)):
+            if self._measuring is not None and self._measuring.step():
+                continue
+            self._runner.follow_prior()
             claim = self._desk.claim(worker)
             if claim is Unclaimed.DONE:
                 return WorkerSummary(tuple(self._ended), budget_spent=True)
@@ -131,13 +206,9 @@ class _Loop:
 
     def _run(self, claim: Claim) -> None:
         self._progress.claimed(claim.trial.number, claim.attempt, self._desk.counts())
-        try:
-            trial = self._runner.run(claim)
-        except TrialLost:
+        trial = self._runner.see_through(claim)
+        if trial is None:
             return
-        except (KeyboardInterrupt, SystemExit):
-            self._desk.give_back(claim)
-            raise
         self._ended.append(trial)
         self._progress.ended(trial)
         self._stop_if_failing()

@@ -11,6 +11,9 @@ class Progress(Protocol):
     def preparing(self, what: str) -> None:
         """Something slow begins before the first trial."""
 
+    def measuring(self, what: str) -> None:
+        """The study is being measured; told again as it goes on."""
+
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
         """A trial was claimed; `counts` are the study's trials by state."""
 
@@ -28,6 +31,9 @@ class SilentProgress:
     """Says nothing."""
 
     def preparing(self, what: str) -> None:
+        """Ignore."""
+
+    def measuring(self, what: str) -> None:
         """Ignore."""
 
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:

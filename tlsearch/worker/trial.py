@@ -10,16 +10,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tlsearch.errors import TlsearchError, TrialFailure, TrialLost
 from tlsearch.finetune import fine_tune
+from tlsearch.prior import Prior
 from tlsearch.records import Decision, EpochReport, FineTuneResult, Hyperparameters, TrialRecord
+from tlsearch.sampler import FINISHED, build_sampler, origin_of
+from tlsearch.store.measured import read_prior
 from tlsearch.store.studies import StoredStudy
 from tlsearch.store.trials import to_record
 from tlsearch.worker.claim import Claim, ClaimDesk
 from tlsearch.worker.heartbeat import Heartbeat, heartbeat
 from tlsearch.worker.progress import Progress
+from tlsearch.worker.seeding import normal_priors
 from tlsearch.worker.workplace import Workplace
-
-# The plain default is what every other trial is compared with, so it always runs to its end.
-_NEVER_PRUNED = frozenset({"default"})
 
 _DATABASE_ERRORS = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
@@ -53,8 +54,30 @@ class TrialRunner:
                 self._fail(claim, _reason(error), traceback=traceback.format_exc()[-4000:])
         return to_record(self.storage.get_trial(claim.trial_id))
 
+    def follow_prior(self) -> None:
+        """Let the sampler draw from the prior as the database holds it now."""
+        if self.study.spec.sampler.name != "earned_prior":
+            return
+        stored = read_prior(self.storage, self.study.study_id)
+        beliefs = normal_priors(Prior.from_dict(stored)) if stored else None
+        self.optuna_study.sampler = build_sampler(self.study.spec.sampler, beliefs)
+
+    def see_through(self, claim: Claim) -> TrialRecord | None:
+        """Run a trial; an interrupt returns it to the queue first.
+
+        Returns:
+            How it ended; None where another worker took it over.
+        """
+        try:
+            return self.run(claim)
+        except TrialLost:
+            return None
+        except (KeyboardInterrupt, SystemExit):
+            self.desk.give_back(claim)
+            raise
+
     def _run(self, claim: Claim, beat: Heartbeat) -> None:
-        hyperparameters = self.workplace.space.suggest(claim.trial)
+        hyperparameters = self._suggest(claim)
         canonical = hyperparameters.canonical(self.workplace.space.n_body_layers)
         claim.trial.set_user_attr("canonical", canonical.as_dict())
         claim.trial.set_user_attr("low_lr", hyperparameters.low_lr)
@@ -67,10 +90,21 @@ class TrialRunner:
         value = None if result.stopped else result.val_accuracy
         self.desk.end(claim, ending, value, {"seconds": round(result.seconds, 3)})
 
+    def _suggest(self, claim: Claim) -> Hyperparameters:
+        """Return the trial's hyperparameters, and note where they came from."""
+        n_finished = len(self.optuna_study.get_trials(deepcopy=False, states=FINISHED))
+        hyperparameters = self.workplace.space.suggest(claim.trial)
+        if "origin" not in claim.trial.user_attrs:
+            trial = self.storage.get_trial(claim.trial_id)
+            origin = origin_of(trial, self.study.spec.sampler, n_finished)
+            claim.trial.set_user_attr("origin", origin)
+        return hyperparameters
+
     def _fine_tune(
         self, claim: Claim, hyperparameters: Hyperparameters, beat: Heartbeat
     ) -> FineTuneResult:
-        may_prune = claim.trial.user_attrs.get("origin") not in _NEVER_PRUNED
+        # What was queued on purpose is there to be compared with, so it runs to its end.
+        may_prune = "fixed_params" not in self.storage.get_trial_system_attrs(claim.trial_id)
 
         def on_epoch(report: EpochReport) -> Decision:
             if beat.lost.is_set():

@@ -11,6 +11,7 @@ from tlsearch.data import load_catalog, load_training_data
 from tlsearch.errors import DataError, InputError, StudyError
 from tlsearch.finetune import FineTuneData
 from tlsearch.space import SearchSpace
+from tlsearch.spec import DataSpec
 from tlsearch.store.studies import StoredStudy
 from tlsearch.worker.progress import Progress
 
@@ -21,10 +22,13 @@ class Workplace:
 
     Attributes:
         name: host, process and device, as the database shows this worker.
+        device: where to train.
+        data_spec: the study's, with the path on this machine.
     """
 
     name: str
     device: torch.device
+    data_spec: DataSpec
     data: FineTuneData
     backbone: Backbone
     space: SearchSpace
@@ -70,24 +74,27 @@ def open_workplace(
         DataError: the images differ from those the study was created with.
         BackboneError, StudyError: the network does.
     """
+    spec = study.spec.data
+    data_spec = spec.model_copy(update={"path": data_path}) if data_path else spec
     return Workplace(
         name=f"{socket.gethostname()}:{os.getpid()}:{device}",
         device=device,
-        data=_data(study, device, progress, data_path),
+        data_spec=data_spec,
+        data=_data(study, data_spec, device, progress),
         backbone=_backbone(study, progress, weights),
         space=SearchSpace.from_dict(study.space),
     )
 
 
 def _data(
-    study: StoredStudy, device: torch.device, progress: Progress, path: str | None
+    study: StoredStudy, spec: DataSpec, device: torch.device, progress: Progress
 ) -> FineTuneData:
     progress.preparing("reading the images")
-    spec, recipe = study.spec.data, study.spec.recipe
-    catalog = load_catalog(spec.model_copy(update={"path": path}) if path else spec)
+    recipe = study.spec.recipe
+    catalog = load_catalog(spec)
     if catalog.fingerprint != study.data["fingerprint"]:
         raise DataError(
-            f"data.path {path or spec.path}: these are not the images study {study.name!r} was "
+            f"data.path {spec.path}: these are not the images study {study.name!r} was "
             "created with; restore them, name the right folder with --data, or create a new study"
         )
     images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)

@@ -1,38 +1,13 @@
-"""Builds the sampler and the pruner that a spec names.
+"""Makes Optuna's samplers draw the same for trial n, whichever worker asks."""
 
-What a sampler draws for trial n depends on the seed, on n and on the trials in the database, and
-on nothing in a worker's memory: any worker, after any restart, draws the same.
-"""
-
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, PercentilePruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
-
-from tlsearch.spec import PrunerSpec, SamplerSpec
-
-
-def build_sampler(spec: SamplerSpec) -> BaseSampler:
-    """Return the sampler of a spec."""
-    return SeededPerTrialSampler(spec)
-
-
-def build_pruner(spec: PrunerSpec, epochs: int) -> BasePruner:
-    """Return the pruner of a spec for trials of so many epochs."""
-    if spec.name == "none":
-        return NopPruner()
-    warmup = {
-        "n_startup_trials": spec.startup_trials,
-        "n_warmup_steps": math.ceil(spec.warmup_fraction * epochs),
-    }
-    if spec.name == "median":
-        return MedianPruner(**warmup)
-    return PercentilePruner(100 - spec.percentile, **warmup)
 
 
 class SeededPerTrialSampler(BaseSampler):
@@ -40,11 +15,20 @@ class SeededPerTrialSampler(BaseSampler):
 
     Optuna's samplers keep a generator in memory: two workers with one seed would draw the same
     trials, and a restarted worker would repeat itself.
+
+    Args:
+        build: makes the sampler from a seed.
+        seed: of the study.
     """
 
-    def __init__(self, spec: SamplerSpec) -> None:
-        self._spec = spec
+    def __init__(self, build: Callable[[int], BaseSampler], seed: int) -> None:
+        self._build = build
+        self._seed = seed
         self._sampler_of: tuple[int, BaseSampler] | None = None
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """See `optuna.samplers.BaseSampler`."""
+        self._sampler(trial).before_trial(study, trial)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -76,18 +60,13 @@ class SeededPerTrialSampler(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """See `optuna.samplers.BaseSampler`."""
-        self._sampler(trial).after_trial(study, trial, state, values)
+        # A sampler that has tried all there is asks to stop, which Optuna allows in its own loop
+        # alone; the budget ends a study here.
+        with suppress(RuntimeError):
+            self._sampler(trial).after_trial(study, trial, state, values)
 
     def _sampler(self, trial: FrozenTrial) -> BaseSampler:
         if self._sampler_of is None or self._sampler_of[0] != trial.number:
-            seed = (self._spec.seed * 1_000_003 + trial.number) % 2**31
-            self._sampler_of = (trial.number, _optuna_sampler(self._spec, seed))
+            seed = (self._seed * 1_000_003 + trial.number) % 2**31
+            self._sampler_of = (trial.number, self._build(seed))
         return self._sampler_of[1]
-
-
-def _optuna_sampler(spec: SamplerSpec, seed: int) -> BaseSampler:
-    if spec.name == "random":
-        return RandomSampler(seed=seed)
-    return TPESampler(
-        seed=seed, n_startup_trials=spec.startup_trials, multivariate=True, group=False
-    )

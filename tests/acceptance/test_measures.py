@@ -1,0 +1,286 @@
+"""Measures, prior and queued trials as a user has them, with real workers."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.acceptance.conftest import wait_until
+from tlsearch.records import Measures
+from tlsearch.store import measured
+from tlsearch.store.connect import open_storage
+from tlsearch.store.measured import read_measures
+from tlsearch.store.studies import find_study
+from tlsearch.store.trials import trial_counts
+from tlsearch.worker import seeds_of
+from tlsearch.worker.measuring import prior_of
+
+MEASURED = {"measures": "worker", "sampler": "earned_prior"}
+
+
+def trials_of(url, name):
+    storage = open_storage(url)
+    study = find_study(storage, name)
+    return storage.get_all_trials(study.study_id)
+
+
+def origins_of(url, name):
+    return [trial.user_attrs.get("origin") for trial in trials_of(url, name)]
+
+
+def test_the_first_worker_measures_then_the_seeds_run(tlsearch, tiny, tmp_path):
+    tlsearch.run("create", str(tiny(trials=8, **MEASURED)))
+    for command in ("measures", "prior"):
+        assert "tlsearch measure tiny" in tlsearch.run(command, "tiny", rc=2).stderr
+    tlsearch.run("worker", "tiny", "--trials", "8")
+
+    assert origins_of(tlsearch.storage_url, "tiny")[:5] == [
+        "default",
+        "prior",
+        "draw",
+        "draw",
+        "opposite",
+    ]
+    assert set(origins_of(tlsearch.storage_url, "tiny")[5:]) <= {"draw", "tpe", "uniform"}
+    (random_init,) = trials_of(tlsearch.storage_url, "tiny/measures")
+    assert random_init.user_attrs["canonical"]["reinit_layers"] == 8
+    measures = tlsearch.json("measures", "tiny")
+    assert measures["random_init"] == random_init.value
+    assert measures["random_init_epochs"] == 3
+    assert 0 <= measures["fixed_features"] <= 1
+    assert "\n" not in measures["meaning"]
+    assert "Caltech" in tlsearch.run("measures", "tiny").stdout
+
+    prior = tlsearch.json("prior", "tiny")
+    mode = trials_of(tlsearch.storage_url, "tiny")[1].params
+    assert {name: belief["mode"] for name, belief in prior["beliefs"].items()} == mode
+    picture = tmp_path / "prior.png"
+    shown = tlsearch.run("prior", "tiny", "--picture", str(picture)).stdout
+    assert "random init - fixed features" in shown
+    assert Image.open(picture).size[0] > 500
+    wrong = tlsearch.run("prior", "tiny", "--picture", str(tmp_path / "prior.txt"), rc=2)
+    assert ".png" in wrong.stderr
+
+
+def test_queued_trials_are_never_pruned(tlsearch, tiny):
+    """The pruner stops whatever is below the best; queued trials run to their end all the same."""
+    path = tiny(trials=9, epochs=4, **MEASURED)
+    text = path.read_text().replace("startup_trials = 3", "startup_trials = 0")
+    path.write_text(text.replace('name = "median"', 'name = "percentile"\npercentile = 99'))
+    tlsearch.run("create", str(path))
+    tlsearch.run("enqueue", "tiny", "--set", "high_lr=0.001")
+    tlsearch.run("worker", "tiny")
+    trials = trials_of(tlsearch.storage_url, "tiny")
+    states = {
+        t.user_attrs["origin"]: t.state.name for t in trials if "fixed_params" in t.system_attrs
+    }
+    assert states == dict.fromkeys(["default", "user", "prior", "draw", "opposite"], "COMPLETE")
+    assert "PRUNED" in {t.state.name for t in trials}
+
+
+def test_seeds_are_queued_once_whatever_the_number_of_workers(tlsearch, tiny):
+    tlsearch.run("create", str(tiny(trials=12, **MEASURED)))
+    workers = [tlsearch.start("worker", "tiny") for _ in range(3)]
+    for worker in workers:
+        _, stderr = worker.communicate(timeout=240)
+        assert worker.returncode == 0, stderr
+    origins = origins_of(tlsearch.storage_url, "tiny")
+    assert len(origins) == 12
+    assert [origins.count(name) for name in ("default", "prior", "opposite")] == [1, 1, 1]
+    queued = [
+        t for t in trials_of(tlsearch.storage_url, "tiny") if "fixed_params" in t.system_attrs
+    ]
+    assert len(queued) == 5
+    assert origins_of(tlsearch.storage_url, "tiny/measures") == ["random_init"]
+
+
+def test_a_worker_killed_while_it_measures_loses_nothing(tlsearch, tiny):
+    path = tiny(trials=3, epochs=60, **MEASURED)
+    tlsearch.run("create", str(path))
+    worker = tlsearch.start("worker", "tiny")
+
+    def measuring():
+        (trial,) = trials_of(tlsearch.storage_url, "tiny/measures")
+        return len(trial.intermediate_values) >= 2
+
+    wait_until(measuring, "training from random weights")
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.communicate()
+    assert tlsearch.run("measures", "tiny", rc=2)
+    tlsearch.run("measure", "tiny")
+    (trial,) = trials_of(tlsearch.storage_url, "tiny/measures")
+    assert trial.user_attrs["attempt"] == 2
+    assert len(trial.intermediate_values) == 60
+    assert origins_of(tlsearch.storage_url, "tiny") == ["default", "prior", "draw"]
+
+
+def test_an_interrupt_while_queueing_seeds_is_made_good(tlsearch, tiny, monkeypatch):
+    tlsearch.run("create", str(tiny(trials=9, **MEASURED)))
+    storage = open_storage(tlsearch.storage_url)
+    study = find_study(storage, "tiny")
+    measures = Measures(0.6, 0.1, 0.5, 3, 5.0, 1.0, 0.1, 9.0, 0.9, "x", 0.02, 50, 1.0, 1.0, 1.0)
+    prior = prior_of(study, measures)
+    from tlsearch.space import SearchSpace
+
+    seeds = seeds_of(prior, SearchSpace.from_dict(study.space), 2, 0)
+    queue, queued = measured.queue_trial, []
+
+    def die_after_two(*args):
+        if len(queued) == 2:
+            raise KeyboardInterrupt
+        queued.append(queue(*args))
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(measured, "queue_trial", die_after_two)
+        measured.settle(storage, study, measures, prior.as_dict(), seeds)
+    assert read_measures(storage, study.study_id) is None
+    assert measured.settle(storage, study, measures, prior.as_dict(), seeds)
+    assert not measured.settle(storage, study, measures, prior.as_dict(), seeds)
+    assert origins_of(tlsearch.storage_url, "tiny") == [
+        "default",
+        "prior",
+        "draw",
+        "draw",
+        "opposite",
+    ]
+    assert read_measures(storage, study.study_id) == measures
+
+
+def test_measuring_when_creating_and_never(tlsearch, tiny):
+    done = tlsearch.run("create", str(tiny("now", trials=6, measures="create")))
+    assert "study 'now' created" in done.stdout
+    assert tlsearch.json("measures", "now")["fixed_features"] > 0
+    assert (
+        "nothing changed"
+        in tlsearch.run("create", str(tiny("now", trials=6, measures="create"))).stdout
+    )
+    tlsearch.run("create", str(tiny("never", trials=6, measures="off")))
+    for command in ("measure", "measures", "prior"):
+        assert 'measures.when = "off"' in tlsearch.run(command, "never", rc=2).stderr
+    assert "not exist" in tlsearch.run("status", "never/measures", rc=2).stderr
+
+
+def test_one_worker_or_one_after_each_trial_search_alike(tlsearch, tiny):
+    for name in ("straight", "restarted"):
+        tlsearch.run("create", str(tiny(name, trials=9, **MEASURED)))
+    tlsearch.run("worker", "straight")
+    for _ in range(9):
+        tlsearch.run("worker", "restarted", "--trials", "1")
+    straight, restarted = (trials_of(tlsearch.storage_url, n) for n in ("straight", "restarted"))
+    assert [t.params for t in straight] == [t.params for t in restarted]
+    assert [t.intermediate_values for t in straight] == [t.intermediate_values for t in restarted]
+    assert [t.user_attrs["origin"] for t in straight] == [t.user_attrs["origin"] for t in restarted]
+
+
+def test_enqueue(tlsearch, tiny):
+    tlsearch.run("create", str(tiny(trials=3)))
+    done = tlsearch.json("enqueue", "tiny", "--set", "high_lr=0.02", "--set", "low_layers=2")
+    assert done["number"] == 1
+    assert done["params"] == done["params"] | {"high_lr": 0.02, "low_layers": 2, "reinit_layers": 1}
+    for setting, message in {
+        "high_lr=5": "high_lr = 5: must lie within the study's range [0.001, 0.1]",
+        "low_layers=1.5": "low_layers = 1.5: counts layers; give a whole number",
+        "hihg_lr=0.1": "hihg_lr: no such hyperparameter; there are reinit_layers",
+    }.items():
+        failed = tlsearch.run("enqueue", "tiny", "--set", setting, rc=2)
+        assert failed.stderr.startswith(f"error: {message}")
+    for setting in ("high_lr", "high_lr=", "high_lr=much", "high_lr=nan"):
+        assert "NAME=NUMBER" in tlsearch.run("enqueue", "tiny", "--set", setting, rc=2).stderr
+    tlsearch.run("worker", "tiny", "--trials", "2")
+    own = trials_of(tlsearch.storage_url, "tiny")[1]
+    assert own.user_attrs["origin"] == "user"
+    assert own.params["high_lr"] == 0.02
+    tlsearch.run("enqueue", "tiny", "--set", "high_lr=0.03")
+    full = tlsearch.run("enqueue", "tiny", "--set", "high_lr=0.04", rc=2)
+    assert "its budget of 3 trials is taken up" in full.stderr
+    assert "does not exist" in tlsearch.run("enqueue", "x", "--set", "high_lr=0.04", rc=2).stderr
+
+
+def test_editing_the_prior(tlsearch, tiny):
+    path = tiny(trials=9, **MEASURED)
+    tlsearch.run("create", str(path))
+    tlsearch.run("measure", "tiny")
+    before = tlsearch.json("prior", "tiny")
+    text = path.read_text()
+    path.write_text(text + "\n[prior]\nmode.high_lr = 0.05\nspread.low_layers = 1.5\n")
+    shown = tlsearch.run("prior", "tiny", "--spec", str(path)).stdout
+    old = before["beliefs"]["high_lr"]["mode"]
+    assert f"changed: high_lr mode {old:.3g} -> 0.05" in shown
+    assert "set by the spec; the rule gave" in shown
+    assert tlsearch.json("prior", "tiny") == before
+
+    tlsearch.run("prior", "tiny", "--spec", str(path), "--apply")
+    after = tlsearch.json("prior", "tiny")["beliefs"]
+    assert after["high_lr"]["mode"] == 0.05
+    assert after["low_layers"]["spread"] == 1.5
+    assert (
+        trials_of(tlsearch.storage_url, "tiny")[-1].system_attrs["fixed_params"]["high_lr"] == 0.05
+    )
+    assert "nothing changed" in tlsearch.run("create", str(path)).stdout
+
+    for changed, message in {
+        text + "\n[prior]\nmode.high_lr = 5\n": "prior.mode.high_lr = 5: must lie within",
+        text + "\n[prior]\nspread.high_lr = 0\n": "spread.high_lr = 0 must be above 0",
+        text.replace("epochs = 3", "epochs = 4"): "differs in more than its [prior]",
+    }.items():
+        path.write_text(changed)
+        assert message in tlsearch.run("prior", "tiny", "--spec", str(path), rc=2).stderr
+    path.write_text(text + "\n[prior]\nuse = false\n")
+    tlsearch.run("prior", "tiny", "--spec", str(path), "--apply")
+    assert "prior.use = false" in tlsearch.run("prior", "tiny", rc=2).stderr
+    assert "--apply needs --spec" in tlsearch.run("prior", "tiny", "--apply", rc=2).stderr
+    tlsearch.run("worker", "tiny")
+    assert trial_counts(open_storage(tlsearch.storage_url), 1)["complete"] >= 4
+
+
+def test_images_of_the_source_of_any_size(tlsearch, tiny, tmp_path):
+    source, generator = tmp_path / "source", np.random.default_rng(0)
+    for label in ("x", "y", "z"):
+        (source / label).mkdir(parents=True)
+        for number in range(4):
+            size = (20 + 30 * number, 90 - 15 * number, 3)
+            pixels = generator.integers(0, 256, size, dtype=np.uint8)
+            Image.fromarray(pixels).save(source / label / f"{number}.png")
+    path = tiny(trials=3, **MEASURED)
+    with_source = path.read_text().replace("[measures]", f'[measures]\nsource = "{source}"')
+    path.write_text(with_source)
+    tlsearch.run("create", str(path))
+    measures = json.loads(tlsearch.run("measure", "tiny", "--json").stdout)
+    assert measures["emd_source"] == f"images in {source}"
+    assert measures["emd"] > 0
+    path.write_text(with_source.replace(str(source), str(tmp_path / "none")).replace("tiny", "t2"))
+    missing = tlsearch.run("create", str(path), rc=2).stderr
+    assert "measures.source: " in missing
+    assert "no such file or folder" in missing
+    assert "does not exist" in tlsearch.run("status", "t2", rc=2).stderr
+    (tmp_path / "one" / "only").mkdir(parents=True)
+    Image.new("RGB", (40, 40)).save(tmp_path / "one" / "only" / "1.png")
+    path.write_text(with_source.replace(str(source), str(tmp_path / "one")).replace("tiny", "t3"))
+    assert "at least two are needed" in tlsearch.run("create", str(path), rc=2).stderr
+
+
+def test_names_of_measuring_studies_are_kept_free(tlsearch, tiny):
+    failed = tlsearch.run("create", str(tiny("a/measures")), rc=2)
+    assert "tlsearch keeps studies that end in /measures" in failed.stderr
+
+
+def test_features_that_are_not_finite(tlsearch, tiny, tiny_weights, tmp_path: Path):
+    import safetensors.torch
+
+    state = safetensors.torch.load_file(tiny_weights)
+    first = next(iter(state))
+    state[first] = state[first] * float("nan")
+    broken = tmp_path / "broken.safetensors"
+    safetensors.torch.save_file(state, broken)
+    path = tiny(trials=4, **MEASURED)
+    path.write_text(path.read_text().replace(str(tiny_weights), str(broken)))
+    tlsearch.run("create", str(path))
+    failed = tlsearch.run("measure", "tiny", rc=2)
+    assert "features that are not finite for 80 of 80 images" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+    assert "has not been measured" in tlsearch.run("measures", "tiny", rc=2).stderr
+    assert origins_of(tlsearch.storage_url, "tiny") == ["default"]

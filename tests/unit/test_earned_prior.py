@@ -1,0 +1,426 @@
+"""The sampler by itself: plain Optuna, nothing else of tlsearch."""
+
+import math
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+from scipy import stats
+from scipy.integrate import quad
+
+from tlsearch.sampler.earned_prior import (
+    COMPONENT,
+    PRIOR,
+    TPE,
+    UNIFORM,
+    EarnedPriorSampler,
+    NormalPrior,
+    draw,
+    earned_weight,
+    standing,
+)
+
+COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
+
+
+def draws(prior, distribution, n, seed=0):
+    generator = np.random.default_rng(seed)
+    return [draw(prior, distribution, generator) for _ in range(n)]
+
+
+def truncated(mode, spread, low, high):
+    return stats.truncnorm((low - mode) / spread, (high - mode) / spread, mode, spread)
+
+
+class TestDraw:
+    @pytest.mark.parametrize(
+        "distribution",
+        [
+            FloatDistribution(-3.0, 2.0),
+            FloatDistribution(1e-5, 1e-1, log=True),
+            FloatDistribution(0.1, 0.3, step=0.1),
+            FloatDistribution(0.0, 0.98, step=0.07),
+            IntDistribution(1, 17),
+            IntDistribution(0, 98, step=7),
+            IntDistribution(1, 1000, log=True),
+            IntDistribution(4, 4),
+        ],
+    )
+    @pytest.mark.parametrize("spread", [1e-6, 0.5, 100.0])
+    def test_stays_in_the_range_and_on_its_steps(self, distribution, spread):
+        modes = (-1e9, -1.0, 0.0, 1e-3, 0.2, 9.4, 1e9)
+        for value in [v for m in modes for v in draws(NormalPrior(m, spread), distribution, 30)]:
+            assert distribution.low <= value <= distribution.high
+            assert type(value) is (int if isinstance(distribution, IntDistribution) else float)
+            if distribution.step is not None:
+                steps = (value - distribution.low) / distribution.step
+                assert steps == pytest.approx(round(steps), abs=1e-9)
+
+    @pytest.mark.parametrize(("mode", "spread"), [(0.7, 0.2), (-2.0, 1.0), (4.0, 0.7), (0.5, 50.0)])
+    def test_is_a_truncated_normal(self, mode, spread):
+        found = draws(NormalPrior(mode, spread), FloatDistribution(0.0, 1.0), 3000)
+        assert stats.kstest(found, truncated(mode, spread, 0.0, 1.0).cdf).pvalue > 0.01
+
+    @pytest.mark.parametrize(("mode", "spread"), [(0.01, 0.5), (1e-4, 0.3), (0.03, 30.0)])
+    def test_spread_is_in_decades_on_a_logarithmic_scale(self, mode, spread):
+        distribution = FloatDistribution(1e-3, 1e-1, log=True)
+        found = np.log10(draws(NormalPrior(mode, spread), distribution, 3000))
+        expected = truncated(math.log10(mode), spread, -3, -1)
+        assert stats.kstest(found, expected.cdf).pvalue > 0.01
+
+    @pytest.mark.parametrize(("mode", "spread"), [(5, 2.0), (1, 3.0), (12, 1.5)])
+    def test_integers_are_rounded(self, mode, spread):
+        found = draws(NormalPrior(mode, spread), IntDistribution(1, 9), 4000)
+        edges = truncated(mode, spread, 0.5, 9.5).cdf(np.arange(0.5, 10))
+        expected = 4000 * np.diff(edges)
+        seen = np.bincount(found, minlength=10)[1:]
+        common = expected > 5
+        chi2 = ((seen - expected)[common] ** 2 / expected[common]).sum()
+        assert stats.chi2(common.sum() - 1).sf(chi2) > 0.01
+
+    @pytest.mark.parametrize("spread", [1e6, 1e13, math.inf])
+    def test_very_wide_is_uniform(self, spread):
+        found = draws(NormalPrior(0.5, spread), FloatDistribution(0.0, 1.0), 2000)
+        assert stats.kstest(found, stats.uniform.cdf).pvalue > 0.01
+
+    def test_mode_far_outside_gives_the_nearest_end(self):
+        distribution = FloatDistribution(1e-3, 1e-1, log=True)
+        assert draws(NormalPrior(1e3, 0.1), distribution, 1) == pytest.approx([0.1])
+        assert draws(NormalPrior(1e-9, 0.1), distribution, 1) == pytest.approx([0.001])
+
+    @pytest.mark.parametrize(
+        "distribution", [FloatDistribution(0.0, 10.0, step=5.0), IntDistribution(0, 10, step=5)]
+    )
+    def test_steps_share_a_flat_prior_evenly(self, distribution):
+        found = draws(NormalPrior(5, 1e4), distribution, 3000)
+        assert stats.chisquare([found.count(value) for value in (0, 5, 10)]).pvalue > 0.01
+
+
+class TestEarnedWeight:
+    @pytest.mark.parametrize(
+        "counts",
+        [(0, 0, 0, 0), (1, 1, 0, 0), (0, 3, 4, 9), (5, 6, 5, 50), (7, 30, 0, 1), (20, 40, 30, 60)],
+    )
+    def test_is_the_integral_over_both_chances(self, counts):
+        prior_wins, n_prior, other_wins, n_other = counts
+        ours = stats.beta(1 + prior_wins, 1 + n_prior - prior_wins)
+        theirs = stats.beta(1 + other_wins, 1 + n_other - other_wins)
+        expected, _ = quad(lambda p: ours.pdf(p) * theirs.cdf(p), 0, 1, epsabs=1e-12)
+        assert earned_weight(*counts) == pytest.approx(expected, abs=1e-9)
+
+    def test_is_a_half_before_any_trial(self):
+        assert earned_weight(0, 0, 0, 0) == pytest.approx(0.5)
+
+    def test_rises_with_wins(self):
+        weights = [earned_weight(wins, 10, 3, 12) for wins in range(11)]
+        assert weights == sorted(set(weights))
+        assert weights[-1] > 0.99
+
+    def test_falls_to_nothing_with_losses(self):
+        weights = [earned_weight(0, losses, 5, 20) for losses in (0, 5, 20, 100, 1000)]
+        assert weights == sorted(set(weights), reverse=True)
+        assert weights[-1] < 1e-3
+
+    def test_is_a_probability_after_many_trials(self):
+        assert earned_weight(9000, 10000, 1000, 10000) == pytest.approx(1, abs=1e-9)
+        assert earned_weight(1000, 10000, 9000, 10000) == pytest.approx(0, abs=1e-9)
+        assert earned_weight(2500, 10000, 2500, 10000) == pytest.approx(0.5, abs=1e-6)
+
+
+def study_of(*trials, direction="maximize"):
+    """A study of (component, state, value) trials."""
+    study = optuna.create_study(direction=direction)
+    for component, state, value in trials:
+        attrs = {COMPONENT: component} if component else {}
+        study.add_trial(create_trial(state=state, value=value, system_attrs=attrs))
+    return study
+
+
+class TestStanding:
+    EIGHT = (
+        (PRIOR, COMPLETE, 0.9),
+        (TPE, COMPLETE, 0.8),
+        (PRIOR, COMPLETE, 0.7),
+        (UNIFORM, COMPLETE, 0.6),
+        (None, COMPLETE, 0.5),
+        (TPE, COMPLETE, 0.4),
+        (TPE, COMPLETE, 0.3),
+        (PRIOR, COMPLETE, 0.2),
+    )
+
+    def test_wins_are_in_the_best_quarter(self):
+        assert standing(study_of(*self.EIGHT)) == (1, 3, 1, 5)
+
+    def test_minimised(self):
+        assert standing(study_of(*self.EIGHT, direction="minimize")) == (1, 3, 1, 5)
+        assert standing(study_of(*self.EIGHT[1:], direction="minimize")) == (1, 2, 1, 5)
+        assert standing(study_of(*self.EIGHT[:7], direction="minimize")) == (0, 2, 2, 5)
+
+    def test_quarter_is_rounded_up(self):
+        assert standing(study_of(*self.EIGHT[:1])) == (1, 1, 0, 0)
+        assert standing(study_of(*self.EIGHT[1:5])) == (0, 1, 1, 3)
+        assert standing(study_of(*self.EIGHT[1:6])) == (1, 1, 1, 4)
+
+    def test_pruned_trials_count_and_never_win(self):
+        pruned = [(PRIOR, PRUNED, 0.99)] * 4
+        assert standing(study_of(*pruned)) == (0, 4, 0, 0)
+        assert standing(study_of(*pruned, *self.EIGHT)) == (2, 7, 1, 5)
+
+    def test_others_do_not_count(self):
+        others = [(PRIOR, FAIL, None), (PRIOR, TrialState.WAITING, None)]
+        assert standing(study_of(*others)) == (0, 0, 0, 0)
+        assert standing(study_of(*others, *self.EIGHT)) == (1, 3, 1, 5)
+
+    def test_earlier_trial_wins_a_tie(self):
+        tied = [(TPE, COMPLETE, 0.5), (PRIOR, COMPLETE, 0.5)]
+        assert standing(study_of(*tied)) == (0, 1, 1, 1)
+        assert standing(study_of(*reversed(tied))) == (1, 1, 0, 1)
+
+    def test_zero_is_a_value_like_others(self):
+        trials = [(PRIOR, COMPLETE, 0.0), (TPE, COMPLETE, -0.1)]
+        assert standing(study_of(*trials)) == (1, 1, 0, 1)
+        assert standing(study_of(*trials, direction="minimize")) == (0, 1, 1, 1)
+
+    def test_several_objectives(self):
+        with pytest.raises(ValueError, match="one objective"):
+            standing(optuna.create_study(directions=["maximize", "minimize"]))
+
+
+PRIORS = {
+    "rate": NormalPrior(0.01, 0.2),
+    "depth": NormalPrior(6, 1.5),
+    "share": NormalPrior(0.3, 0.1),
+    "kind": NormalPrior(1, 1.0),
+}
+
+
+def suggest(trial):
+    return {
+        "rate": trial.suggest_float("rate", 1e-4, 1.0, log=True),
+        "depth": trial.suggest_int("depth", 0, 20),
+        "share": trial.suggest_float("share", 0.0, 1.0, step=0.05),
+        "kind": trial.suggest_categorical("kind", ["a", "b", "c"]),
+        "only": trial.suggest_int("only", 3, 3),
+    }
+
+
+def score(params, rate=0.01, depth=6):
+    """Highest at that rate and depth."""
+    return (
+        -((math.log10(params["rate"]) - math.log10(rate)) ** 2)
+        - ((params["depth"] - depth) / 20) ** 2
+    )
+
+
+def run(study, n, **best):
+    """Run trials and return their parameters."""
+    drawn = []
+    for _ in range(n):
+        trial = study.ask()
+        drawn.append(suggest(trial))
+        study.tell(trial, score(drawn[-1], **best))
+    return drawn
+
+
+def study_with(**options):
+    sampler = EarnedPriorSampler(options.pop("priors", PRIORS), **options)
+    return optuna.create_study(direction="maximize", sampler=sampler)
+
+
+def components(study):
+    return [trial.system_attrs.get(COMPONENT) for trial in study.trials]
+
+
+class TestDraws:
+    def test_follow_from_seed_number_and_storage_alone(self):
+        """A process that restarts after each trial draws what one that does not draws."""
+        steady, restarted = study_with(seed=5), study_with(seed=5)
+        uninterrupted = run(steady, 25)
+        drawn = []
+        for _ in range(25):
+            restarted.sampler = EarnedPriorSampler(PRIORS, seed=5)
+            drawn += run(restarted, 1)
+        assert drawn == uninterrupted
+        assert components(restarted) == components(steady)
+        assert set(components(steady)) == {PRIOR, TPE, UNIFORM}
+
+    def test_differ_between_trials_and_seeds(self):
+        one, two = run(study_with(seed=0), 12), run(study_with(seed=1), 12)
+        assert len({params["rate"] for params in one + two}) == 24
+
+    def test_running_trials_differ_too(self):
+        """Workers that ask at once, before any has finished."""
+        study = study_with()
+        drawn = [suggest(study.ask()) for _ in range(12)]
+        assert len({params["rate"] for params in drawn}) == 12
+
+    def test_say_their_component(self):
+        study = study_with()
+        run(study, 20)
+        assert set(components(study)) <= {PRIOR, TPE, UNIFORM}
+        assert TPE not in components(study)[:8]
+
+    def test_of_a_trial_that_is_run_again_are_its_own(self):
+        study = study_with()
+        run(study, 20)
+        for component in (PRIOR, UNIFORM):
+            number = components(study).index(component)
+            first = study.trials[number]
+            again = study_with()
+            run(again, number)
+            again.add_trial(create_trial(state=TrialState.WAITING, system_attrs=first.system_attrs))
+            assert run(again, 1) == [first.params | {"only": 3}]
+
+    @pytest.mark.parametrize("component", [PRIOR, UNIFORM, TPE])
+    def test_of_a_trial_that_is_run_again_keep_their_component(self, component):
+        """Whatever the prior has earned since."""
+        for n_before, best in ((1, 6), (40, 18)):
+            study = study_with(priors={"depth": NormalPrior(6, 1e-6)})
+            run(study, n_before, rate=0.5, depth=best)
+            attrs = {COMPONENT: component}
+            study.add_trial(create_trial(state=TrialState.WAITING, system_attrs=attrs))
+            (drawn,) = run(study, 1)
+            assert components(study)[-1] == component
+            assert (drawn["depth"] == 6) == (component == PRIOR)
+
+    def test_of_the_prior_are_near_its_mode(self):
+        study = study_with(uniform_share=0.0)
+        run(study, 40)
+        depths = [trial.params["depth"] for trial in study.trials if component_is(trial, PRIOR)]
+        shares = [trial.params["share"] for trial in study.trials if component_is(trial, PRIOR)]
+        assert len(depths) >= 10
+        assert abs(np.mean(depths) - 6) < 1.5
+        assert abs(np.mean(shares) - 0.3) < 0.1
+        assert np.std(depths) < 3
+
+    def test_of_categories_are_uniform(self):
+        study = study_with(uniform_share=0.0)
+        run(study, 90)
+        kinds = [trial.params["kind"] for trial in study.trials if component_is(trial, PRIOR)]
+        counts = [kinds.count(kind) for kind in "abc"]
+        assert sum(counts) > 40
+        assert stats.chisquare(counts).pvalue > 0.01
+
+    def test_of_unknown_parameters_are_uniform(self):
+        study = study_with(priors={"depth": PRIORS["depth"]}, uniform_share=0.0)
+        run(study, 90)
+        rates = [trial.params["rate"] for trial in study.trials if component_is(trial, PRIOR)]
+        uniform = stats.uniform(-4, 4)
+        assert len(rates) > 15
+        assert stats.kstest(np.log10(rates), uniform.cdf).pvalue > 0.01
+
+    def test_parameters_that_appear_later(self):
+        study = study_with(n_startup_trials=2)
+        run(study, 5)
+        for _ in range(10):
+            trial = study.ask()
+            suggest(trial)
+            assert 0 <= trial.suggest_float("late", 0, 1) <= 1
+            study.tell(trial, 0.0)
+
+    @pytest.mark.parametrize("n_startup", [0, 3, 12])
+    def test_of_tpe_begin_after_the_startup_trials(self, n_startup):
+        study = study_with(priors={}, n_startup_trials=n_startup, uniform_share=0.0)
+        run(study, 20)
+        assert components(study) == [UNIFORM] * n_startup + [TPE] * (20 - n_startup)
+
+    def test_without_priors(self):
+        study = study_with(priors={})
+        assert study.sampler.weight(study) == 0
+        run(study, 40)
+        assert set(components(study)) == {TPE, UNIFORM}
+        best = [trial.value for trial in study.trials]
+        assert max(best[8:]) > max(best[:8])
+
+    def test_uniform_share_of_one(self):
+        study = study_with(uniform_share=1.0)
+        run(study, 120)
+        assert set(components(study)) == {UNIFORM}
+        rates = np.log10([trial.params["rate"] for trial in study.trials])
+        assert stats.kstest(rates, stats.uniform(-4, 4).cdf).pvalue > 0.01
+
+    def test_uniform_share_is_kept(self):
+        study = study_with(uniform_share=0.3, n_startup_trials=0)
+        run(study, 200)
+        assert 40 <= components(study).count(UNIFORM) <= 80
+
+    def test_with_hyperband(self):
+        """It shows samplers a part of the study only."""
+        study = study_with()
+        study.pruner = optuna.pruners.HyperbandPruner(max_resource=9)
+        run(study, 30)
+        assert set(components(study)) == {PRIOR, TPE, UNIFORM}
+
+    def test_of_threads(self):
+        study = study_with()
+        study.optimize(lambda trial: score(suggest(trial)), n_trials=30, n_jobs=3)
+        assert len({trial.params["rate"] for trial in study.trials}) == 30
+        assert None not in components(study)
+
+
+def component_is(trial, component):
+    return trial.system_attrs[COMPONENT] == component
+
+
+FIXED = {"rate": 0.01, "depth": 6, "share": 0.3, "kind": "a"}
+
+
+class TestEnqueued:
+    def test_trial_that_says_so_counts_as_a_prior_draw(self):
+        study = study_with()
+        attrs = {"fixed_params": FIXED, COMPONENT: PRIOR}
+        study.add_trial(create_trial(state=TrialState.WAITING, system_attrs=attrs))
+        assert run(study, 1) == [FIXED | {"only": 3}]
+        assert standing(study) == (1, 1, 0, 0)
+        assert study.sampler.weight(study) > 0.5
+
+    def test_trial_counts_with_the_others_otherwise(self):
+        study = study_with()
+        for _ in range(10):
+            study.enqueue_trial(FIXED)
+        run(study, 10)
+        assert standing(study) == (0, 0, 3, 10)
+
+
+class TestEarning:
+    """What the sampler is for: a right prior is followed, a wrong one is dropped."""
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_right_prior(self, seed):
+        study = study_with(seed=seed)
+        run(study, 60)
+        assert components(study)[40:].count(PRIOR) >= 12
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_wrong_prior(self, seed):
+        study = study_with(seed=seed)
+        run(study, 60, rate=0.5, depth=18)
+        assert components(study)[40:].count(PRIOR) <= 2
+        assert study.sampler.weight(study) < 0.1
+        assert study.best_trial.params["rate"] > 0.1
+
+    def test_when_minimising(self):
+        for best, low, high in ((1.0, 12, 20), (-4.0, 0, 2)):
+            study = optuna.create_study(sampler=EarnedPriorSampler({"x": NormalPrior(1.0, 0.1)}))
+            study.optimize(lambda t, best=best: (t.suggest_float("x", -5, 5) - best) ** 2, 60)
+            assert low <= components(study)[40:].count(PRIOR) <= high
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("spread", [0, -1.0, math.nan])
+    def test_spread(self, spread):
+        with pytest.raises(ValueError, match=r"the spread of lr is .*; it must be above 0"):
+            EarnedPriorSampler({"lr": NormalPrior(0.1, spread)})
+
+    @pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
+    def test_uniform_share(self, share):
+        with pytest.raises(ValueError, match=r"uniform_share is .*; it must lie in \[0, 1\]"):
+            EarnedPriorSampler({}, uniform_share=share)
+
+    def test_several_objectives(self):
+        sampler = EarnedPriorSampler(PRIORS)
+        study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+        with pytest.raises(ValueError, match="one objective"):
+            suggest(study.ask())

@@ -1,0 +1,294 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from tlsearch.errors import SpecError
+from tlsearch.prior import (
+    FISHER_MIDDLE,
+    FISHER_SCALE,
+    Prior,
+    build_prior,
+    fisher_unfit,
+    unfit_weight,
+)
+from tlsearch.records import HYPERPARAMETER_NAMES, Measures
+from tlsearch.space import resolve
+from tlsearch.spec import KnobsSpec, PriorSpec, RecipeSpec, SpaceSpec
+
+DEPTHS = ("reinit_layers", "low_layers", "l2sp_layers")
+
+# The measures of nobody in particular: they speak for neither column.
+NEUTRAL = Measures(
+    fixed_features=0.7,
+    fixed_features_strength=0.01,
+    random_init=0.7,
+    random_init_epochs=60,
+    fisher=FISHER_MIDDLE * 0.4,
+    fisher_floor=0.4,
+    fisher_floor_spread=0.01,
+    emd=60.0,
+    emd_similarity=0.55,
+    emd_source="the pretrained classifier",
+    lr_range=None,
+    n_val=2000,
+    feature_seconds=1.0,
+    lr_range_seconds=5.0,
+    random_init_seconds=60.0,
+)
+FITS = {"random_init": 0.4}
+DOES_NOT_FIT = {"random_init": 0.95}
+
+
+def fisher(z):
+    """A score that speaks for the left column, or below 0 for the right one."""
+    return {"fisher": NEUTRAL.fisher * math.exp(z * FISHER_SCALE)}
+
+
+# Table 1: random initialisation, fixed features; Tables 2 and 6: the best rate.
+PAPER = {
+    "Caltech": ({"random_init": 0.672, "fixed_features": 0.834}, 0.0025),
+    "DTD": ({"random_init": 0.668, "fixed_features": 0.746}, 0.002),
+    "Cars": ({"random_init": 0.927, "fixed_features": 0.642}, 0.025),
+    "Aircraft": ({"random_init": 0.888, "fixed_features": 0.599}, 0.025),
+}
+
+
+def prior_of(spec=None, space=None, recipe=None, n_body_layers=22, **measured) -> Prior:
+    ranges = resolve(space or SpaceSpec(), n_body_layers).ranges
+    found = replace(NEUTRAL, **measured)
+    return build_prior(found, n_body_layers, ranges, spec or PriorSpec(), recipe or RecipeSpec())
+
+
+def modes(prior, names=HYPERPARAMETER_NAMES):
+    return {name: prior.beliefs[name].mode for name in names}
+
+
+def spreads(prior):
+    return {name: belief.spread for name, belief in prior.beliefs.items()}
+
+
+class TestUnfitWeight:
+    def test_knows_nothing_at_no_difference(self):
+        assert unfit_weight(0.0, 0.01) == 0.5
+
+    def test_rises_with_the_difference(self):
+        weights = [unfit_weight(fit / 100, 0.02) for fit in range(-30, 31, 5)]
+        assert weights == sorted(set(weights))
+        assert weights[0] < 0.001
+        assert weights[-1] > 0.999
+
+    @pytest.mark.parametrize("fit", [-0.1, 0.1])
+    def test_few_validation_images_make_it_less_sure(self, fit):
+        sure = [abs(unfit_weight(fit, error) - 0.5) for error in (0.0, 0.05, 0.2, 1.0)]
+        assert sure == sorted(set(sure), reverse=True)
+        assert sure[-1] < 0.05
+
+    def test_columns_mirror_each_other(self):
+        assert unfit_weight(0.07, 0.03) + unfit_weight(-0.07, 0.03) == pytest.approx(1)
+
+    def test_is_the_normal_distribution_function(self):
+        assert unfit_weight(0.05, 0.0) == pytest.approx(0.841345, abs=1e-6)
+
+    def test_fisher_alone(self):
+        weights = [fisher_unfit(replace(NEUTRAL, **fisher(z))) for z in (-1, 0, 1)]
+        assert weights == pytest.approx([0.841345, 0.5, 0.158655], abs=1e-6)
+
+
+class TestPaper:
+    """Table 7: its four data sets come out on the side it says, for every knob."""
+
+    @pytest.mark.parametrize("name", ["Caltech", "DTD"])
+    def test_weights_fit(self, name):
+        measured, _ = PAPER[name]
+        prior = prior_of(**measured)
+        mode = prior.mode
+        assert prior.unfit < 0.1
+        assert mode.high_lr < 0.005
+        assert mode.l2sp_layers >= 14
+        assert mode.reinit_layers > 1
+        assert mode.low_layers <= 2
+        assert mode.low_lr_ratio > 0.85
+
+    @pytest.mark.parametrize("name", ["Cars", "Aircraft"])
+    def test_weights_do_not_fit(self, name):
+        measured, _ = PAPER[name]
+        prior = prior_of(**measured)
+        mode = prior.mode
+        assert prior.unfit > 0.9
+        assert mode.high_lr > 0.015
+        assert mode.l2sp_layers == 0
+        assert mode.reinit_layers == 1
+        assert 7 <= mode.low_layers <= 10
+        assert mode.low_lr_ratio == pytest.approx(0.4, abs=0.1)
+
+    @pytest.mark.parametrize("name", PAPER)
+    def test_best_rate_is_near(self, name):
+        measured, rate = PAPER[name]
+        belief = prior_of(**measured).beliefs["high_lr"]
+        assert abs(math.log10(belief.mode / rate)) < belief.spread
+        assert 1.2 < abs(math.log(belief.mode / belief.opposite)) < 2.4
+
+    def test_opposite_is_the_other_column(self):
+        fits, does_not = prior_of(**FITS), prior_of(**DOES_NOT_FIT)
+        for one, other in ((fits.opposite, does_not.mode), (does_not.opposite, fits.mode)):
+            assert one.as_dict() == pytest.approx(other.as_dict(), rel=0.01)
+
+    def test_between_the_columns_is_wider_than_either(self):
+        fits = spreads(prior_of(**FITS, **fisher(3)))
+        does_not = spreads(prior_of(**DOES_NOT_FIT, **fisher(-3)))
+        between = spreads(prior_of())
+        for name in HYPERPARAMETER_NAMES:
+            assert between[name] > max(fits[name], does_not[name])
+
+
+class TestFisher:
+    def test_disagreement_widens_and_moves_nothing(self):
+        agrees, disagrees = (prior_of(**FITS, **fisher(z)) for z in (3, -3))
+        assert agrees.disagreement < 0.1
+        assert disagrees.disagreement > 0.9
+        assert modes(disagrees) == modes(agrees)
+        for name in HYPERPARAMETER_NAMES:
+            assert spreads(disagrees)[name] > 1.5 * spreads(agrees)[name]
+
+    @pytest.mark.parametrize(("z", "unfit"), [(3, 0.25), (0, 0.5), (-3, 0.75)])
+    def test_stands_in_at_half_its_word_where_random_initialisation_failed(self, z, unfit):
+        prior = prior_of(random_init=None, **fisher(z))
+        assert prior.unfit == pytest.approx(unfit, abs=0.001)
+        assert prior.disagreement == 0
+        assert all("Fisher" in belief.moved_by for belief in prior.beliefs.values())
+
+    def test_random_initialisation_decides_where_there_is_one(self):
+        prior = prior_of(**FITS, **fisher(-3))
+        assert prior.unfit < 0.01
+        assert not any("Fisher" in belief.moved_by for belief in prior.beliefs.values())
+
+
+class TestEmd:
+    def test_has_no_say_unless_asked(self):
+        assert prior_of(**FITS, emd_similarity=0.1) == prior_of(**FITS, emd_similarity=0.9)
+
+    def test_has_a_say_where_asked(self):
+        half = PriorSpec(emd_weight=0.5)
+        assert prior_of(half, **FITS, emd_similarity=0.5).unfit == pytest.approx(0.5, abs=0.01)
+        assert prior_of(half, **FITS, emd_similarity=0.6).unfit < 0.01
+        belief = prior_of(half, **FITS, emd_similarity=0.5).beliefs["high_lr"]
+        assert "EMD" in belief.moved_by
+
+    def test_is_left_out_where_nothing_is_known_of_the_source(self):
+        half = PriorSpec(emd_weight=0.5)
+        assert prior_of(half, **FITS, emd_similarity=None) == prior_of(**FITS)
+
+
+class TestUnits:
+    @pytest.mark.parametrize("measured", [FITS, DOES_NOT_FIT, {}])
+    def test_depths_go_with_the_network(self, measured):
+        space = SpaceSpec(reinit_layers=[1, 12])
+        small, large = (prior_of(space=space, n_body_layers=n, **measured) for n in (22, 88))
+        for name in DEPTHS:
+            least = int(name == "reinit_layers")
+            one, four = small.beliefs[name], large.beliefs[name]
+            assert four.mode - least == pytest.approx(4 * (one.mode - least), abs=2.5)
+            assert four.spread == pytest.approx(4 * one.spread)
+            assert four.mode == int(four.mode)
+        for name in set(HYPERPARAMETER_NAMES) - set(DEPTHS):
+            assert large.beliefs[name] == small.beliefs[name]
+
+    def test_rate_goes_with_the_range_test(self):
+        fits, does_not = (prior_of(lr_range=0.06, **measured) for measured in (FITS, DOES_NOT_FIT))
+        assert does_not.mode.high_lr == pytest.approx(0.06, rel=0.01)
+        assert fits.mode.high_lr == pytest.approx(0.006, rel=0.01)
+        assert "0.06" in fits.lr_scale_from
+        assert "range test" in fits.lr_scale_from
+        recipe = RecipeSpec(batch_size=8, momentum=0.5)  # the range test was done with them
+        assert prior_of(lr_range=0.06, recipe=recipe, **FITS) == fits
+
+    def test_rate_goes_with_batch_and_momentum_where_there_was_no_range_test(self):
+        wide = SpaceSpec(high_lr=[1e-6, 1.0])
+        plain = prior_of(space=wide)
+        assert plain.lr_scale == pytest.approx(0.008, rel=0.02)
+        batch = prior_of(space=wide, recipe=RecipeSpec(batch_size=8))
+        momentum = prior_of(space=wide, recipe=RecipeSpec(momentum=0.95))
+        for changed, factor in ((batch, 1 / 4), (momentum, 1 / 2)):
+            assert changed.lr_scale == pytest.approx(factor * plain.lr_scale)
+            for side in ("mode", "opposite"):
+                rates = [getattr(prior.beliefs["high_lr"], side) for prior in (plain, changed)]
+                assert rates[1] == pytest.approx(factor * rates[0])
+            assert spreads(changed) == spreads(plain)
+            others = [name for name in HYPERPARAMETER_NAMES if name != "high_lr"]
+            assert modes(changed, others) == modes(plain, others)
+        assert "8" in batch.lr_scale_from
+        assert "0.95" in momentum.lr_scale_from
+
+
+class TestRanges:
+    @pytest.mark.parametrize("measured", [FITS, DOES_NOT_FIT, {}])
+    def test_modes_stay_inside(self, measured):
+        space = SpaceSpec(
+            reinit_layers=3,
+            high_lr=[0.011, 0.012],
+            low_lr_ratio=[0.6, 0.7],
+            low_layers=[4, 5],
+            alpha=0.0,
+            beta=[1e-5, 1e-4],
+            l2sp_layers=[9, 10],
+        )
+        prior = prior_of(space=space, **measured)
+        for name, allowed in resolve(space, 22).ranges.items():
+            assert allowed.low <= prior.beliefs[name].mode <= allowed.high
+            assert allowed.low <= prior.beliefs[name].opposite <= allowed.high
+        assert prior.mode.reinit_layers == 3
+        assert prior.mode.alpha == 0
+
+
+class TestOverrides:
+    def test_of_modes_and_spreads(self):
+        spec = PriorSpec(mode=KnobsSpec(high_lr=0.05, low_layers=7), spread=KnobsSpec(high_lr=0.1))
+        ruled, prior = prior_of(**FITS), prior_of(spec, **FITS)
+        rate, depth = prior.beliefs["high_lr"], prior.beliefs["low_layers"]
+        assert (rate.mode, rate.spread) == (0.05, 0.1)
+        assert (depth.mode, depth.spread) == (7, ruled.beliefs["low_layers"].spread)
+        for belief in (rate, depth):
+            assert belief.rule.startswith("set by the spec; the rule gave ")
+            assert belief.moved_by == "[prior]"
+        assert f"{ruled.beliefs['high_lr'].mode:.3g}" in rate.rule
+        for name in set(HYPERPARAMETER_NAMES) - {"high_lr", "low_layers"}:
+            assert prior.beliefs[name] == ruled.beliefs[name]
+
+    def test_of_a_spread_alone_leaves_the_mode_to_the_measures(self):
+        ruled = prior_of(**FITS).beliefs["alpha"]
+        found = prior_of(PriorSpec(spread=KnobsSpec(alpha=0.2)), **FITS).beliefs["alpha"]
+        assert (found.mode, found.spread) == (ruled.mode, 0.2)
+        assert found.rule.startswith("set by the spec")
+        assert found.moved_by == ruled.moved_by
+
+    def test_of_the_rates_scale(self):
+        prior = prior_of(PriorSpec(lr_scale=0.02), recipe=RecipeSpec(batch_size=8), lr_range=0.5)
+        assert prior.lr_scale == 0.02
+        assert prior.lr_scale_from == "prior.lr_scale of the spec"
+        assert prior.beliefs["high_lr"].mode == pytest.approx(0.02)
+
+    def test_outside_the_range(self):
+        spec = PriorSpec(mode=KnobsSpec(high_lr=5.0, low_layers=23, beta=0.001))
+        with pytest.raises(SpecError) as caught:
+            prior_of(spec)
+        assert caught.value.problems == (
+            "prior.mode.high_lr = 5: must lie within the study's range [0.001, 0.1]",
+            "prior.mode.low_layers = 23: must lie within the study's range [0, 22]",
+        )
+
+    def test_at_the_end_of_the_range(self):
+        spec = PriorSpec(mode=KnobsSpec(high_lr=0.1, low_layers=22))
+        assert modes(prior_of(spec), ["high_lr", "low_layers"]) == {
+            "high_lr": 0.1,
+            "low_layers": 22,
+        }
+
+
+@pytest.mark.parametrize("spec", [PriorSpec(), PriorSpec(mode=KnobsSpec(low_layers=7))])
+def test_storing(spec):
+    prior = prior_of(spec, **FITS)
+    assert Prior.from_dict(json.loads(json.dumps(prior.as_dict()))) == prior
+    measures = replace(NEUTRAL, random_init=None, emd=None)
+    assert Measures.from_dict(json.loads(json.dumps(measures.as_dict()))) == measures

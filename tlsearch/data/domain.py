@@ -1,0 +1,71 @@
+"""Images of another domain, all of them, without splits: what a network was pretrained on."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from tlsearch.data.decode import decode, stored_size
+from tlsearch.data.imageset import ImageSet, image_set, on_canvas
+from tlsearch.data.reading import read_all, unreadable
+from tlsearch.data.references import ImageRef
+from tlsearch.data.sources import read_source
+from tlsearch.data.splits import check_classes
+from tlsearch.errors import DataError
+from tlsearch.spec import DataSpec
+
+_CHUNK = 2000
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The labelled images of a domain; images of any size.
+
+    Attributes:
+        where: what the user calls it.
+        refs: the images.
+        fingerprint: SHA-256 over names, labels and content.
+    """
+
+    where: str
+    refs: tuple[ImageRef, ...]
+    fingerprint: str
+
+    def decoded(self, image_size: int, eval_crop: float) -> Iterator[ImageSet]:
+        """Yield the images a few thousand at a time, kept as `load_training_data` keeps them.
+
+        Raises:
+            DataError: some cannot be read; names the first five of a chunk.
+        """
+        read = partial(decode, short_side=stored_size(image_size, eval_crop))
+        for start in range(0, len(self.refs), _CHUNK):
+            refs = self.refs[start : start + _CHUNK]
+            images, problems = read_all(refs, read)
+            if problems:
+                raise unreadable(problems)
+            yield image_set(*on_canvas(images), [ref.label for ref in refs])
+
+
+def load_domain(path: str) -> Domain:
+    """Find all images of a folder, one folder a class; splits in it are put together.
+
+    Raises:
+        DataError: there is no such folder, or fewer than two classes in it.
+    """
+    try:
+        source = read_source(DataSpec(path=path))
+        check_classes(source)
+    except DataError as error:
+        raise DataError(f"measures.source: {error}") from None
+    refs = tuple(ref for split in source.splits.values() for ref in split)
+    contents, problems = read_all(refs, _content)
+    if problems:
+        raise unreadable(problems)
+    digest = hashlib.sha256()
+    for ref, content in zip(refs, contents, strict=True):
+        digest.update(f"{ref.name}\0{ref.label}\0".encode("utf-8", "surrogateescape") + content)
+    return Domain(path, refs, digest.hexdigest())
+
+
+def _content(ref: ImageRef) -> bytes:
+    return hashlib.sha256(ref.content()).digest()

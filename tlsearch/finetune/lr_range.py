@@ -1,0 +1,93 @@
+"""The scale of learning rates that fits a network, its optimiser and the data.
+
+Smith, "Cyclical learning rates for training neural networks" (WACV 2017), section 3.3: train a few
+steps while the rate grows exponentially. The loss falls, then training diverges; the rate at the
+lowest loss is about the highest one that is of use.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tlsearch.backbones import Backbone
+from tlsearch.errors import TrialFailure
+from tlsearch.finetune.engine import FineTuneData, Training, memory_errors, reproducible
+from tlsearch.records import Hyperparameters
+from tlsearch.spec import RecipeSpec
+
+Rates = NDArray[np.float64]
+
+STEPS = 60
+LOWEST, HIGHEST = 1e-4, 1.0
+_HALF_WINDOW = 4  # steps either side over which losses are averaged
+_DIVERGED = 1.5  # times the lowest loss
+
+
+def lr_range_test(
+    backbone: Backbone, data: FineTuneData, recipe: RecipeSpec, device: torch.device
+) -> float:
+    """Return the learning rate at the lowest training loss of a ramp.
+
+    Plain fine-tuning (new classifier, one rate) of a fresh copy, with the recipe's batches,
+    augmentation, momentum and loss; at most `STEPS` steps. Deterministic under the recipe's seed.
+
+    Args:
+        backbone: pretrained network.
+        data: images on `device`; those for validation are not touched.
+        recipe: what all trials of a study share.
+        device: where to train.
+
+    Raises:
+        TrialFailure: `nan` where the loss is not finite at the lowest rate, `out_of_memory`.
+    """
+    rates = np.geomspace(LOWEST, HIGHEST, STEPS)
+    with reproducible(recipe.seed, device), memory_errors(recipe, device):
+        losses = _losses(backbone, data, recipe, device, rates)
+    if not math.isfinite(losses[0]):
+        raise TrialFailure("nan", f"the loss is not finite at the learning rate {LOWEST:g}")
+    return rate_at_lowest(rates, losses)
+
+
+def rate_at_lowest(rates: Rates, losses: list[float]) -> float:
+    """Return the rate at the lowest smoothed loss.
+
+    Args:
+        rates: (n,), growing.
+        losses: one a rate; may end early, and may end with losses that are not finite.
+    """
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    return float(rates[int(np.argmin(_smoothed(finite)))])
+
+
+def _losses(
+    backbone: Backbone,
+    data: FineTuneData,
+    recipe: RecipeSpec,
+    device: torch.device,
+    rates: Rates,
+) -> list[float]:
+    plain = Hyperparameters(1, 1.0, 1.0, 0, 0.0, 1e-4, 0)
+    training = Training.begin(backbone, data, recipe, plain, device)
+    training.model.train()
+    losses: list[float] = []
+    epoch = 0
+    while True:
+        epoch += 1
+        for images, labels in training.batches(epoch):
+            losses.append(training.run_step(images, labels, float(rates[len(losses)])).item())
+            if len(losses) == len(rates) or _diverged(losses):
+                return losses
+
+
+def _diverged(losses: list[float]) -> bool:
+    if not math.isfinite(losses[-1]):
+        return True
+    return min(losses[-3:]) > _DIVERGED * min(_smoothed(losses))
+
+
+def _smoothed(losses: list[float]) -> list[float]:
+    """Return the mean around each step, which unlike a running mean does not lag behind."""
+    windows = (losses[max(0, i - _HALF_WINDOW) : i + _HALF_WINDOW + 1] for i in range(len(losses)))
+    return [sum(window) / len(window) for window in windows]

@@ -1,0 +1,21 @@
+"""Domain measures: how well the pretrained weights fit the target (Plested et al., Table 1)."""
+
+from tlsearch.measures.features import Features, features_of
+from tlsearch.measures.fisher import FisherScore, fisher_score
+from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
+from tlsearch.measures.measure import FeatureMeasures, measure_features
+from tlsearch.measures.random_init import FAMILY, random_init_epochs, random_init_spec
+
+__all__ = [
+    "FAMILY",
+    "FeatureMeasures",
+    "Features",
+    "FisherScore",
+    "FixedFeatures",
+    "features_of",
+    "fisher_score",
+    "fixed_features",
+    "measure_features",
+    "random_init_epochs",
+    "random_init_spec",
+]

@@ -1,0 +1,132 @@
+"""Pooled features of the frozen pretrained network, computed once and cached by content."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tlsearch.backbones import Backbone, InputStatistics, build
+from tlsearch.data import (
+    DeviceImages,
+    ImageSet,
+    features_folder,
+    read_arrays,
+    val_batches,
+    write_arrays,
+)
+from tlsearch.errors import BackboneError, DataError
+from tlsearch.spec import RecipeSpec
+
+VERSION = 1  # raise it whenever features come out otherwise
+_BATCH_SIZE = 200
+_SAME = 1e-5  # of the largest value: rounding in different batches, not a difference of images
+
+Matrix = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Features of labelled images.
+
+    Attributes:
+        values: float32 (n, d), what the classifier would see of each image.
+        labels: int64 (n,).
+    """
+
+    values: Matrix
+    labels: Labels
+
+
+def features_of(
+    backbone: Backbone,
+    images: Callable[[], Iterable[ImageSet]],
+    fingerprint: str,
+    recipe: RecipeSpec,
+    device: torch.device,
+    where: str,
+) -> Features:
+    """Return the features of images, from the cache where they were computed before.
+
+    The network is in evaluation mode and sees the evaluation crop, no augmentation.
+
+    Args:
+        backbone: pretrained network.
+        images: gives them, in parts, decoded for this recipe's image_size and eval_crop; not
+            called where the features are cached.
+        fingerprint: of the images' content; with network and recipe it is the key of the cache.
+        recipe: for image_size and eval_crop.
+        device: where to compute.
+        where: what the user calls the images, for messages.
+
+    Raises:
+        DataError: features that are not finite, or the same for every image.
+    """
+    path = features_folder() / f"{_key(backbone, fingerprint, recipe)}.arrays"
+    cached = read_arrays(path)
+    if cached is not None:
+        return Features(cached["values"], cached["labels"])
+    model = _frozen(backbone).to(device).to(memory_format=torch.channels_last)
+    parts = [
+        (_extract(model, DeviceImages(part, device), recipe, backbone.statistics), part.labels)
+        for part in images()
+    ]
+    values, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    _check(values, where, backbone.name)
+    with suppress(OSError):  # a full or read-only disk costs time, no more
+        write_arrays(path, {"values": values, "labels": labels})
+    return Features(values, labels)
+
+
+def _key(backbone: Backbone, fingerprint: str, recipe: RecipeSpec) -> str:
+    parts = [fingerprint, backbone.name, backbone.fingerprint(), recipe.image_size]
+    text = "/".join(map(str, [*parts, recipe.eval_crop, VERSION]))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@torch.inference_mode()
+def _extract(
+    model: nn.Module, images: DeviceImages, recipe: RecipeSpec, statistics: InputStatistics
+) -> Matrix:
+    batches = val_batches(images, recipe, statistics.mean, statistics.std, _BATCH_SIZE)
+    return np.concatenate([_pooled(model, batch).float().cpu().numpy() for batch, _ in batches])
+
+
+def _frozen(backbone: Backbone) -> nn.Module:
+    """Return the pretrained network in evaluation mode; its classifier is never asked."""
+    model = build(backbone.name, n_classes=2, seed=0, image_size=backbone.image_size)
+    model.load_state_dict(model.state_dict() | dict(backbone.state), strict=True)
+    return model.eval()
+
+
+def _pooled(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    try:
+        features: torch.Tensor = model.forward_head(  # type: ignore[operator]
+            model.forward_features(batch),  # type: ignore[operator]
+            pre_logits=True,
+        )
+    except (AttributeError, TypeError) as error:
+        raise BackboneError(
+            f"{type(model).__name__} gives no pooled features (timm's forward_head with "
+            'pre_logits); set measures.when = "off", or choose another network'
+        ) from error
+    return features.flatten(1)
+
+
+def _check(values: Matrix, where: str, model: str) -> None:
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"{where}: {model} gives features that are not finite for {int((~finite).sum())} of "
+            f"{len(values)} images; check the weights and recipe.image_size"
+        )
+    if np.ptp(values, axis=0).max() <= _SAME * np.abs(values).max():
+        raise DataError(
+            f"{where}: {model} gives all {len(values)} images the same features, so nothing can be "
+            "measured; check that the images differ and that the weights are trained ones"
+        )

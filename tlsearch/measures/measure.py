@@ -1,0 +1,78 @@
+"""All measures that follow from features, taken together."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tlsearch.errors import DataError
+from tlsearch.measures.emd import (
+    class_means,
+    classifier_means,
+    earth_movers_distance,
+    similarity,
+)
+from tlsearch.measures.features import Features
+from tlsearch.measures.fisher import FisherScore, fisher_score
+from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
+
+PROXY = "proxy: rows of the pretrained classifier"
+NOTHING = "nothing known of the source"
+
+
+@dataclass(frozen=True)
+class FeatureMeasures:
+    """What frozen features say of the target.
+
+    Attributes:
+        fixed: the linear classifier.
+        fisher: the Fisher score and its floor.
+        emd: distance from the source; None where nothing stands for it.
+        emd_source: what stood for it.
+    """
+
+    fixed: FixedFeatures
+    fisher: FisherScore
+    emd: float | None
+    emd_source: str
+
+    @property
+    def emd_similarity(self) -> float | None:
+        """exp(-0.01 emd)."""
+        return None if self.emd is None else similarity(self.emd)
+
+
+def measure_features(
+    train: Features,
+    val: Features,
+    source: tuple[str, Features] | None = None,
+    source_rows: Tensor | None = None,
+) -> FeatureMeasures:
+    """Take the measures of Plested et al., Table 1, that need no training of the network.
+
+    Args:
+        train: of the training images; Fisher score and distance are theirs alone.
+        val: of the validation images.
+        source: name and features of images of the source domain, if there are any.
+        source_rows: (n_source_classes, d), the pretrained classifier's weights, which stand for
+            the source where there are no images of it.
+
+    Raises:
+        DataError: one class only, no more images than classes, or features that do not vary.
+    """
+    distance, stood = _distance(train, source, source_rows)
+    return FeatureMeasures(fixed_features(train, val), fisher_score(train), distance, stood)
+
+
+def _distance(
+    train: Features, source: tuple[str, Features] | None, source_rows: Tensor | None
+) -> tuple[float | None, str]:
+    target = class_means(train)
+    if source is not None:
+        where, features = source
+        return earth_movers_distance(class_means(features), target), f"images in {where}"
+    if source_rows is None:
+        return None, NOTHING
+    try:
+        return earth_movers_distance(classifier_means(source_rows.numpy(), target), target), PROXY
+    except DataError:  # the classifier sees something else than pooled features
+        return None, NOTHING

@@ -1,0 +1,60 @@
+"""The study of one trial that trains the same network from random weights.
+
+Plested et al., section 4.1 and Table 1, column "trained from random initialization". Section 5: the
+difference from fixed features is still pronounced where the hyperparameters are not the best ones.
+"""
+
+from tlsearch.records import Hyperparameters, Range
+from tlsearch.spec import (
+    BudgetSpec,
+    MeasuresSpec,
+    PriorSpec,
+    PrunerSpec,
+    SamplerSpec,
+    SpaceSpec,
+    StudySpec,
+)
+
+FAMILY = "/measures"
+WEIGHT_DECAY = 1e-4
+
+
+def random_init_epochs(spec: StudySpec) -> int:
+    """Return how many epochs the share of the budget buys, at least one trial's worth."""
+    share = spec.measures.random_init_share * spec.budget.trials * spec.recipe.epochs
+    return max(spec.recipe.epochs, round(share))
+
+
+def random_init_spec(spec: StudySpec, n_body_layers: int) -> StudySpec:
+    """Return the spec of the study `NAME/measures`.
+
+    Its space holds one point: every layer reinitialised, one rate, plain L2.
+    """
+    everything = random_init(spec, n_body_layers)
+    fixed = {name: Range(value, value) for name, value in everything.as_dict().items()}
+    epochs = random_init_epochs(spec)
+    return spec.model_copy(
+        update={
+            "name": spec.name + FAMILY,
+            "recipe": spec.recipe.model_copy(update={"epochs": epochs}),
+            "space": SpaceSpec(**fixed),
+            "measures": MeasuresSpec(when="off"),
+            "prior": PriorSpec(),
+            "sampler": SamplerSpec(name="random"),
+            "pruner": PrunerSpec(name="none"),
+            "budget": BudgetSpec(trials=1),
+        }
+    )
+
+
+def random_init(spec: StudySpec, n_body_layers: int) -> Hyperparameters:
+    """Return the hyperparameters of training from random weights."""
+    return Hyperparameters(
+        reinit_layers=n_body_layers + 1,
+        high_lr=spec.measures.random_init_lr,
+        low_lr_ratio=1.0,
+        low_layers=0,
+        alpha=0.0,
+        beta=WEIGHT_DECAY,
+        l2sp_layers=0,
+    )

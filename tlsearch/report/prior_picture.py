@@ -1,0 +1,59 @@
+"""A picture of the prior: one density a hyperparameter over the study's range."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tlsearch.errors import InputError
+from tlsearch.prior import Belief, Prior, density
+from tlsearch.records import DEPTHS, Range
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def draw_prior(
+    prior: Prior, ranges: Mapping[str, Range], defaults: Mapping[str, float], path: Path
+) -> None:
+    """Draw the prior into a file.
+
+    Args:
+        prior: what to draw.
+        ranges: the study's search space.
+        defaults: the plain fine-tuning default, drawn as a dotted line.
+        path: a .png, .svg or .pdf file.
+
+    Raises:
+        InputError: another kind of file, or one that cannot be written.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: pictures are written as {', '.join(FORMATS)}; name such a file")
+    figure = Figure(figsize=(9, 1.25 * len(prior.beliefs)), layout="constrained")
+    axes = figure.subplots(len(prior.beliefs), 1)
+    for axis, (name, belief) in zip(axes, prior.beliefs.items(), strict=True):
+        _draw(axis, name, belief, ranges[name], defaults[name])
+    figure.suptitle(f"prior; weight of 'the pretrained weights do not fit': {prior.unfit:.2f}")
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _draw(axis: Axes, name: str, belief: Belief, given: Range, default: float) -> None:
+    axis.set_ylabel(name, rotation=0, ha="right", va="center")
+    axis.set_yticks([])
+    if given.fixed:
+        axis.text(0.5, 0.5, f"fixed to {given.low:g}", ha="center", transform=axis.transAxes)
+        axis.set_xticks([])
+        return
+    values, heights = density(name, belief, given)
+    if name not in DEPTHS and given.low > 0:
+        axis.set_xscale("log")
+    axis.fill_between(values, heights, alpha=0.3)
+    axis.axvline(belief.mode, label=f"mode {belief.mode:.3g}")
+    axis.axvline(belief.opposite, linestyle="--", color="tab:red", label="opposite")
+    if given.low <= default <= given.high:
+        axis.axvline(default, linestyle=":", color="black", label="plain default")
+    axis.set_xlim(given.low, given.high)
+    axis.legend(fontsize="x-small", loc="upper right", ncols=3)

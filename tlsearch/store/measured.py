@@ -1,0 +1,92 @@
+"""What measuring leaves with a study: measures, prior and queued trials, once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from optuna.storages import RDBStorage
+
+from tlsearch.records import Measures
+from tlsearch.store.locks import study_lock
+from tlsearch.store.studies import Seed, StoredStudy, queue_trial, read_attr
+from tlsearch.store.trials import trial_counts
+
+MEASURES, PRIOR = "measures", "prior"
+_MARK = "tlsearch:seed"
+
+
+def read_measures(storage: RDBStorage, study_id: int) -> Measures | None:
+    """Return the measures of a study, or None where they have not been taken."""
+    found = read_attr(storage, study_id, MEASURES)
+    return None if found is None else Measures.from_dict(found)
+
+
+def read_prior(storage: RDBStorage, study_id: int) -> dict[str, Any] | None:
+    """Return the prior of a study as plain values, or None where there is none."""
+    found: dict[str, Any] | None = read_attr(storage, study_id, PRIOR)
+    return found
+
+
+def settle(
+    storage: RDBStorage,
+    study: StoredStudy,
+    measures: Measures,
+    prior: Mapping[str, Any] | None,
+    seeds: Sequence[Seed],
+) -> bool:
+    """Store measures and prior and queue the seeds, once whoever else does so too.
+
+    Seeds beyond the study's budget are left out. Interrupted half way it is done again by the next
+    one, which leaves alone what is there; the measures come last and say that all is done.
+
+    Returns:
+        False where another was first; nothing is changed then.
+    """
+    with study_lock(storage.engine, study.study_id):
+        if read_attr(storage, study.study_id, MEASURES) is not None:
+            return False
+        _queue(storage, study, seeds)
+        if prior is not None:
+            storage.set_study_user_attr(study.study_id, PRIOR, dict(prior))
+        storage.set_study_user_attr(study.study_id, MEASURES, measures.as_dict())
+    return True
+
+
+def replace_prior(
+    storage: RDBStorage,
+    study: StoredStudy,
+    attrs: Mapping[str, Any],
+    prior: Mapping[str, Any] | None,
+    seeds: Sequence[Seed],
+) -> None:
+    """Store a prior that the user edited, with the study's attributes that say so."""
+    with study_lock(storage.engine, study.study_id):
+        for key, value in attrs.items():
+            storage.set_study_user_attr(study.study_id, key, value)
+        storage.set_study_user_attr(study.study_id, PRIOR, None if prior is None else dict(prior))
+        for seed in seeds[: _room(storage, study)]:
+            queue_trial(storage, study.study_id, seed)
+
+
+def enqueue(storage: RDBStorage, study: StoredStudy, seed: Seed) -> int | None:
+    """Queue a trial and return its number, or None where the budget leaves no room for it."""
+    with study_lock(storage.engine, study.study_id):
+        if not _room(storage, study):
+            return None
+        return storage.get_trial(queue_trial(storage, study.study_id, seed)).number
+
+
+def _queue(storage: RDBStorage, study: StoredStudy, seeds: Sequence[Seed]) -> None:
+    trials = storage.get_all_trials(study.study_id, deepcopy=False)
+    marks = {trial.system_attrs.get(_MARK) for trial in trials}
+    room = _room(storage, study) + sum(mark is not None for mark in marks)
+    for number, seed in enumerate(seeds[:room]):
+        if number not in marks:
+            marked = {**seed.system_attrs, _MARK: number}
+            queue_trial(storage, study.study_id, replace(seed, system_attrs=marked))
+
+
+def _room(storage: RDBStorage, study: StoredStudy) -> int:
+    """Return how many trials the budget leaves beyond those that are there, queued ones too."""
+    there = sum(trial_counts(storage, study.study_id).values())
+    return max(0, study.spec.budget.trials - there)

@@ -1,0 +1,194 @@
+"""Sees to it that a study is measured once, whatever the number of workers.
+
+The costly measure, training from random weights, is the one trial of the study `NAME/measures`, so
+workers claim it, rescue it and record it as any other. Whoever finds it ended takes the measures
+that need no training, derives the prior and queues its seeds; the others search meanwhile.
+"""
+
+import time
+from dataclasses import dataclass, replace
+
+from optuna.storages import RDBStorage
+
+from tlsearch.data import Domain, load_catalog, load_domain, load_training_data
+from tlsearch.errors import TrialFailure
+from tlsearch.finetune import lr_range_test
+from tlsearch.measures import FAMILY, FeatureMeasures, Features, features_of, measure_features
+from tlsearch.prior import Prior, build_prior
+from tlsearch.records import EpochReport, Measures, TrialRecord
+from tlsearch.sampler import build_pruner, build_sampler
+from tlsearch.space import SearchSpace
+from tlsearch.store.measured import read_measures, settle
+from tlsearch.store.studies import StoredStudy, find_study, load_optuna_study
+from tlsearch.store.trials import trial_records
+from tlsearch.worker.claim import Claim, ClaimDesk, Unclaimed
+from tlsearch.worker.progress import Progress, SilentProgress
+from tlsearch.worker.seeding import seeds_of
+from tlsearch.worker.trial import TrialRunner
+from tlsearch.worker.workplace import Workplace
+
+
+class Measuring:
+    """Takes a study's measures step by step, between a worker's trials."""
+
+    def __init__(
+        self, storage: RDBStorage, study: StoredStudy, workplace: Workplace, progress: Progress
+    ) -> None:
+        self._storage = storage
+        self._study = study
+        self._workplace = workplace
+        self._progress = progress
+        self._over = False
+
+    def over(self) -> bool:
+        """Whether the measures are taken."""
+        if not self._over:
+            self._over = read_measures(self._storage, self._study.study_id) is not None
+        return self._over
+
+    def step(self) -> bool:
+        """Do the next thing there is to do.
+
+        Returns:
+            False where there is nothing: all is done, or the rest is under way elsewhere.
+
+        Raises:
+            TrialLost: another worker took the training over.
+            DataError: the images cannot be measured.
+        """
+        if self.over():
+            return False
+        runner = self._random_init_runner()
+        claim = runner.desk.claim(self._workplace.name)
+        if isinstance(claim, Claim):
+            runner.see_through(claim)
+            return True
+        if claim is Unclaimed.WAIT:
+            return False
+        self._settle(trial_records(self._storage, runner.study.study_id)[0])
+        return True
+
+    def _random_init_runner(self) -> TrialRunner:
+        family = find_study(self._storage, self._study.name + FAMILY)
+        optuna_study = load_optuna_study(
+            self._storage,
+            family.name,
+            build_sampler(family.spec.sampler),
+            build_pruner(family.spec.pruner, family.spec.recipe.epochs),
+        )
+        return TrialRunner(
+            self._storage,
+            family,
+            optuna_study,
+            ClaimDesk(self._storage, family, optuna_study),
+            replace(self._workplace, space=SearchSpace.from_dict(family.space)),
+            _RandomInitProgress(self._progress, family.spec.recipe.epochs),
+        )
+
+    def _settle(self, random_init: TrialRecord) -> None:
+        spec, space = self._study.spec, self._workplace.space
+        self._progress.preparing("measuring how well the pretrained weights fit")
+        measures = self._measures(random_init)
+        prior = prior_of(self._study, measures)
+        seeds = []
+        if prior is not None:
+            seeds = seeds_of(prior, space, spec.prior.draws, spec.sampler.seed)
+        stored = prior.as_dict() if prior is not None else None
+        settle(self._storage, self._study, measures, stored, seeds)
+
+    def _measures(self, random_init: TrialRecord) -> Measures:
+        start = time.monotonic()
+        of_features = self._feature_measures()
+        between = time.monotonic()
+        lr_range = self._lr_range()
+        end = time.monotonic()
+        complete = random_init.state == "complete"
+        return Measures(
+            fixed_features=of_features.fixed.val_accuracy,
+            fixed_features_strength=of_features.fixed.strength,
+            random_init=random_init.val_accuracy if complete else None,
+            random_init_epochs=random_init.epochs,
+            fisher=of_features.fisher.score,
+            fisher_floor=of_features.fisher.floor,
+            fisher_floor_spread=of_features.fisher.floor_spread,
+            emd=of_features.emd,
+            emd_similarity=of_features.emd_similarity,
+            emd_source=of_features.emd_source,
+            lr_range=lr_range,
+            n_val=self._study.data["n_val"],
+            feature_seconds=round(between - start, 3),
+            lr_range_seconds=round(end - between, 3),
+            random_init_seconds=random_init.seconds or 0.0,
+        )
+
+    def _feature_measures(self) -> FeatureMeasures:
+        recipe, place = self._study.spec.recipe, self._workplace
+        catalog = load_catalog(place.data_spec)
+        images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
+        train, val = (
+            features_of(
+                place.backbone,
+                lambda part=part: [part],  # type: ignore[misc]
+                f"{catalog.fingerprint}/{name}",
+                recipe,
+                place.device,
+                f"data.path {place.data_spec.path}",
+            )
+            for name, part in (("train", images.train), ("val", images.val))
+        )
+        return measure_features(train, val, self._source(), place.backbone.source_rows)
+
+    def _source(self) -> tuple[str, Features] | None:
+        path = self._study.spec.measures.source
+        if path is None:
+            return None
+        recipe, place = self._study.spec.recipe, self._workplace
+        domain: Domain = load_domain(path)
+        features = features_of(
+            place.backbone,
+            lambda: domain.decoded(recipe.image_size, recipe.eval_crop),
+            domain.fingerprint,
+            recipe,
+            place.device,
+            f"measures.source {path}",
+        )
+        return path, features
+
+    def _lr_range(self) -> float | None:
+        place = self._workplace
+        try:
+            return lr_range_test(place.backbone, place.data, self._study.spec.recipe, place.device)
+        except TrialFailure:  # trials will fail alike and say why
+            return None
+
+
+def prior_of(study: StoredStudy, measures: Measures) -> Prior | None:
+    """Return the prior that a study's measures give, or None where its spec wants none."""
+    if not study.spec.prior.use:
+        return None
+    space = SearchSpace.from_dict(study.space)
+    spec = study.spec
+    return build_prior(
+        measures,
+        space.n_body_layers,
+        space.ranges,
+        spec.prior,
+        spec.recipe,
+        study.data["n_train"],
+    )
+
+
+@dataclass(frozen=True)
+class _RandomInitProgress(SilentProgress):
+    """Tells of the training from random weights in the worker's own display."""
+
+    progress: Progress
+    epochs: int
+
+    def epoch(self, number: int, report: EpochReport) -> None:
+        """Show the epoch that ended."""
+        del number
+        self.progress.measuring(
+            f"measuring: training from random weights, epoch {report.epoch}/{self.epochs}, "
+            f"val {100 * report.val_accuracy:.1f} %"
+        )

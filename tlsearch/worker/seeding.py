@@ -1,0 +1,55 @@
+"""The trials that a prior puts into the queue."""
+
+import numpy as np
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from tlsearch.prior import Prior
+from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Hyperparameters
+from tlsearch.sampler import COMPONENT, PRIOR, NormalPrior
+from tlsearch.sampler.earned_prior import draw
+from tlsearch.space import SearchSpace
+from tlsearch.store.studies import Seed
+
+_DRAWS = 7_919  # keeps these generators apart from the sampler's
+
+
+def normal_priors(prior: Prior) -> dict[str, NormalPrior]:
+    """Return what `EarnedPriorSampler` takes."""
+    return {name: NormalPrior(b.mode, b.spread) for name, b in prior.beliefs.items()}
+
+
+def seeds_of(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -> list[Seed]:
+    """Return the trials to queue beside the plain default, in the order they should run.
+
+    The prior's mode, draws from it, and the opposite mode as insurance against a wrong sign. Mode
+    and draws count for the prior when the sampler asks what it has earned.
+
+    Args:
+        prior: the prior.
+        space: where draws are made.
+        n_draws: how many.
+        seed: of the study; the same seed gives the same draws.
+    """
+    ours = {COMPONENT: PRIOR}
+    draws = [_drawn(prior, space, np.random.default_rng([_DRAWS, seed, n])) for n in range(n_draws)]
+    return [
+        Seed(prior.mode, "prior", ours),
+        *(Seed(hyperparameters, "draw", ours) for hyperparameters in draws),
+        Seed(prior.opposite, "opposite"),
+    ]
+
+
+def _drawn(prior: Prior, space: SearchSpace, generator: np.random.Generator) -> Hyperparameters:
+    values = {}
+    normals = normal_priors(prior)
+    for name in HYPERPARAMETER_NAMES:
+        given = space.ranges[name]
+        if given.fixed:
+            values[name] = given.low
+        elif name in DEPTHS:
+            whole = IntDistribution(int(given.low), int(given.high))
+            values[name] = draw(normals[name], whole, generator)
+        else:
+            scale = FloatDistribution(given.low, given.high, log=given.low > 0)
+            values[name] = draw(normals[name], scale, generator)
+    return Hyperparameters.from_dict(values)
