@@ -39,7 +39,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 from surrogate import RESULTS, Surrogate, fit_surrogate, read_table, report, targets_with_table
 
 from tlsearch.prior import Prior, build_prior
-from tlsearch.records import Hyperparameters, Measures
+from tlsearch.records import DEPTHS, Hyperparameters, Measures
 from tlsearch.sampler import COMPONENT, build_pruner, build_sampler
 from tlsearch.space import SearchSpace
 from tlsearch.spec import PriorSpec, PrunerSpec, SamplerSpec, load_spec
@@ -79,28 +79,34 @@ class Arm:
     Attributes:
         sampler: as in a spec's `[sampler]`.
         pruner: the `[pruner]` table.
-        prior: None, `prior` or `inverted`: whose seeds are queued, and what earned_prior follows.
+        prior: None, `prior`, `inverted` or `mirrored`: whose seeds are queued, and what
+            earned_prior follows.
+        startup_trials: finished trials before TPE draws.
     """
 
     sampler: str
     pruner: PrunerSpec = NO_PRUNER
     prior: str | None = None
+    startup_trials: int = SamplerSpec().startup_trials
 
 
 ARMS: Mapping[str, Arm] = {
     "random": Arm("random"),
     "tpe": Arm("tpe"),
-    "tpe+median": Arm("tpe", PrunerSpec(name="median")),
+    "tpe+10": Arm("tpe", startup_trials=10),
+    "tpe+median": Arm("tpe", PrunerSpec(name="median", warmup_fraction=0.5)),
     "enqueue": Arm("tpe", prior="prior"),
     "earned_prior": Arm("earned_prior", prior="prior"),
     "earned_prior+pruner": Arm("earned_prior", PrunerSpec(), "prior"),
     "inverted": Arm("earned_prior", prior="inverted"),
     "inverted+pruner": Arm("earned_prior", PrunerSpec(), "inverted"),
+    "mirrored": Arm("earned_prior", prior="mirrored"),
+    "enqueue mirrored": Arm("tpe", prior="mirrored"),
 }
 BASELINE = "tpe"
 # Arm, and the goal it is held against.
 GOALS = {"earned_prior": "fast", "earned_prior+pruner": "fast"}
-GOALS |= {"inverted": "robust", "inverted+pruner": "robust"}
+GOALS |= {"inverted": "robust", "inverted+pruner": "robust", "mirrored": "robust"}
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,7 @@ def main() -> None:
         print(markdown(setting, traces), flush=True)
         targets[target] = document(setting, traces)
     if options.json:
-        text = json.dumps({**_surroundings(options), "targets": targets})
+        text = json.dumps({**surroundings(options), "targets": targets})
         options.json.write_text(text + "\n")
 
 
@@ -206,6 +212,7 @@ def setting_of(target: str, trials: int) -> Setting:
     surrogate = fit_surrogate(read_table(target))
     measures, measured = measures_of(target)
     priors = {name: prior_of(target, name == "inverted") for name in ("prior", "inverted")}
+    priors["mirrored"] = mirrored(priors["prior"], surrogate.table.space)
     cost = measures_seconds(measures, surrogate.table.epoch_seconds)
     return Setting(surrogate, priors, cost, measured, trials)
 
@@ -233,6 +240,25 @@ def prior_of(target: str, inverted: bool) -> Prior:
     recipe = load_spec(HERE / f"{target}.toml").recipe
     n_train = read_table(target).n_train
     return build_prior(measures, space.n_body_layers, space.ranges, PriorSpec(), recipe, n_train)
+
+
+def mirrored(prior: Prior, space: SearchSpace) -> Prior:
+    """Return a prior that is wrong in every knob: its modes reflected in the middle of the ranges.
+
+    An inverted fit leaves much of a prior as it is, the scale of the rates above all.
+    """
+
+    def reflect(name: str, value: float) -> float:
+        given = space.ranges[name]
+        if name in DEPTHS or not given.low > 0:
+            return given.low + given.high - value
+        return given.low * given.high / value
+
+    beliefs = {
+        name: replace(b, mode=reflect(name, b.mode), opposite=reflect(name, b.opposite))
+        for name, b in prior.beliefs.items()
+    }
+    return replace(prior, beliefs=beliefs)
 
 
 def measures_seconds(stored: Mapping[str, Any], epoch_seconds: float) -> float:
@@ -320,7 +346,7 @@ def study_of(arm: Arm, setting: Setting, seed: int) -> optuna.Study:
         seeds += seeds_of(prior, setting.space, PriorSpec().draws, seed)
     study = optuna.create_study(
         direction="maximize",
-        sampler=build_sampler(SamplerSpec(name=arm.sampler, seed=seed), beliefs),
+        sampler=build_sampler(_sampler(arm, seed), beliefs),
         pruner=build_pruner(arm.pruner, setting.epochs),
     )
     for one in seeds:
@@ -328,13 +354,17 @@ def study_of(arm: Arm, setting: Setting, seed: int) -> optuna.Study:
     return study
 
 
-def train(study: optuna.Study, trial: optuna.Trial, curve: Iterable[float]) -> int:
+def _sampler(arm: Arm, seed: int) -> SamplerSpec:
+    return SamplerSpec(name=arm.sampler, seed=seed, startup_trials=arm.startup_trials)
+
+
+def train(study: optuna.Study, trial: optuna.Trial, curve: Sequence[float]) -> int:
     """Report a curve epoch by epoch, end the trial, and return its epochs; seeds are not pruned."""
     may_prune = "origin" not in trial.user_attrs
     epoch, value = 0, 0.0
     for epoch, value in enumerate(curve, start=1):
         trial.report(float(value), epoch)
-        if may_prune and trial.should_prune():
+        if may_prune and epoch < len(curve) and trial.should_prune():
             study.tell(trial, state=TrialState.PRUNED)
             return epoch
     study.tell(trial, float(value))
@@ -426,7 +456,7 @@ def accuracy_table(setting: Setting, traces: Traces) -> list[str]:
         "Expected accuracy of the incumbent, per cent: median (10 % to 90 % of the searches). "
         f"{whole:.0f} s is what plain TPE takes for {setting.trials} trials.",
         "",
-        *_table(["arm", *(name for name, _ in moments)], rows),
+        *table_lines(["arm", *(name for name, _ in moments)], rows),
     ]
 
 
@@ -460,7 +490,7 @@ def seconds_table(setting: Setting, traces: Traces) -> list[str]:
         f"{_pct(wanted)}: the median over the searches (an incumbent can get worse again), and "
         "when the median of all incumbents is.",
         "",
-        *_table([*names, f"seconds of {setting.trials} trials", "pruned"], rows),
+        *table_lines([*names, f"seconds of {setting.trials} trials", "pruned"], rows),
     ]
 
 
@@ -549,7 +579,7 @@ def _verdict(met: bool) -> str:
     return "met" if met else "missed"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table_lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
 
 
@@ -566,30 +596,30 @@ def document(setting: Setting, traces: Traces) -> dict[str, Any]:
         "priors": {name: prior.as_dict() for name, prior in setting.priors.items()},
         "baseline_seconds": round(baseline_seconds(traces), 1),
         "baseline_accuracy": round(baseline_accuracy(traces), 4),
-        "seconds_to_it": {arm: _rounded([time_to_baseline(traces, arm)], 1)[0] for arm in traces},
+        "seconds_to_it": {arm: rounded([time_to_baseline(traces, arm)], 1)[0] for arm in traces},
         "traces": {arm: [_compact(trace) for trace in of_arm] for arm, of_arm in traces.items()},
     }
 
 
 def _compact(trace: Trace) -> dict[str, Any]:
     return {
-        "seconds": _rounded(trace.seconds, 1),
-        "accuracy": _rounded(trace.accuracy, 4),
-        "best_seen": _rounded(trace.best_seen, 4),
+        "seconds": rounded(trace.seconds, 1),
+        "accuracy": rounded(trace.accuracy, 4),
+        "best_seen": rounded(trace.best_seen, 4),
         "origins": trace.origins,
         "pruned": trace.pruned,
     }
 
 
-def _rounded(values: Iterable[float], digits: int) -> list[float | None]:
+def rounded(values: Iterable[float], digits: int) -> list[float | None]:
     """Round; JSON has neither nan nor infinity."""
     return [round(float(value), digits) if math.isfinite(value) else None for value in values]
 
 
-def _surroundings(options: argparse.Namespace) -> dict[str, Any]:
+def surroundings(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "question": __doc__.splitlines()[0],
-        "commit": _commit(),
+        "commit": commit(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {"optuna": optuna.__version__, "numpy": np.__version__},
         "searches_an_arm": options.seeds,
@@ -598,7 +628,7 @@ def _surroundings(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
+def commit() -> str:
     """Return the commit that was measured, and whether what it runs differed from it."""
 
     def git(*arguments: str) -> str:

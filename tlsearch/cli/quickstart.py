@@ -7,6 +7,7 @@ from pathlib import Path
 from tlsearch.cli.display import TerminalProgress, console, duration, percent
 from tlsearch.errors import InputError
 from tlsearch.records import StudyStatus
+from tlsearch.report import meaning
 from tlsearch.results import StudyReader
 from tlsearch.study import create_study
 from tlsearch.worker import run_worker
@@ -29,6 +30,8 @@ def run(storage: str | None) -> None:
             console.print("interrupted: run the same command again to go on")
             raise SystemExit(130) from None
     _show_result(reader.status())
+    console.print(meaning(reader.measures()))
+    console.print(_NEXT.replace("STUDY_NAME", study.name).replace("PROGRAM", _program()))
 
 
 def spec_path() -> Path:
@@ -56,9 +59,8 @@ def _show_result(status: StudyStatus) -> None:
         ("time of all trials", duration(status.train_seconds), _states(status)),
     ]
     console.print()
-    for name, value, meaning in rows:
-        console.print(f"{name:<27}{value:>10}  {meaning}")
-    console.print(_NEXT.replace("STUDY_NAME", status.name).replace("PROGRAM", _program()))
+    for name, value, what in rows:
+        console.print(f"{name:<27}{value:>10}  {what}")
 
 
 def _program() -> str:
@@ -88,7 +90,9 @@ _NEXT = """
 The best of many validation accuracies flatters itself: 200 images tell apart about 3 points.
 
 Go on:
-  PROGRAM best STUDY_NAME --top 5     the best trials
+  PROGRAM best STUDY_NAME --top 5     the best trials, and where each came from
+  PROGRAM measures STUDY_NAME         how well the pretrained weights fit these images
+  PROGRAM prior STUDY_NAME            where the search started, and why
   PROGRAM dashboard                   curves and importances in a browser
   PROGRAM status STUDY_NAME           where the study stands
   PROGRAM create SPEC.toml            a study of your own images (see README.md)

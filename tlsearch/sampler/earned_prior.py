@@ -128,7 +128,7 @@ class EarnedPriorSampler(BaseSampler):
         """Nothing: what is to be learnt is read from the storage."""
 
     def weight(self, study: Study) -> float:
-        """Return the prior's share of the trials not drawn uniformly, as the finished ones stand."""
+        """Return the prior's share of the trials not drawn uniformly, as finished ones stand."""
         if not self._priors:
             return 0.0
         return self._max_share * earned_weight(*standing(study))

@@ -274,7 +274,7 @@ class PrunerSpec(_Table):
     ] = "percentile"
     percentile: float = Field(25.0, gt=0, lt=100)
     startup_trials: int = Field(4, ge=0)
-    warmup_fraction: float = Field(0.5, ge=0.2, le=1)
+    warmup_fraction: float = Field(0.7, ge=0.2, le=1)
     reduction_factor: int = Field(3, ge=2)
     patience_epochs: PositiveInt = 5
     p_threshold: float = Field(0.1, gt=0, lt=1)
