@@ -223,8 +223,8 @@ def density(
     ends = np.log10([given.low, given.high]) if log else np.array([given.low, given.high])
     grid = np.linspace(ends[0], ends[1], points)
     mode = np.log10(belief.mode) if log else belief.mode
-    heights = np.exp(-0.5 * ((grid - mode) / belief.spread) ** 2)
-    return (10**grid if log else grid), heights / heights.max()
+    exponents = 0.5 * ((grid - mode) / belief.spread) ** 2
+    return (10**grid if log else grid), np.exp(exponents.min() - exponents)
 
 
 def check_overrides(spec: PriorSpec, ranges: Mapping[str, Range]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from importlib.util import find_spec
 
 import optuna
 import pytest
@@ -17,12 +18,13 @@ from tlsearch.sampler import (
     build_pruner,
     build_sampler,
     origin_of,
+    try_sampler,
 )
 from tlsearch.space import resolve
 from tlsearch.spec import PrunerSpec, SamplerSpec, SpaceSpec, parse_spec
 
-OF_OPTUNA = [name for name in optuna.samplers.__all__ if name.endswith("Sampler")]
-NOT_SAMPLERS = ["BaseSampler", "BaseGASampler", "PartialFixedSampler"]
+OF_OPTUNA = sorted(optuna.samplers.__all__)
+NOT_SAMPLERS = ["BaseSampler", "BaseGASampler", "PartialFixedSampler", "BruteForceSampler"]
 
 MINIMAL = {"name": "a", "data": {"path": "x"}, "backbone": {"model": "resnet18"}}
 
@@ -40,12 +42,52 @@ GRID = resolve(
     ),
     17,
 )
-GRIDS = ("GridSampler", "BruteForceSampler")
-POINTS = {"reinit_layers": [1, 2], "low_layers": [3, 4], "l2sp_layers": [0, 1]}
+POINTS = {
+    "reinit_layers": [1, 2],
+    "low_layers": [3, 4],
+    "l2sp_layers": [0, 1],
+    "high_lr": [0.01],
+    "low_lr_ratio": [0.3],
+    "alpha": [0.01],
+    "beta": [0.001],
+}
+# Options with which each draws by its own method within a dozen trials.
+OPTIONS = {
+    "GPSampler": {"n_startup_trials": 4},
+    "GridSampler": {"search_space": POINTS},
+    "NSGAIISampler": {"population_size": 4},
+    "NSGAIIISampler": {"population_size": 4},
+    "TPESampler": {"n_startup_trials": 4},
+}
+WORKING = {
+    "GPSampler",
+    "NSGAIIISampler",
+    "NSGAIISampler",
+    "QMCSampler",
+    "RandomSampler",
+    "TPESampler",
+}
+NEEDS = {"CmaEsSampler": "cmaes"}
+USABLE = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            name in NEEDS and find_spec(NEEDS[name]) is None, reason="its package is missing"
+        ),
+    )
+    for name in OF_OPTUNA
+    if name.endswith("Sampler") and name not in NOT_SAMPLERS
+]
 
 
 def spec_of(name):
-    return SamplerSpec(name=name, options={"search_space": POINTS} if name == "GridSampler" else {})
+    return SamplerSpec(name=name, options=OPTIONS.get(name, {}))
+
+
+def grid_of(**changed):
+    """The grid with other values; without those that are None."""
+    points = {key: value for key, value in {**POINTS, **changed}.items() if value is not None}
+    return SamplerSpec(name="GridSampler", options={"search_space": points})
 
 
 def study_with(sampler):
@@ -62,44 +104,69 @@ def run(study, space, n):
     return drawn
 
 
-def problem_of(spec):
+def problem_of(spec, refuse=lambda spec: try_sampler(spec, WIDE)):
     with pytest.raises(SpecError) as caught:
-        build_sampler(spec)
+        refuse(spec)
     (problem,) = caught.value.problems
     assert "\n" not in problem
     return problem
 
 
-def built(name):
-    """The sampler; the test is over where building it says why it cannot be used here."""
-    try:
-        return build_sampler(spec_of(name))
-    except SpecError as error:
-        assert name in ("CmaEsSampler", *GRIDS)
-        assert name in problem_of(spec_of(name))
-        pytest.skip(str(error))
+def why_not(spec, space=WIDE):
+    """Why `try_sampler` refuses a sampler that `build_sampler` knows by name."""
+    build_sampler(spec)
+    problem = problem_of(spec, lambda spec: try_sampler(spec, space))
+    options = f" with options {spec.options}" if spec.options else ""
+    start, end = f"sampler: {spec.name}{options} does not work here (", "); correct it or use tpe"
+    assert problem.startswith(start)
+    assert problem.endswith(end)
+    return problem[len(start) : -len(end)]
 
 
 class TestOptunasSamplers:
-    @pytest.mark.parametrize("name", sorted(set(OF_OPTUNA) - set(NOT_SAMPLERS)))
-    def test_draws_or_is_refused_when_built(self, name):
-        sampler = built(name)
-        space = GRID if name in GRIDS else WIDE
-        drawn = run(study_with(sampler), space, 8)
-        assert len(set(drawn)) == 8
+    @pytest.mark.parametrize("name", OF_OPTUNA)
+    def test_works_or_is_refused(self, name):
+        """Whatever Optuna comes to offer: nothing but SpecError, before any training."""
+        refusals = []
+        try:
+            try_sampler(parse_spec({**MINIMAL, "sampler": {"name": name}}).sampler, WIDE)
+        except SpecError as error:
+            refusals += error.problems
+        if name in WORKING:
+            assert refusals == []
+        if name in (*NOT_SAMPLERS, "GridSampler", "nsgaii"):
+            assert len(refusals) == 1
+
+    @pytest.mark.parametrize("name", USABLE)
+    def test_draws(self, name):
+        try_sampler(spec_of(name), WIDE)
+        drawn = run(study_with(build_sampler(spec_of(name))), WIDE, 12)
+        assert len(set(drawn)) == 12 or name == "GridSampler"
         for params in drawn:
             for key in HYPERPARAMETER_NAMES:
-                assert space.ranges[key].low <= getattr(params, key) <= space.ranges[key].high
+                assert WIDE.ranges[key].low <= getattr(params, key) <= WIDE.ranges[key].high
 
-    @pytest.mark.parametrize("name", sorted(set(OF_OPTUNA) - set(NOT_SAMPLERS)))
+    @pytest.mark.parametrize("name", USABLE)
     def test_any_worker_draws_the_same(self, name):
-        space = GRID if name in GRIDS else WIDE
-        uninterrupted = run(study_with(built(name)), space, 8)
+        uninterrupted = run(study_with(build_sampler(spec_of(name))), WIDE, 12)
         restarted, drawn = study_with(None), []
-        for _ in range(8):
+        for _ in range(12):
             restarted.sampler = build_sampler(spec_of(name))
-            drawn += run(restarted, space, 1)
+            drawn += run(restarted, WIDE, 1)
         assert drawn == uninterrupted
+
+    @pytest.mark.parametrize("name", ["random", "tpe", "earned_prior"])
+    def test_our_names_work(self, name):
+        try_sampler(SamplerSpec(name=name), WIDE)
+
+    @pytest.mark.parametrize("name", ["random", "tpe", *USABLE])
+    def test_a_space_of_one_point(self, name):
+        point = {key: values[0] for key, values in POINTS.items()}
+        space = resolve(SpaceSpec(**point), 17)
+        try_sampler(spec_of(name), space)
+        assert [d.as_dict() for d in run(study_with(build_sampler(spec_of(name))), space, 6)] == [
+            point
+        ] * 6
 
     @pytest.mark.parametrize("name", ["random", "tpe", "RandomSampler"])
     def test_hyperparameters_of_a_trial_are_drawn_apart(self, name):
@@ -107,11 +174,6 @@ class TestOptunasSamplers:
         drawn = run(study_with(sampler), WIDE, 40)
         rates, alphas = ([math.log(getattr(d, key)) for d in drawn] for key in ("high_lr", "alpha"))
         assert abs(statistics.correlation(rates, alphas)) < 0.4
-
-    @pytest.mark.parametrize("name", GRIDS)
-    def test_goes_on_after_the_last_point(self, name):
-        drawn = run(study_with(built(name)), GRID, 10)
-        assert len(set(drawn)) == 8
 
     def test_options_are_passed_on(self):
         """TPE as Optuna has it, told to draw its first 12 trials at random, is a random search."""
@@ -127,31 +189,44 @@ class TestOptunasSamplers:
         [
             ("TPESampler", {"startup": 3}, "startup"),
             ("TPESampler", {"seed": 3}, "seed"),
+            ("TPESampler", {"n_startup_trials": "many"}, "str"),
+            ("TPESampler", {"n_startup_trials": 1, "n_ei_candidates": 0}, "size 0"),
             ("QMCSampler", {"qmc_type": "grid"}, "qmc_type"),
             ("NSGAIISampler", {"population_size": 1}, "population_size"),
             ("NSGAIISampler", {"crossover": "none"}, "crossover"),
         ],
     )
     def test_options_that_it_does_not_take(self, name, options, why):
-        problem = problem_of(SamplerSpec(name=name, options=options))
-        assert problem.startswith(f"sampler: {name} cannot be built with options")
-        assert why in problem
+        assert why in why_not(SamplerSpec(name=name, options=options))
 
-    @pytest.mark.parametrize("grid", [None, 3, ["high_lr"], {"high_lr": 3}])
-    def test_grid_that_is_none(self, grid):
-        options = {} if grid is None else {"search_space": grid}
-        assert "GridSampler" in problem_of(SamplerSpec(name="GridSampler", options=options))
+    def test_options_that_show_late(self):
+        why_not(SamplerSpec(name="TPESampler", options={"n_ei_candidates": 0}))
 
-    @pytest.mark.parametrize("name", ["NoSuchSampler", "BaseSampler", "PartialFixedSampler"])
-    def test_no_such_sampler(self, name):
-        problem = problem_of(SamplerSpec(name=name))
-        assert problem.startswith(f"sampler.name = {name!r}: Optuna has no such sampler; use ")
-        assert "GPSampler" in problem
+    @pytest.mark.skipif(find_spec("cmaes") is not None, reason="it is installed")
+    def test_package_that_is_missing(self):
+        assert "cmaes" in why_not(SamplerSpec(name="CmaEsSampler"))
 
-    def test_offers_none_that_it_would_refuse(self):
-        assert "BaseGASampler" in problem_of(SamplerSpec(name="BaseGASampler"))
-        offered = problem_of(SamplerSpec(name="NoSuchSampler")).partition("; use ")[2].split(", ")
-        assert not set(offered) & set(NOT_SAMPLERS)
+    @pytest.mark.parametrize(
+        "error", [ImportError("no foo.\nInstall foo."), ValueError(), OSError("no foo.\n\n")]
+    )
+    def test_whatever_a_sampler_raises_is_one_line(self, monkeypatch, error):
+        class Broken(optuna.samplers.RandomSampler):
+            def sample_independent(self, *args):
+                raise error
+
+        monkeypatch.setattr(optuna.samplers, "QMCSampler", Broken)
+        why = why_not(SamplerSpec(name="QMCSampler"))
+        assert why == ("no foo." if str(error) else "ValueError")
+
+    @pytest.mark.parametrize("refuse", [build_sampler, lambda spec: try_sampler(spec, WIDE)])
+    @pytest.mark.parametrize("name", ["NoSuchSampler", *NOT_SAMPLERS])
+    def test_no_such_sampler(self, name, refuse):
+        problem = problem_of(SamplerSpec(name=name), refuse)
+        start, _, offered = problem.partition("; use ")
+        assert start == f"sampler.name = {name!r}: Optuna has no such sampler of use here"
+        assert {"TPESampler", "GPSampler", "GridSampler"} <= set(offered.split(", "))
+        for other in offered.split(", "):
+            build_sampler(SamplerSpec(name=other))
 
     @pytest.mark.parametrize("name", ["annealing", "Sampler", "optuna.samplers.TPESampler", ""])
     def test_spec_knows_what_a_name_looks_like(self, name):
@@ -163,6 +238,63 @@ class TestOptunasSamplers:
             parse_spec({**MINIMAL, "sampler": {"name": "tpe", "options": {"multivariate": True}}})
 
 
+class TestGrid:
+    SPEC = spec_of("GridSampler")
+
+    @pytest.mark.parametrize("space", [GRID, WIDE])
+    def test_draws_its_points_and_goes_on_after_the_last(self, space):
+        try_sampler(self.SPEC, space)
+        drawn = run(study_with(build_sampler(self.SPEC)), space, 20)
+        for params in drawn:
+            assert all(value in POINTS[key] for key, value in params.as_dict().items())
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_draws_each_point_once(self, seed):
+        spec = self.SPEC.model_copy(update={"seed": seed})
+        assert len(set(run(study_with(build_sampler(spec)), GRID, 8))) == 8
+
+    def test_knobs_that_the_space_fixes_need_no_values(self):
+        free = {key: values for key, values in POINTS.items() if len(values) > 1}
+        spec = SamplerSpec(name="GridSampler", options={"search_space": free})
+        try_sampler(spec, GRID)
+        run(study_with(build_sampler(spec)), GRID, 12)
+        assert "high_lr" in why_not(spec, WIDE)
+
+    @pytest.mark.parametrize(
+        "queued_at",
+        range(10),
+    )
+    def test_beside_a_trial_of_the_users(self, queued_at):
+        own = {key: values[0] for key, values in POINTS.items()}
+        study = study_with(build_sampler(self.SPEC))
+        run(study, GRID, queued_at)
+        study.enqueue_trial(own)
+        assert run(study, GRID, 1)[0].as_dict() == own
+        run(study, GRID, 3)
+
+    @pytest.mark.parametrize(
+        ("options", "why"),
+        [
+            ({}, "search_space"),
+            ({"search_space": 3}, "int"),
+            ({"search_space": ["high_lr"]}, "list"),
+            ({"search_space": {"high_lr": 3}}, "int"),
+            ({"search_space": {}}, "not found in the given grid"),
+            ({"search_space": {"high_lr": [0.01]}}, "not found in the given grid"),
+            (grid_of(alpha=None).options, "alpha"),
+            (grid_of(alpha=[]).options, "empty"),
+            (grid_of(alpha=["much"]).options, "much"),
+        ],
+    )
+    def test_that_is_none(self, options, why):
+        assert why in why_not(SamplerSpec(name="GridSampler", options=options))
+
+    @pytest.mark.filterwarnings("ignore:The value .* is out of range")
+    @pytest.mark.parametrize("points", [{"high_lr": [5.0]}, {"low_layers": [3, 30]}])
+    def test_outside_the_space(self, points):
+        why_not(grid_of(**points))
+
+
 BELIEFS = {"high_lr": NormalPrior(0.02, 0.1), "low_layers": NormalPrior(4, 1.0)}
 
 
@@ -172,7 +304,7 @@ class TestEarnedPrior:
         study = study_with(build_sampler(SamplerSpec(), BELIEFS))
         run(study, WIDE, 30)
         prior = [t for t in study.trials if t.system_attrs[COMPONENT] == PRIOR]
-        assert len(prior) > 5
+        assert prior
         assert all(0.01 < trial.params["high_lr"] < 0.04 for trial in prior)
 
     def test_without_beliefs_never_draws_from_them(self):
@@ -298,7 +430,8 @@ class TestOrigin:
     def test_says_who_drew(self, component, name, n_finished, origin):
         attrs = {COMPONENT: component} if component else {}
         trial = optuna.trial.create_trial(value=0.0, system_attrs=attrs)
-        assert origin_of(trial, SamplerSpec(name=name), n_finished) == origin
+        spec = SamplerSpec(name=name, startup_trials=8)
+        assert origin_of(trial, spec, n_finished) == origin
 
     @pytest.mark.parametrize("name", ["earned_prior", "tpe", "random"])
     def test_of_real_trials(self, name):

@@ -25,6 +25,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from tlsearch.errors import SpecError
+from tlsearch.records import Hyperparameters
 from tlsearch.sampler.earned_prior import COMPONENT, EarnedPriorSampler, NormalPrior
 from tlsearch.sampler.seeded import SeededPerTrialSampler
 from tlsearch.space import SearchSpace
@@ -131,7 +132,7 @@ def _optuna_sampler(spec: SamplerSpec) -> BaseSampler:
         sampler: BaseSampler = found(**spec.options, **({"seed": seed} if takes_seed else {}))
         return sampler
 
-    return SeededPerTrialSampler(build, spec.seed)
+    return SeededPerTrialSampler(build, spec.seed, same=spec.name in _SEQUENCES)
 
 
 def try_sampler(spec: SamplerSpec, space: SearchSpace) -> None:
@@ -150,7 +151,7 @@ def try_sampler(spec: SamplerSpec, space: SearchSpace) -> None:
     try:
         for number in range(_TRIED):
             trial = study.ask()
-            space.suggest(trial)
+            _check_drawn(space.suggest(trial), space)
             study.tell(trial, float(number))
     except Exception as error:  # whatever a sampler makes of options it does not know
         first = (str(error).splitlines() or [type(error).__name__])[0]
@@ -160,7 +161,15 @@ def try_sampler(spec: SamplerSpec, space: SearchSpace) -> None:
         ) from error
 
 
-_TRIED = 3
+def _check_drawn(drawn: Hyperparameters, space: SearchSpace) -> None:
+    for name, value in drawn.as_dict().items():
+        given = space.ranges[name]
+        if not given.low <= value <= given.high:
+            raise ValueError(f"{name} = {value:g} lies outside [{given.low:g}, {given.high:g}]")
+
+
+_TRIED = 12  # Optuna's samplers draw at random for the first ten
+_SEQUENCES = frozenset({"GridSampler", "QMCSampler"})
 # Abstract ones, one that needs another sampler (fix values in [space] instead), and one that
 # searches finite spaces alone.
 _NO_SAMPLERS_OF_OURS = {

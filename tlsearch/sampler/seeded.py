@@ -19,11 +19,14 @@ class SeededPerTrialSampler(BaseSampler):
     Args:
         build: makes the sampler from a seed.
         seed: of the study.
+        same: whether every trial gets the study's own seed: for samplers that walk along one
+            sequence, and count in the storage how far they are.
     """
 
-    def __init__(self, build: Callable[[int], BaseSampler], seed: int) -> None:
+    def __init__(self, build: Callable[[int], BaseSampler], seed: int, same: bool = False) -> None:
         self._build = build
         self._seed = seed
+        self._same = same
         self._sampler_of: tuple[int, BaseSampler] | None = None
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -60,13 +63,14 @@ class SeededPerTrialSampler(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """See `optuna.samplers.BaseSampler`."""
-        # A sampler that has tried all there is asks to stop, which Optuna allows in its own loop
-        # alone; the budget ends a study here.
-        with suppress(RuntimeError):
+        # A grid that is used up asks to stop, which Optuna allows in its own loop alone, and it
+        # does not know queued trials (KeyError); here the budget ends a study.
+        with suppress(RuntimeError, KeyError):
             self._sampler(trial).after_trial(study, trial, state, values)
 
     def _sampler(self, trial: FrozenTrial) -> BaseSampler:
         if self._sampler_of is None or self._sampler_of[0] != trial.number:
-            seed = (self._seed * 1_000_003 + trial.number) % 2**31
+            of_trial = (self._seed * 1_000_003 + trial.number) % 2**31
+            seed = self._seed if self._same else of_trial
             self._sampler_of = (trial.number, self._build(seed))
         return self._sampler_of[1]
