@@ -6,9 +6,10 @@ Fits, for each table that `table.py` wrote, Gaussian processes and forests of tr
 hyperparameters to the whole learning curve, keeps the one with the lowest cross-validated error of
 the final accuracy, and prints how good each is. `replay.py` searches on the result.
 
-A fine-tune is replayed as the predicted curve plus the residual curve of a random fine-tune of the
-table, predicted by models that had not seen it. Such a residual is the run's own noise and the
-model's error together, so replayed accuracies are somewhat noisier than real ones.
+A fine-tune is replayed as the predicted curve plus a residual curve, that of one of the 40 trials of
+the table whose expected accuracy is nearest (good configurations vary less than bad ones), predicted
+by models that had not seen it. Such a residual is the run's own noise and the model's error together,
+so replayed accuracies are somewhat noisier than real ones.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from tlsearch.space import SearchSpace
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FOLDS, REPEATS, TREES = 10, 3, 200
+ALIKE = 40  # trials of the table, by expected accuracy, that a residual is taken from
 NOISE = 1_954  # keeps its generators apart from the samplers', which begin with the seed
 
 Array = NDArray[np.float64]
@@ -139,7 +141,9 @@ class Surrogate:
 
     def observed(self, mean_curve: Array, seed: int, number: int) -> Array:
         """Return a curve as one run would show it, the same for the same seed and trial number."""
-        row = np.random.default_rng([NOISE, seed, number]).integers(len(self.residuals))
+        chance = np.random.default_rng([NOISE, seed, number]).integers(ALIKE)
+        expected = self.table.final - self.residuals[:, -1]
+        row = np.argsort(np.abs(expected - mean_curve[-1]), kind="stable")[chance]
         noisy = np.clip(mean_curve + self.residuals[row], 0.0, 1.0)
         seen: Array = np.round(noisy * self.table.n_val) / self.table.n_val
         return seen

@@ -284,3 +284,22 @@ def test_features_that_are_not_finite(tlsearch, tiny, tiny_weights, tmp_path: Pa
     assert failed.stderr.count("\n") == 1
     assert "has not been measured" in tlsearch.run("measures", "tiny", rc=2).stderr
     assert origins_of(tlsearch.storage_url, "tiny") == ["default"]
+
+
+def test_images_that_leave_nothing_to_measure(tlsearch, tiny, tmp_path):
+    path = tiny(trials=4, **MEASURED)
+    text = path.read_text()
+    path.write_text(text.replace("train_per_class = 8", "train_per_class = 1"))
+    failed = tlsearch.run("create", str(path), rc=2).stderr
+    assert "10 training images of 10 classes leave no spread within a class to measure" in failed
+    assert 'set measures.when = "off"' in failed
+
+    same = np.full((24, 32, 32), 7, np.uint8)
+    labels = np.arange(24) % 2
+    np.savez(tmp_path / "same.npz", x_train=same, y_train=labels, x_val=same, y_val=labels)
+    path.write_text(text.replace("builtin:fashion-mnist-30", str(tmp_path / "same.npz")))
+    tlsearch.run("create", str(path))
+    failed = tlsearch.run("measure", "tiny", rc=2).stderr
+    assert "gives all 16 images the same features" in failed
+    assert failed.count("\n") == 1
+    assert "has not been measured" in tlsearch.run("prior", "tiny", rc=2).stderr

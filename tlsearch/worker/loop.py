@@ -134,6 +134,7 @@ def measure_study(
     with _database_errors(study_name):
         while not measuring.over():
             if not measuring.step():
+                progress.preparing("waiting for training from random weights, under way elsewhere")
                 time.sleep(_poll_seconds(study))
     measures = read_measures(database, study.study_id)
     assert measures is not None
