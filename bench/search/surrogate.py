@@ -6,10 +6,10 @@ Fits, for each table that `table.py` wrote, Gaussian processes and forests of tr
 hyperparameters to the whole learning curve, keeps the one with the lowest cross-validated error of
 the final accuracy, and prints how good each is. `replay.py` searches on the result.
 
-A fine-tune is replayed as the predicted curve plus a residual curve, that of one of the 40 trials of
-the table whose expected accuracy is nearest (good configurations vary less than bad ones), predicted
-by models that had not seen it. Such a residual is the run's own noise and the model's error together,
-so replayed accuracies are somewhat noisier than real ones.
+A fine-tune is replayed as the predicted curve plus a residual curve: that of one of the 40 trials
+of the table whose expected accuracy is nearest (good configurations vary less than bad ones),
+predicted by models that had not seen it. Such a residual is the run's own noise and the model's
+error together, so replayed accuracies are somewhat noisier than real ones.
 """
 
 import argparse
