@@ -228,12 +228,18 @@ def density(
 
 
 def check_overrides(spec: PriorSpec, ranges: Mapping[str, Range]) -> None:
-    """Raise SpecError where an overridden mode lies outside the study's range."""
+    """Raise SpecError where an overridden mode lies outside the range or splits a layer."""
+    modes = spec.mode.given()
     problems = [
         f"prior.mode.{name} = {mode:g}: must lie within the study's range "
         f"[{ranges[name].low:g}, {ranges[name].high:g}]"
-        for name, mode in spec.mode.given().items()
+        for name, mode in modes.items()
         if not ranges[name].low <= mode <= ranges[name].high
+    ]
+    problems += [
+        f"prior.mode.{name} = {mode:g}: counts layers; give a whole number"
+        for name, mode in modes.items()
+        if name in DEPTHS and mode != int(mode)
     ]
     if problems:
         raise SpecError(problems)

@@ -156,7 +156,7 @@ class TrialRecord:
         params: the seven hyperparameters; None until they are suggested.
         epochs: epochs reported.
         seconds: training seconds, of the attempt that ended; None while it runs.
-        origin: where the hyperparameters came from (default, tpe, random, ...).
+        origin: where the hyperparameters came from (default, prior, tpe, ...).
         attempt: from 1.
         worker: host, process and device of the last attempt.
         reason: why it failed, if it did.

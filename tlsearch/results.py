@@ -2,12 +2,14 @@
 
 import shlex
 
+from optuna.storages import RDBStorage
+
 from tlsearch.errors import StudyError
 from tlsearch.prior import Prior
 from tlsearch.records import Measures, StudyStatus, TrialRecord
 from tlsearch.store.connect import open_storage
-from tlsearch.store.measured import read_measures, read_prior
-from tlsearch.store.studies import find_study
+from tlsearch.store.measured import read_measures, read_prior, read_unmeasured
+from tlsearch.store.studies import StoredStudy, find_study
 from tlsearch.store.trials import best_first, study_status, trial_records
 
 
@@ -34,6 +36,10 @@ class StudyReader:
         """Return the complete trials, the most accurate on validation first."""
         return best_first(trial_records(self._storage, self.study.study_id))[:top]
 
+    def measured(self) -> bool:
+        """Whether the domain measures have been taken."""
+        return read_measures(self._storage, self.study.study_id) is not None
+
     def measures(self) -> Measures:
         """Return the study's domain measures.
 
@@ -42,7 +48,7 @@ class StudyReader:
         """
         found = read_measures(self._storage, self.study.study_id)
         if found is None:
-            raise StudyError(self._not_measured())
+            raise not_measured(self._storage, self.study)
         return found
 
     def prior(self) -> Prior:
@@ -60,17 +66,30 @@ class StudyReader:
             "spec without that to tlsearch prior --spec SPEC.toml"
         )
 
-    def _not_measured(self) -> str:
-        name = self.study.name
-        if self.study.spec.measures.when == "off":
-            return (
-                f'study {name!r} has no measures, as its spec says measures.when = "off"; create '
-                "a study without that to have them"
-            )
-        return (
-            f"study {name!r} has not been measured yet; run tlsearch measure {shlex.quote(name)}, "
-            "or a worker, which does it first"
+    def prior_or_none(self) -> Prior | None:
+        """Return the study's prior, or None where there is none."""
+        stored = read_prior(self._storage, self.study.study_id)
+        return None if stored is None else Prior.from_dict(stored)
+
+
+def not_measured(storage: RDBStorage, study: StoredStudy) -> StudyError:
+    """Return the error that says why a study has no measures, and what to do."""
+    name = study.name
+    if study.spec.measures.when == "off":
+        return StudyError(
+            f'study {name!r} has no measures, as its spec says measures.when = "off"; create a '
+            "study without that to have them"
         )
+    reason = read_unmeasured(storage, study.study_id)
+    if reason is not None:
+        return StudyError(
+            f"study {name!r} could not be measured, so it is searched without a prior ({reason}); "
+            f"mend that and run tlsearch measure {shlex.quote(name)}"
+        )
+    return StudyError(
+        f"study {name!r} has not been measured yet; run tlsearch measure {shlex.quote(name)}, or a "
+        "worker, which does it before its first trial"
+    )
 
 
 def best_trials(

@@ -1,13 +1,15 @@
 """What a user tells a study that exists: trials of their own, another prior."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from optuna.storages import RDBStorage
 
 from tlsearch.errors import SpecError, StudyError
-from tlsearch.prior import Prior, build_prior
+from tlsearch.prior import Prior, build_prior, check_overrides
 from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Hyperparameters
+from tlsearch.results import not_measured
 from tlsearch.space import SearchSpace
 from tlsearch.spec import StudySpec, differences, spec_hash, to_toml_dict
 from tlsearch.store.connect import open_storage
@@ -23,16 +25,18 @@ class EditedPrior:
     Attributes:
         before: the prior the study has now; None where it has none.
         after: the prior it would have; None where the table turns it off.
+        queued: number of the trial with the new mode, once it is kept and the budget leaves room.
     """
 
     before: Prior | None
     after: Prior | None
+    queued: int | None = None
 
 
 def enqueue_trial(
     study_name: str, values: Mapping[str, float], storage: str | None = None
 ) -> tuple[int, Hyperparameters]:
-    """Queue a trial of the user's own; it runs next and is never pruned.
+    """Queue a trial of the user's own; it runs after those queued before and is never pruned.
 
     Args:
         study_name: the study.
@@ -84,11 +88,12 @@ def edit_prior(
     study = find_study(database, study_name)
     measures = read_measures(database, study.study_id)
     if measures is None:
-        raise StudyError(f"study {study_name!r} has not been measured yet, so it has no prior")
+        raise not_measured(database, study)
     edited = study.spec.model_copy(update={"prior": spec.prior})
     _same_otherwise(edited, spec, study_name)
     stored = read_prior(database, study.study_id)
     space = SearchSpace.from_dict(study.space)
+    check_overrides(spec.prior, space.ranges)
     after = None
     if spec.prior.use:
         after = build_prior(
@@ -99,9 +104,8 @@ def edit_prior(
             study.spec.recipe,
             study.data["n_train"],
         )
-    if apply:
-        _keep(database, study, edited, after, space)
-    return EditedPrior(Prior.from_dict(stored) if stored else None, after)
+    queued = _keep(database, study, edited, after, space) if apply else None
+    return EditedPrior(Prior.from_dict(stored) if stored else None, after, queued)
 
 
 def _keep(
@@ -110,11 +114,12 @@ def _keep(
     spec: StudySpec,
     prior: Prior | None,
     space: SearchSpace,
-) -> None:
+) -> int | None:
     attrs = {"spec": to_toml_dict(spec), "spec_hash": spec_hash(spec)}
-    seeds = seeds_of(prior, space, 0, spec.sampler.seed)[:1] if prior is not None else []
-    stored = prior.as_dict() if prior is not None else None
-    replace_prior(database, study, attrs, stored, seeds)
+    if prior is None:
+        return replace_prior(database, study, attrs, None, None)
+    (mode, *_) = seeds_of(prior, space, 0, spec.sampler.seed)
+    return replace_prior(database, study, attrs, prior.as_dict(), mode)
 
 
 def _same_otherwise(edited: StudySpec, given: StudySpec, study_name: str) -> None:
@@ -130,6 +135,8 @@ def _problems(name: str, value: float, space: SearchSpace) -> list[str]:
     if name not in HYPERPARAMETER_NAMES:
         return [f"{name}: no such hyperparameter; there are {', '.join(HYPERPARAMETER_NAMES)}"]
     allowed = space.ranges[name]
+    if not math.isfinite(value):
+        return [f"{name} = {value}: must be a finite number"]
     if name in DEPTHS and value != int(value):
         return [f"{name} = {value:g}: counts layers; give a whole number"]
     if not allowed.low <= value <= allowed.high:

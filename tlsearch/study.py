@@ -66,7 +66,8 @@ def check_study(spec: StudySpec) -> CheckedStudy:
     if space is not None:
         _collect(problems, lambda: check_overrides(spec.prior, space.ranges))
         _collect(problems, lambda: try_sampler(spec.sampler, space))
-    _collect(problems, lambda: _check_names(spec))
+    _collect(problems, lambda: _check_name(spec))
+    _collect(problems, lambda: _check_source(spec))
     if problems or catalog is None or backbone is None or space is None:
         raise SpecError(problems)
     return CheckedStudy(spec, catalog, backbone, space)
@@ -162,14 +163,30 @@ def _check_measurable(spec: StudySpec, catalog: Catalog) -> None:
         )
 
 
-def _check_names(spec: StudySpec) -> None:
+def _check_name(spec: StudySpec) -> None:
     if spec.name.endswith(FAMILY):
         raise SpecError(
             [f"name = {spec.name!r}: tlsearch keeps studies that end in {FAMILY}; choose another"]
         )
+    most = 200 - len(FAMILY)
+    if spec.measures.when != "off" and len(spec.name) > most:
+        raise SpecError(
+            [f"name: has {len(spec.name)} characters; {most} leave room for {FAMILY} behind it"]
+        )
+
+
+def _check_source(spec: StudySpec) -> None:
     source = spec.measures.source
-    if source is not None:
-        load_domain(source)
+    if source is None:
+        return
+    if source == spec.data.path:
+        raise SpecError(
+            [
+                f"measures.source = {source!r}: is the study's own data; name a folder of images "
+                "like those the network was pretrained on, or leave it out"
+            ]
+        )
+    load_domain(source)
 
 
 def _verified_catalog(spec: StudySpec) -> Catalog:

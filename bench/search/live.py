@@ -125,7 +125,7 @@ def run(specs: list[StudySpec], storage: str | None) -> None:
     for spec in specs:
         create_study(spec, storage)
         command = [sys.executable, "-m", "tlsearch", "worker", spec.name, "--threads", "1"]
-        workers.append(subprocess.Popen(command, env=environment))
+        workers.append(subprocess.Popen(command, env=environment, stdout=sys.stderr))
     codes = [worker.wait() for worker in workers]
     if any(codes):
         sys.exit(f"workers ended with {codes}; run the command again to go on")

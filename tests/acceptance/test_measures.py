@@ -36,7 +36,9 @@ def test_the_first_worker_measures_then_the_seeds_run(tlsearch, tiny, tmp_path):
     tlsearch.run("create", str(tiny(trials=8, **MEASURED)))
     for command in ("measures", "prior"):
         assert "tlsearch measure tiny" in tlsearch.run(command, "tiny", rc=2).stderr
+    assert "not measured yet" in tlsearch.run("status", "tiny").stdout
     tlsearch.run("worker", "tiny", "--trials", "8")
+    assert tlsearch.json("status", "tiny")["measured"]
 
     assert origins_of(tlsearch.storage_url, "tiny")[:5] == [
         "default",
@@ -303,3 +305,66 @@ def test_images_that_leave_nothing_to_measure(tlsearch, tiny, tmp_path):
     assert "gives all 16 images the same features" in failed
     assert failed.count("\n") == 1
     assert "has not been measured" in tlsearch.run("prior", "tiny", rc=2).stderr
+
+
+def test_a_worker_searches_on_where_the_study_cannot_be_measured(tlsearch, tiny, tmp_path):
+    """Two classes, and in each the same image again and again."""
+    labels = np.arange(24) % 2
+    images = np.where(labels[:, None, None] == 0, 20, 200).astype(np.uint8)
+    images = np.broadcast_to(images, (24, 32, 32))
+    np.savez(tmp_path / "two.npz", x_train=images, y_train=labels, x_val=images, y_val=labels)
+    path = tiny(trials=3, **MEASURED)
+    path.write_text(path.read_text().replace("builtin:fashion-mnist-30", str(tmp_path / "two.npz")))
+    tlsearch.run("create", str(path))
+    shown = tlsearch.run("worker", "tiny").stdout
+    assert "could not be measured, the search has no prior" in shown
+    assert origins_of(tlsearch.storage_url, "tiny") == ["default", "uniform", "uniform"]
+    failed = tlsearch.run("measures", "tiny", rc=2).stderr
+    assert "no spread within a class to measure by" in failed
+    assert "no spread within a class" in tlsearch.run("measure", "tiny", rc=2).stderr
+
+
+def test_a_study_whose_measuring_study_was_deleted(tlsearch, tiny):
+    tlsearch.run("create", str(tiny(trials=2, **MEASURED)))
+    storage = open_storage(tlsearch.storage_url)
+    storage.delete_study(find_study(storage, "tiny/measures").study_id)
+    tlsearch.run("worker", "tiny")
+    assert "is gone" in tlsearch.run("measures", "tiny", rc=2).stderr
+    assert trial_counts(storage, find_study(storage, "tiny").study_id)["complete"] == 2
+
+
+def test_edits_that_are_refused_leave_everything_as_it_was(tlsearch, tiny, tmp_path):
+    path = tiny(trials=9, **MEASURED)
+    tlsearch.run("create", str(path))
+    tlsearch.run("measure", "tiny")
+    before = (tlsearch.json("prior", "tiny"), len(trials_of(tlsearch.storage_url, "tiny")))
+    text = path.read_text()
+    path.write_text(text + "\n[prior]\nmode.high_lr = 0.05\n")
+    wrong = ("--apply", "--picture", str(tmp_path / "prior.txt"))
+    tlsearch.run("prior", "tiny", "--spec", str(path), *wrong, rc=2)
+    path.write_text(text + "\n[prior]\nmode.low_layers = 3.7\n")
+    failed = tlsearch.run("prior", "tiny", "--spec", str(path), "--apply", rc=2)
+    assert "prior.mode.low_layers = 3.7: counts layers" in failed.stderr
+    for value in ("inf", "-inf"):
+        failed = tlsearch.run("enqueue", "tiny", "--set", f"low_layers={value}", rc=2)
+        assert "must be a finite number" in failed.stderr
+    after = (tlsearch.json("prior", "tiny"), len(trials_of(tlsearch.storage_url, "tiny")))
+    assert after == before
+
+
+def test_an_edit_made_twice_queues_its_mode_once(tlsearch, tiny):
+    path = tiny(trials=9, **MEASURED)
+    tlsearch.run("create", str(path))
+    tlsearch.run("measure", "tiny")
+    path.write_text(path.read_text() + "\n[prior]\nmode.high_lr = 0.05\n")
+    first = tlsearch.json("prior", "tiny", "--spec", str(path), "--apply")
+    again = tlsearch.json("prior", "tiny", "--spec", str(path), "--apply")
+    assert first["queued"] == again["queued"] == 5
+    assert len(trials_of(tlsearch.storage_url, "tiny")) == 6
+
+
+def test_a_name_too_long_for_its_measuring_study(tlsearch, tiny):
+    failed = tlsearch.run("create", str(tiny("n" * 192, **MEASURED)), rc=2).stderr
+    assert "191 leave room for /measures" in failed
+    tlsearch.run("create", str(tiny("n" * 191, **MEASURED)))
+    assert "not measured yet" in tlsearch.run("status", "n" * 191).stdout

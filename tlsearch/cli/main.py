@@ -56,10 +56,10 @@ def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> No
     from tlsearch.study import create_study
 
     loaded = load_spec(spec)
+    leave_on_sigterm()
     if as_json or loaded.measures.when != "create":
         study, created = create_study(loaded, storage)
     else:
-        leave_on_sigterm()
         with TerminalProgress(loaded.recipe.epochs, None) as progress:
             study, created = create_study(loaded, storage, progress)
     if as_json:
@@ -237,9 +237,10 @@ def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> 
     """Show where a study stands."""
     from tlsearch.results import StudyReader
 
-    found = StudyReader(study, storage).status()
+    reader = StudyReader(study, storage)
+    found = reader.status()
     if as_json:
-        print_json(status_as_json(found))
+        print_json(status_as_json(found) | {"measured": reader.measured()})
         return
     console.print(f"{found.name}: {found.ended} of {found.budget_trials} trials done")
     console.print("  " + ", ".join(f"{n} {state}" for state, n in found.counts.items() if n))
@@ -247,6 +248,10 @@ def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> 
     if found.best:
         console.print(f"  best {percent(found.best.val_accuracy)} (trial {found.best.number})")
     console.print(f"  training time {duration(found.train_seconds)}")
+    if reader.study.spec.measures.when != "off" and not reader.measured():
+        console.print(
+            f"  not measured yet: tlsearch measure {shlex.quote(study)}, or a worker, does it"
+        )
     for trial in found.running:
         console.print(
             f"  trial {trial.number} runs on {trial.worker}, epoch {trial.epochs} done,"

@@ -22,20 +22,23 @@ def show_measures(study: str, storage: str | None, as_json: bool) -> None:
     from tlsearch.report import meaning, measures_rows, notes
     from tlsearch.results import StudyReader
 
-    measures = StudyReader(study, storage).measures()
+    reader = StudyReader(study, storage)
+    measures, prior = reader.measures(), reader.prior_or_none()
     if as_json:
         derived = {
             "fit": measures.fit,
             "fit_error": measures.fit_error,
             "fisher_ratio": measures.fisher_ratio,
-            "meaning": meaning(measures),
+            "meaning": meaning(measures, prior),
         }
         print_json(measures.as_dict() | derived)
         return
     console.print("\n".join(columns(measures_rows(measures))))
     for note in notes(measures):
         console.print(note)
-    console.print(f"\n{meaning(measures)}\n(tlsearch prior {shlex.quote(study)} shows where)")
+    console.print(f"\n{meaning(measures, prior)}")
+    if prior is not None:
+        console.print(f"(tlsearch prior {shlex.quote(study)} shows where)")
 
 
 def show_prior(study: str, storage: str | None, picture: Path | None, as_json: bool) -> None:
@@ -63,24 +66,35 @@ def show_edited(
     from tlsearch.spec import load_spec
     from tlsearch.steering import edit_prior
 
-    edited = edit_prior(study, load_spec(spec), storage, apply=apply)
+    loaded = load_spec(spec)
+    edited = edit_prior(study, loaded, storage)
     space = SearchSpace.from_dict(StudyReader(study, storage).study.space)
     if picture is not None and edited.after is not None:
         _draw(edited.after, space, picture)
+    if apply:  # once nothing can go wrong any more
+        edited = edit_prior(study, loaded, storage, apply=True)
     if as_json:
         plain = {
             when: prior.as_dict() if prior is not None else None
             for when, prior in (("before", edited.before), ("after", edited.after))
         }
-        print_json({**plain, "applied": apply})
+        print_json({**plain, "applied": apply, "queued": edited.queued})
         return
     if edited.after is None:
         console.print("prior.use = false: the search goes on without a prior")
     else:
         console.print("\n".join(prior_lines(edited.after, space.ranges)))
         console.print("\n".join(["", *_changes(edited.before, edited.after)]))
-    if apply:
-        console.print("kept: workers draw from it from their next trial on")
+    if picture is not None and edited.after is not None:
+        console.print(f"drawn into {picture}")
+    if apply and edited.after is None:
+        console.print("kept: no prior from the next trial on; what is queued still runs")
+    elif apply:
+        console.print("kept: draws follow it from the next trial on; what is queued still runs")
+        if edited.queued is not None:
+            console.print(f"its mode is trial {edited.queued}")
+        else:
+            console.print("the budget leaves no room to queue its mode")
     else:
         console.print("nothing is changed yet; --apply keeps it")
 

@@ -30,7 +30,8 @@ def run(storage: str | None) -> None:
             console.print("interrupted: run the same command again to go on")
             raise SystemExit(130) from None
     _show_result(reader.status())
-    console.print(meaning(reader.measures()))
+    if reader.measured():
+        console.print(f"\n{meaning(reader.measures(), reader.prior_or_none())}")
     console.print(_NEXT.replace("STUDY_NAME", study.name).replace("PROGRAM", _program()))
 
 

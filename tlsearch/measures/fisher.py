@@ -67,6 +67,9 @@ def normalised_fisher(values: Values, labels: Labels, shrinkage: float | None = 
         values: (n, d).
         labels: (n,) integers.
         shrinkage: s in [0, 1]; None = Ledoit and Wolf's estimate.
+
+    Raises:
+        DataError: no spread within any class.
     """
     _, classes = np.unique(labels, return_inverse=True)
     counts = np.bincount(classes).astype(np.float64)
@@ -81,6 +84,11 @@ def normalised_fisher(values: Values, labels: Labels, shrinkage: float | None = 
     target = shrinkage * np.trace(s_within) / n_features
     s_within *= 1 - shrinkage
     s_within[np.diag_indices(n_features)] += target
+    if not np.trace(s_within) > 0:
+        raise DataError(
+            "the training images of each class have the same features, so there is no spread "
+            "within a class to measure by; look for copies of one image"
+        )
     between = (means - values.mean(axis=0)) * np.sqrt(counts / len(values))[:, None]
     solved = cho_solve(cho_factor(s_within, overwrite_a=True), between.T)
     return float((between.T * solved).sum() / len(counts))

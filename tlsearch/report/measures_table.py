@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tlsearch.prior import DISAGREEMENT, fisher_unfit, unfit_weight
+from tlsearch.prior import DISAGREEMENT, Prior, unfit_weight
 from tlsearch.records import Measures
 
 # Plested et al., Table 1 and Table 7; accuracies in per cent.
@@ -51,8 +51,13 @@ def notes(measures: Measures) -> Sequence[str]:
     )
 
 
-def meaning(measures: Measures) -> str:
-    """Return one sentence on what the measures mean for this study."""
+def meaning(measures: Measures, prior: Prior | None) -> str:
+    """Return one sentence on what the measures mean for this study.
+
+    Args:
+        measures: of the study.
+        prior: what follows from them; None where the study has no use for one.
+    """
     if measures.fit is None or measures.fit_error is None:
         return (
             "Training from random weights failed, so how well the pretrained weights fit is "
@@ -63,21 +68,34 @@ def meaning(measures: Measures) -> str:
     if unfit < 0.25:
         sense = (
             f"Fixed features beat training from random weights by {difference}: the pretrained "
-            "weights fit, as for Caltech and DTD, so the search starts near them (low rate, L2-SP)"
+            "weights fit, as for Caltech and DTD"
         )
     elif unfit > 0.75:
         sense = (
             f"Training from random weights beats fixed features by {difference}: the pretrained "
-            "weights fit poorly, as for Cars and Aircraft, so the search starts free of them (high "
-            "rate, lower for low layers, plain L2)"
+            "weights fit poorly, as for Cars and Aircraft"
         )
     else:
         sense = (
-            f"Fixed features and training from random weights are {difference} apart, too few to "
-            "tell whether the pretrained weights fit: the search starts between the paper's columns"
+            f"Fixed features and training from random weights are {difference} apart, too little "
+            f"on {measures.n_val} validation images to tell whether the pretrained weights fit"
         )
-    disagrees = abs(unfit - fisher_unfit(measures)) > DISAGREEMENT
-    return sense + (", widely, as the Fisher score disagrees." if disagrees else ".")
+    return sense + (_start(prior) if prior is not None else "") + "."
+
+
+def _start(prior: Prior) -> str:
+    """Say where the search starts, and how surely."""
+    if prior.unfit < 0.25:
+        where = "near them (L2-SP, one rate for all layers)"
+    elif prior.unfit > 0.75:
+        where = "free of them (plain L2, a lower rate for low layers)"
+    else:
+        where = "between the paper's columns"
+    rate = f"a learning rate of {prior.beliefs['high_lr'].mode:.2g}"
+    widely = ", and widely, as the Fisher score disagrees"
+    return f", so the search starts {where}, at {rate}" + (
+        widely if prior.disagreement > DISAGREEMENT else ""
+    )
 
 
 def _percent(fraction: float | None) -> str:

@@ -30,6 +30,7 @@ from tlsearch.sampler.earned_prior import COMPONENT, EarnedPriorSampler, NormalP
 from tlsearch.sampler.seeded import SeededPerTrialSampler
 from tlsearch.space import SearchSpace
 from tlsearch.spec import PrunerSpec, SamplerSpec
+from tlsearch.store.studies import without_notices
 
 
 def build_sampler(
@@ -146,7 +147,8 @@ def try_sampler(spec: SamplerSpec, space: SearchSpace) -> None:
     if not isinstance(sampler, SeededPerTrialSampler):
         return
     storage = optuna.storages.InMemoryStorage()
-    storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "tried")
+    with without_notices():
+        storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "tried")
     study = optuna.load_study(study_name="tried", storage=storage, sampler=sampler)
     try:
         for number in range(_TRIED):

@@ -73,12 +73,12 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any], prefix: str
 
 
 def _resolve_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make the paths of data and weights absolute, leaving names of other kinds alone."""
+    """Make the paths of images and weights absolute, leaving names of other kinds alone."""
     data, backbone = document.get("data"), document.get("backbone")
-    if isinstance(data, dict):
-        path = data.get("path")
+    for table, key in ((data, "path"), (document.get("measures"), "source")):
+        path = table.get(key) if isinstance(table, dict) else None
         if isinstance(path, str) and path and not path.startswith("builtin:"):
-            data["path"] = str((folder / Path(path).expanduser()).resolve())
+            table[key] = str((folder / Path(path).expanduser()).resolve())  # type: ignore[index]
     if isinstance(backbone, dict):
         weights = backbone.get("weights")
         if isinstance(weights, str) and weights.endswith((".safetensors", ".pth", ".pt", ".bin")):

@@ -169,7 +169,7 @@ class MeasuresSpec(_Table):
 
     when: Literal["worker", "create", "off"] = "worker"
     random_init_share: float = Field(0.05, gt=0, le=1)
-    random_init_lr: float = Field(0.03, gt=0)
+    random_init_lr: float = Field(0.03, gt=0, le=10)
     source: str | None = Field(None, min_length=1)
 
 

@@ -49,6 +49,22 @@ def create_lock(engine: sa.Engine, timeout_seconds: float = 60) -> Iterator[None
         yield
 
 
+@contextmanager
+def sole_attempt(engine: sa.Engine, study_id: int) -> Iterator[bool]:
+    """Hold a lock for slow work on a study that one process is enough for, if it is free.
+
+    Unlike `study_lock` nobody waits for it, it has no time limit, and it says nothing about trials.
+
+    Yields:
+        Whether it was free.
+    """
+    with engine.connect() as connection:
+        values = {"project": PROJECT_KEY + 1, "study": study_id}
+        yield bool(connection.execute(_TRY, values).scalar_one())
+        with suppress(sa.exc.DBAPIError):  # the server let it go when the connection broke
+            connection.rollback()
+
+
 def _take(connection: sa.Connection, study_id: int, timeout_seconds: float) -> None:
     """Wait for the lock; the timeouts end with the transaction."""
     timeout = f"{max(1, round(timeout_seconds * 1000))}ms"
@@ -82,3 +98,4 @@ def _shown(study_id: int) -> str:
 
 _SET_LOCAL = sa.text("SELECT set_config(:name, :value, true)")
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(:project, :study)")
+_TRY = sa.text("SELECT pg_try_advisory_xact_lock(:project, :study)")

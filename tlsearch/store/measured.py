@@ -11,7 +11,7 @@ from tlsearch.store.locks import study_lock
 from tlsearch.store.studies import Seed, StoredStudy, queue_trial, read_attr
 from tlsearch.store.trials import trial_counts
 
-MEASURES, PRIOR = "measures", "prior"
+MEASURES, PRIOR, UNMEASURED = "measures", "prior", "unmeasured"
 _MARK = "tlsearch:seed"
 
 
@@ -25,6 +25,17 @@ def read_prior(storage: RDBStorage, study_id: int) -> dict[str, Any] | None:
     """Return the prior of a study as plain values, or None where there is none."""
     found: dict[str, Any] | None = read_attr(storage, study_id, PRIOR)
     return found
+
+
+def read_unmeasured(storage: RDBStorage, study_id: int) -> str | None:
+    """Return why a study could not be measured; None where that was not tried or went well."""
+    found: str | None = read_attr(storage, study_id, UNMEASURED)
+    return found
+
+
+def note_unmeasured(storage: RDBStorage, study_id: int, reason: str) -> None:
+    """Note that a study could not be measured, so that workers search without a prior."""
+    storage.set_study_user_attr(study_id, UNMEASURED, reason)
 
 
 def settle(
@@ -45,9 +56,9 @@ def settle(
     with study_lock(storage.engine, study.study_id):
         if read_attr(storage, study.study_id, MEASURES) is not None:
             return False
-        _queue(storage, study, seeds)
         if prior is not None:
             storage.set_study_user_attr(study.study_id, PRIOR, dict(prior))
+        _queue(storage, study, seeds)
         storage.set_study_user_attr(study.study_id, MEASURES, measures.as_dict())
     return True
 
@@ -57,15 +68,22 @@ def replace_prior(
     study: StoredStudy,
     attrs: Mapping[str, Any],
     prior: Mapping[str, Any] | None,
-    seeds: Sequence[Seed],
-) -> None:
-    """Store a prior that the user edited, with the study's attributes that say so."""
+    seed: Seed | None,
+) -> int | None:
+    """Store a prior that the user edited, with the study's attributes that say so.
+
+    The attributes come last, so that an interrupted edit is seen and can be made again; a seed that
+    was queued before is not queued twice.
+
+    Returns:
+        The number of the trial that was queued, None where there is none or no room for it.
+    """
     with study_lock(storage.engine, study.study_id):
+        storage.set_study_user_attr(study.study_id, PRIOR, None if prior is None else dict(prior))
+        number = None if seed is None else _queue_once(storage, study, seed)
         for key, value in attrs.items():
             storage.set_study_user_attr(study.study_id, key, value)
-        storage.set_study_user_attr(study.study_id, PRIOR, None if prior is None else dict(prior))
-        for seed in seeds[: _room(storage, study)]:
-            queue_trial(storage, study.study_id, seed)
+    return number
 
 
 def enqueue(storage: RDBStorage, study: StoredStudy, seed: Seed) -> int | None:
@@ -74,6 +92,16 @@ def enqueue(storage: RDBStorage, study: StoredStudy, seed: Seed) -> int | None:
         if not _room(storage, study):
             return None
         return storage.get_trial(queue_trial(storage, study.study_id, seed)).number
+
+
+def _queue_once(storage: RDBStorage, study: StoredStudy, seed: Seed) -> int | None:
+    params = seed.params.as_dict()
+    for trial in storage.get_all_trials(study.study_id, deepcopy=False):
+        if trial.system_attrs.get("fixed_params") == params:
+            return trial.number
+    if not _room(storage, study):
+        return None
+    return storage.get_trial(queue_trial(storage, study.study_id, seed)).number
 
 
 def _queue(storage: RDBStorage, study: StoredStudy, seeds: Sequence[Seed]) -> None:

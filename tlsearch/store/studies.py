@@ -143,7 +143,7 @@ def write_studies(storage: RDBStorage, studies: Sequence[NewStudy]) -> bool:
     Raises:
         StudyError: another of the names is taken.
     """
-    with create_lock(storage.engine), _without_notices():
+    with create_lock(storage.engine), without_notices():
         _remove_unfinished(storage)
         taken = set(study_names(storage))
         if studies[0].name in taken:
@@ -186,8 +186,8 @@ def load_optuna_study(
 
 
 @contextmanager
-def _without_notices() -> Iterator[None]:
-    """Keep Optuna from announcing a study under the name that is only passing."""
+def without_notices() -> Iterator[None]:
+    """Keep Optuna from announcing studies under names that are only passing."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import optuna
+import torch
 from sqlalchemy.exc import SQLAlchemyError
 
 from tlsearch.errors import StorageError, StudyError, WorkerStopped
 from tlsearch.records import Measures, TrialRecord
-from tlsearch.sampler import build_pruner, build_sampler
+from tlsearch.sampler import build_pruner, build_sampler, try_sampler
+from tlsearch.space import SearchSpace
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measured import read_measures
 from tlsearch.store.studies import StoredStudy, find_study, load_optuna_study
@@ -65,6 +67,7 @@ def run_worker(
 
     Raises:
         StudyError: no such study, or its network cannot be had here.
+        SpecError: its sampler does not work here.
         DataError: the images are not those of the study.
         StorageError: the database cannot be reached.
         WorkerStopped: three trials in a row failed for the same reason.
@@ -82,6 +85,8 @@ def run_worker(
     limits = _Limits(max_trials, timeout_seconds)
     if desk.is_done():
         return WorkerSummary((), budget_spent=True)
+    if study.spec.sampler.name.endswith("Sampler"):
+        try_sampler(study.spec.sampler, SearchSpace.from_dict(study.space))
     workplace = open_workplace(study, choose_device(device), progress, data_path, weights)
     runner = TrialRunner(database, study, optuna_study, desk, workplace, progress)
     measuring = None
@@ -131,7 +136,7 @@ def measure_study(
         return found
     workplace = open_workplace(study, choose_device(device), progress, data_path, weights)
     measuring = Measuring(database, study, workplace, progress)
-    with _database_errors(study_name):
+    with _database_errors(study_name), _memory_errors(study_name):
         while not measuring.over():
             if not measuring.step():
                 progress.preparing("waiting for training from random weights, under way elsewhere")
@@ -149,6 +154,17 @@ def _database_errors(study_name: str) -> Iterator[None]:
         raise StorageError(
             f"the database went away while study {study_name!r} ran ({_cause(error)}); the current "
             "trial is run again by the next worker: check the database and start one"
+        ) from error
+
+
+@contextmanager
+def _memory_errors(study_name: str) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise StudyError(
+            f"study {study_name!r}: the device has too little memory to measure it; lower "
+            "recipe.image_size, or measure on another device"
         ) from error
 
 
@@ -192,7 +208,7 @@ class _Loop:
         """Run trials until the budget or a limit is reached."""
         poll_seconds = _poll_seconds(self._runner.study)
         while not self._limits.reached(len(self._ended)):
-            if self._measuring is not None and self._measuring.step():
+            if self._measuring is not None and self._measuring.step_or_give_up():
                 continue
             self._runner.follow_prior()
             claim = self._desk.claim(worker)

@@ -11,21 +11,32 @@ from dataclasses import dataclass, replace
 from optuna.storages import RDBStorage
 
 from tlsearch.data import Domain, load_catalog, load_domain, load_training_data
-from tlsearch.errors import TrialFailure
+from tlsearch.errors import BackboneError, DataError, StudyError, TrialFailure
 from tlsearch.finetune import lr_range_test
 from tlsearch.measures import FAMILY, FeatureMeasures, Features, features_of, measure_features
 from tlsearch.prior import Prior, build_prior
 from tlsearch.records import EpochReport, Measures, TrialRecord
 from tlsearch.sampler import build_pruner, build_sampler
 from tlsearch.space import SearchSpace
-from tlsearch.store.measured import read_measures, settle
-from tlsearch.store.studies import StoredStudy, find_study, load_optuna_study
+from tlsearch.store.locks import sole_attempt
+from tlsearch.store.measured import (
+    note_unmeasured,
+    read_measures,
+    read_prior,
+    read_unmeasured,
+    settle,
+)
+from tlsearch.store.studies import StoredStudy, load_optuna_study, read_study
 from tlsearch.store.trials import trial_records
 from tlsearch.worker.claim import Claim, ClaimDesk, Unclaimed
 from tlsearch.worker.progress import Progress, SilentProgress
 from tlsearch.worker.seeding import seeds_of
 from tlsearch.worker.trial import TrialRunner
 from tlsearch.worker.workplace import Workplace
+
+
+class _UnmeasurableError(StudyError):
+    """The study lacks what measuring needs."""
 
 
 class Measuring:
@@ -46,6 +57,26 @@ class Measuring:
             self._over = read_measures(self._storage, self._study.study_id) is not None
         return self._over
 
+    def given_up(self) -> bool:
+        """Whether the measures are taken, or were tried and could not be."""
+        if not self.over():
+            self._over = read_unmeasured(self._storage, self._study.study_id) is not None
+        return self._over
+
+    def step_or_give_up(self) -> bool:
+        """Do as `step`, but note a failure with the study, so that the search goes on without."""
+        if self.given_up():
+            return False
+        try:
+            return self.step()
+        except (DataError, BackboneError, _UnmeasurableError) as error:
+            reason = str(error)
+        except (RuntimeError, ValueError, ArithmeticError) as error:
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        note_unmeasured(self._storage, self._study.study_id, reason)
+        self._progress.measuring(f"could not be measured, the search has no prior: {reason}")
+        return True
+
     def step(self) -> bool:
         """Do the next thing there is to do.
 
@@ -53,8 +84,8 @@ class Measuring:
             False where there is nothing: all is done, or the rest is under way elsewhere.
 
         Raises:
-            TrialLost: another worker took the training over.
             DataError: the images cannot be measured.
+            StudyError: the study was deleted.
         """
         if self.over():
             return False
@@ -65,11 +96,20 @@ class Measuring:
             return True
         if claim is Unclaimed.WAIT:
             return False
-        self._settle(trial_records(self._storage, runner.study.study_id)[0])
+        (random_init,) = trial_records(self._storage, runner.study.study_id)
+        with sole_attempt(self._storage.engine, self._study.study_id) as free:
+            if not free or self.over():
+                return False
+            self._settle(random_init)
         return True
 
     def _random_init_runner(self) -> TrialRunner:
-        family = find_study(self._storage, self._study.name + FAMILY)
+        family = read_study(self._storage, self._study.name + FAMILY)
+        if family is None:
+            raise _UnmeasurableError(
+                f"study {self._study.name + FAMILY!r}, which trains from random weights, is gone; "
+                "create the study again under another name to have it measured"
+            )
         optuna_study = load_optuna_study(
             self._storage,
             family.name,
@@ -89,12 +129,16 @@ class Measuring:
         spec, space = self._study.spec, self._workplace.space
         self._progress.preparing("measuring how well the pretrained weights fit")
         measures = self._measures(random_init)
-        prior = prior_of(self._study, measures)
+        begun = read_prior(self._storage, self._study.study_id)  # by one that was interrupted
+        prior = Prior.from_dict(begun) if begun else prior_of(self._study, measures)
         seeds = []
         if prior is not None:
             seeds = seeds_of(prior, space, spec.prior.draws, spec.sampler.seed)
         stored = prior.as_dict() if prior is not None else None
-        settle(self._storage, self._study, measures, stored, seeds)
+        try:
+            settle(self._storage, self._study, measures, stored, seeds)
+        except KeyError:
+            raise StudyError(f"study {self._study.name!r} was deleted") from None
 
     def _measures(self, random_init: TrialRecord) -> Measures:
         start = time.monotonic()
@@ -124,6 +168,8 @@ class Measuring:
     def _feature_measures(self) -> FeatureMeasures:
         recipe, place = self._study.spec.recipe, self._workplace
         catalog = load_catalog(place.data_spec)
+        if catalog.fingerprint != self._study.data["fingerprint"]:
+            raise DataError(f"data.path {place.data_spec.path}: the images changed meanwhile")
         images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
         train, val = (
             features_of(
@@ -136,7 +182,12 @@ class Measuring:
             )
             for name, part in (("train", images.train), ("val", images.val))
         )
-        return measure_features(train, val, self._source(), place.backbone.source_rows)
+        try:
+            source = self._source()
+        except DataError as error:  # of no weight unless asked for, so no reason to stop
+            measured = measure_features(train, val)
+            return replace(measured, emd_source=f"not measured ({error})")
+        return measure_features(train, val, source, place.backbone.source_rows)
 
     def _source(self) -> tuple[str, Features] | None:
         path = self._study.spec.measures.source
@@ -158,7 +209,7 @@ class Measuring:
         place = self._workplace
         try:
             return lr_range_test(place.backbone, place.data, self._study.spec.recipe, place.device)
-        except TrialFailure:  # trials will fail alike and say why
+        except (TrialFailure, RuntimeError):  # trials will fail alike and say why
             return None
 
 
