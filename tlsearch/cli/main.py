@@ -46,6 +46,16 @@ Storage = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="CPU threads; default: all cores.")
+]
+DataHere = Annotated[
+    str | None, typer.Option(metavar="PATH", help="The study's images on this machine.")
+]
+WeightsHere = Annotated[
+    str | None, typer.Option(metavar="PATH", help="The study's weights on this machine.")
+]
 SpecPath = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Study spec.")]
 
 
@@ -114,22 +124,16 @@ def check(spec: SpecPath, as_json: Json = False) -> None:
 def worker(
     study: StudyName,
     storage: Storage = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     trials: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Run at most N trials, then leave.")
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0, metavar="S", help="Begin no trial after S seconds.")
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads; default: all cores.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The study's images on this machine.")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The study's weights on this machine.")
-    ] = None,
+    threads: Threads = None,
+    data: DataHere = None,
+    weights: WeightsHere = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON of the trials run, and no progress.")
     ] = False,
@@ -159,16 +163,10 @@ def worker(
 def measure(
     study: StudyName,
     storage: Storage = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads; default: all cores.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The study's images on this machine.")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The study's weights on this machine.")
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    data: DataHere = None,
+    weights: WeightsHere = None,
     as_json: Json = False,
 ) -> None:
     """Measure how well the pretrained weights fit the images, unless that is done."""

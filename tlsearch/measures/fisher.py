@@ -84,13 +84,14 @@ def normalised_fisher(values: Values, labels: Labels, shrinkage: float | None = 
     target = shrinkage * np.trace(s_within) / n_features
     s_within *= 1 - shrinkage
     s_within[np.diag_indices(n_features)] += target
-    if not np.trace(s_within) > 0:
-        raise DataError(
-            "the training images of each class have the same features, so there is no spread "
-            "within a class to measure by; look for copies of one image"
-        )
     between = (means - values.mean(axis=0)) * np.sqrt(counts / len(values))[:, None]
-    solved = cho_solve(cho_factor(s_within, overwrite_a=True), between.T)
+    try:
+        solved = cho_solve(cho_factor(s_within, overwrite_a=True), between.T)
+    except np.linalg.LinAlgError:  # too few different images for any shrinkage to mend
+        raise DataError(
+            "the training images of a class are too much alike: there is no spread within a class "
+            "to measure by; look for copies of one image"
+        ) from None
     return float((between.T * solved).sum() / len(counts))
 
 

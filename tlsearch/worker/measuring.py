@@ -74,7 +74,7 @@ class Measuring:
         except (RuntimeError, ValueError, ArithmeticError) as error:
             reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         note_unmeasured(self._storage, self._study.study_id, reason)
-        self._progress.measuring(f"could not be measured, the search has no prior: {reason}")
+        self._progress.preparing(f"could not be measured, the search has no prior: {reason}")
         return True
 
     def step(self) -> bool:
