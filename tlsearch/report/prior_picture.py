@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,6 +34,9 @@ def draw_prior(
     axes = figure.subplots(len(prior.beliefs), 1)
     for axis, (name, belief) in zip(axes, prior.beliefs.items(), strict=True):
         _draw(axis, name, belief, ranges[name], defaults[name])
+    lines = {label: line for axis in axes for line, label in zip(*_legend(axis), strict=True)}
+    if lines:
+        figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines))
     figure.suptitle(f"prior; weight of 'the pretrained weights do not fit': {prior.unfit:.2f}")
     try:
         figure.savefig(path)
@@ -41,7 +45,8 @@ def draw_prior(
 
 
 def _draw(axis: Axes, name: str, belief: Belief, given: Range, default: float) -> None:
-    axis.set_ylabel(name, rotation=0, ha="right", va="center")
+    label = name if given.fixed else f"{name}\nmode {belief.mode:.3g}"
+    axis.set_ylabel(label, rotation=0, ha="right", va="center")
     axis.set_yticks([])
     if given.fixed:
         axis.text(0.5, 0.5, f"fixed to {given.low:g}", ha="center", transform=axis.transAxes)
@@ -51,9 +56,13 @@ def _draw(axis: Axes, name: str, belief: Belief, given: Range, default: float) -
     if name not in DEPTHS and given.low > 0:
         axis.set_xscale("log")
     axis.fill_between(values, heights, alpha=0.3)
-    axis.axvline(belief.mode, label=f"mode {belief.mode:.3g}")
+    axis.axvline(belief.mode, label="mode")
     axis.axvline(belief.opposite, linestyle="--", color="tab:red", label="opposite")
     if given.low <= default <= given.high:
         axis.axvline(default, linestyle=":", color="black", label="plain default")
     axis.set_xlim(given.low, given.high)
-    axis.legend(fontsize="x-small", loc="upper right", ncols=3)
+
+
+def _legend(axis: Axes) -> tuple[list[Any], list[Any]]:
+    handles, labels = axis.get_legend_handles_labels()
+    return handles, labels
