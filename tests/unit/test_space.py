@@ -182,8 +182,9 @@ class TestPruner:
         assert self.curves(build_pruner(median, 20), (0.1,) * 8) == 5
         assert self.curves(build_pruner(median, 8), (0.9,) * 8) is None
 
-    def test_default_spares_the_first_half(self):
-        assert self.curves(build_pruner(PrunerSpec(), 8), (0.1,) * 8) == 4
+    def test_default_spares_seven_tenths_of_the_epochs(self):
+        assert self.curves(build_pruner(PrunerSpec(), 8), (0.1,) * 8) == 6
+        assert self.curves(build_pruner(PrunerSpec(), 10), (0.1,) * 10) == 7
         assert self.curves(build_pruner(PrunerSpec(), 8), (0.1, 0.1, 0.1, 0.6) * 2) is None
 
     def test_none(self):
