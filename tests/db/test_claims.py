@@ -199,3 +199,10 @@ def test_six_processes_keep_the_budget_exactly(storage_url):
         process.join()
     assert numbers == Counter(range(60))
     assert trial_counts(storage, 1)["complete"] == 60
+
+
+def test_part_of_the_budget_can_be_kept_for_what_will_be_queued(desk):
+    claims = [desk.claim("w", keep=2) for _ in range(2)]
+    assert isinstance(claims[0], Claim)
+    assert claims[1] is Unclaimed.WAIT
+    assert isinstance(desk.claim("w"), Claim)

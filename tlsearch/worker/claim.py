@@ -66,11 +66,12 @@ class ClaimDesk:
         counts = self.counts()
         return not counts["running"] and self._begun(counts) >= self._study.spec.budget.trials
 
-    def claim(self, worker: str) -> Claim | Unclaimed:
+    def claim(self, worker: str, keep: int = 0) -> Claim | Unclaimed:
         """Claim the next trial: a queued one, else a new one while the budget lasts.
 
         Args:
             worker: what to call this worker: host, process, device.
+            keep: trials of the budget to leave for what will be queued.
 
         Raises:
             StudyError: the study was deleted.
@@ -80,6 +81,11 @@ class ClaimDesk:
             counts = self.counts()
             if self._begun(counts) >= self._study.spec.budget.trials:
                 return Unclaimed.WAIT if counts["running"] else Unclaimed.DONE
+            if (
+                not counts["waiting"]
+                and self._begun(counts) + keep >= self._study.spec.budget.trials
+            ):
+                return Unclaimed.WAIT
             return self._take(worker)
 
     def hold(self, claim: Claim) -> None:

@@ -211,15 +211,26 @@ class _Loop:
             if self._measuring is not None and self._measuring.step_or_give_up():
                 continue
             self._runner.follow_prior()
-            claim = self._desk.claim(worker)
+            claim = self._desk.claim(worker, self._kept())
             if claim is Unclaimed.DONE:
                 return WorkerSummary(tuple(self._ended), budget_spent=True)
+            if isinstance(claim, Unclaimed) and self._kept():
+                self._progress.preparing("waiting for the measures, which are taken elsewhere")
+                time.sleep(poll_seconds)
+                continue
             if isinstance(claim, Unclaimed):
                 self._progress.waiting(self._desk.counts()["running"])
                 time.sleep(poll_seconds)
                 continue
             self._run(claim)
         return WorkerSummary(tuple(self._ended), budget_spent=False)
+
+    def _kept(self) -> int:
+        """Return how many trials of the budget the prior will queue once the study is measured."""
+        if self._measuring is None or self._measuring.given_up():
+            return 0
+        prior = self._runner.study.spec.prior
+        return prior.draws + 2 if prior.use else 0
 
     def _run(self, claim: Claim) -> None:
         self._progress.claimed(claim.trial.number, claim.attempt, self._desk.counts())
