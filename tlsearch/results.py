@@ -57,9 +57,9 @@ class StudyReader:
         Raises:
             StudyError: there is none, for want of measures or because its spec wants none.
         """
-        stored = read_prior(self._storage, self.study.study_id)
-        if stored is not None:
-            return Prior.from_dict(stored)
+        found = self.prior_or_none()
+        if found is not None:
+            return found
         self.measures()
         raise StudyError(
             f"study {self.study.name!r} has no prior, as its spec says prior.use = false; give a "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from tlsearch.errors import SpecError
 from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Hyperparameters, Range
@@ -38,9 +39,13 @@ class SearchSpace:
     n_body_layers: int
     ranges: Mapping[str, Range]
 
+    def distributions(self) -> dict[str, FloatDistribution | IntDistribution]:
+        """Return what each is drawn from: rates and strengths on a logarithmic scale."""
+        return {name: _distribution(name, self.ranges[name]) for name in HYPERPARAMETER_NAMES}
+
     def suggest(self, trial: optuna.Trial) -> Hyperparameters:
         """Draw all seven from a trial; a trial that already has them keeps them."""
-        values = {name: _suggest(trial, name, self.ranges[name]) for name in HYPERPARAMETER_NAMES}
+        values = {name: _suggest(trial, name, d) for name, d in self.distributions().items()}
         return Hyperparameters.from_dict(values)
 
     def plain_default(self) -> Hyperparameters:
@@ -125,8 +130,13 @@ def _shown(value: Range) -> str:
     return f"{value.low:g}" if value.fixed else f"[{value.low:g}, {value.high:g}]"
 
 
-def _suggest(trial: optuna.Trial, name: str, given: Range) -> float:
-    """Draw one hyperparameter; rates and strengths on a logarithmic scale."""
+def _distribution(name: str, given: Range) -> FloatDistribution | IntDistribution:
     if name in DEPTHS:
-        return trial.suggest_int(name, int(given.low), int(given.high))
-    return trial.suggest_float(name, given.low, given.high, log=given.low > 0)
+        return IntDistribution(int(given.low), int(given.high))
+    return FloatDistribution(given.low, given.high, log=given.low > 0)
+
+
+def _suggest(trial: optuna.Trial, name: str, found: FloatDistribution | IntDistribution) -> float:
+    if isinstance(found, IntDistribution):
+        return trial.suggest_int(name, found.low, found.high)
+    return trial.suggest_float(name, found.low, found.high, log=found.log)

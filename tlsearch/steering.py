@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optuna.storages import RDBStorage
 
 from tlsearch.errors import SpecError, StudyError
-from tlsearch.prior import Prior, build_prior, check_overrides
+from tlsearch.prior import Prior, check_overrides
 from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Hyperparameters
 from tlsearch.results import not_measured
 from tlsearch.space import SearchSpace
@@ -15,7 +15,7 @@ from tlsearch.spec import StudySpec, differences, spec_hash, to_toml_dict
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measured import enqueue, read_measures, read_prior, replace_prior
 from tlsearch.store.studies import Seed, StoredStudy, find_study
-from tlsearch.worker import seeds_of
+from tlsearch.worker import prior_of, seeds_of
 
 
 @dataclass(frozen=True)
@@ -94,16 +94,7 @@ def edit_prior(
     stored = read_prior(database, study.study_id)
     space = SearchSpace.from_dict(study.space)
     check_overrides(spec.prior, space.ranges)
-    after = None
-    if spec.prior.use:
-        after = build_prior(
-            measures,
-            space.n_body_layers,
-            space.ranges,
-            spec.prior,
-            study.spec.recipe,
-            study.data["n_train"],
-        )
+    after = prior_of(replace(study, spec=edited), measures)
     queued = _keep(database, study, edited, after, space) if apply else None
     return EditedPrior(Prior.from_dict(stored) if stored else None, after, queued)
 

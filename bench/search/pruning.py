@@ -18,8 +18,6 @@ Prints Markdown. Nothing is asserted.
 import argparse
 import json
 import math
-import os
-import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -32,7 +30,7 @@ from numpy.typing import NDArray
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
-from replay import commit, rounded, table_lines
+from replay import rounded, surroundings, table_lines
 from scipy.stats import spearmanr
 from surrogate import Array, Table, read_table, targets_with_table
 
@@ -107,8 +105,9 @@ def main() -> None:
     warnings.simplefilter("ignore", ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     tables = {target: read_table(target) for target in options.targets or targets_with_table()}
-    surroundings = _surroundings(options)
-    print(heading(surroundings))
+    question = __doc__.splitlines()[0]
+    where = surroundings(question, orders=options.orders, trials=options.trials)
+    print(heading(where))
     print(correlation_table(tables), flush=True)
     outcomes: dict[str, Outcomes] = {}
     for target, table in tables.items():
@@ -118,7 +117,7 @@ def main() -> None:
     if len(tables) > 1:
         print(of_all(outcomes))
     if options.json:
-        text = json.dumps({**surroundings, **document(tables, outcomes)})
+        text = json.dumps({**where, **document(tables, outcomes)})
         options.json.write_text(text + "\n")
 
 
@@ -225,13 +224,13 @@ def correlations(table: Table) -> list[float]:
     return [float(spearmanr(column, table.final)[0]) for column in table.curves.T]
 
 
-def heading(surroundings: Mapping[str, Any]) -> str:
+def heading(where: Mapping[str, Any]) -> str:
     """Say what was measured, and on what."""
-    versions = ", ".join(f"{name} {version}" for name, version in surroundings["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
     return (
-        f"## {surroundings['question']}\n\n"
-        f"{surroundings['orders']} orders of {surroundings['trials']} trials a target; "
-        f"{surroundings['machine']}; {versions}; commit {surroundings['commit']}.\n"
+        f"## {where['question']}\n\n"
+        f"{where['orders']} orders of {where['trials']} trials a target; "
+        f"{where['machine']}; {versions}; commit {where['commit']}.\n"
     )
 
 
@@ -318,17 +317,6 @@ def _compact(outcomes: Outcomes) -> dict[str, dict[str, float]]:
     return {
         name: {key: round(value, 4) for key, value in asdict(figures(of_one)).items()}
         for name, of_one in outcomes.items()
-    }
-
-
-def _surroundings(options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "question": __doc__.splitlines()[0],
-        "commit": commit(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"optuna": optuna.__version__, "numpy": np.__version__},
-        "orders": options.orders,
-        "trials": options.trials,
     }
 
 

@@ -33,9 +33,9 @@ from typing import Any
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from surrogate import RESULTS, Surrogate, fit_surrogate, read_table, report, targets_with_table
 
 from tlsearch.prior import Prior, build_prior
@@ -186,7 +186,13 @@ def main() -> None:
         print(markdown(setting, traces), flush=True)
         targets[target] = document(setting, traces)
     if options.json:
-        text = json.dumps({**surroundings(options), "targets": targets})
+        where = surroundings(
+            __doc__.splitlines()[0],
+            searches_an_arm=options.seeds,
+            seeds=list(range(options.seeds)),
+            trials=options.trials,
+        )
+        text = json.dumps({**where, "targets": targets})
         options.json.write_text(text + "\n")
 
 
@@ -266,13 +272,6 @@ def measures_seconds(stored: Mapping[str, Any], epoch_seconds: float) -> float:
     rest = {k: v for k, v in stored.items() if k.endswith("_seconds") and v is not None}
     rest.pop("random_init_seconds", None)
     return float(stored["random_init_epochs"] * epoch_seconds + sum(rest.values()))
-
-
-def distributions_of(space: SearchSpace) -> dict[str, FloatDistribution | IntDistribution]:
-    """Return the distributions that `SearchSpace.suggest` searches."""
-    trial = FixedTrial(space.plain_default().as_dict())
-    space.suggest(trial)  # type: ignore[arg-type]
-    return trial.distributions  # type: ignore[return-value]
 
 
 def waiting(seed: Seed) -> FrozenTrial:
@@ -421,7 +420,7 @@ def landscape(setting: Setting) -> list[str]:
 def _uniform(space: SearchSpace) -> list[Hyperparameters]:
     generator = np.random.default_rng(0)
     columns: dict[str, NDArray[Any]] = {}
-    for name, found in distributions_of(space).items():
+    for name, found in space.distributions().items():
         if isinstance(found, IntDistribution):
             columns[name] = generator.integers(found.low, found.high + 1, UNIFORM_DRAWS)
         elif found.log:
@@ -616,15 +615,14 @@ def rounded(values: Iterable[float], digits: int) -> list[float | None]:
     return [round(float(value), digits) if math.isfinite(value) else None for value in values]
 
 
-def surroundings(options: argparse.Namespace) -> dict[str, Any]:
+def surroundings(question: str, **settings: object) -> dict[str, Any]:
+    """Return what a result needs beside it to be understood: the question, where, with what."""
     return {
-        "question": __doc__.splitlines()[0],
+        "question": question,
         "commit": commit(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {"optuna": optuna.__version__, "numpy": np.__version__},
-        "searches_an_arm": options.seeds,
-        "seeds": list(range(options.seeds)),
-        "trials": options.trials,
+        **settings,
     }
 
 

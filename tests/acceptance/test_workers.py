@@ -11,6 +11,7 @@ from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
 
 LONG = 400  # epochs: a trial that lasts until it is killed
+SOME = 120  # epochs: long enough to be caught under way on any machine, short enough to finish
 
 
 def records_of(storage_url, name="tiny"):
@@ -41,7 +42,7 @@ def test_two_workers_share_a_study_exactly(tlsearch, tiny, storage_url):
 
 
 def test_a_killed_workers_trial_is_run_again_and_completes(tlsearch, tiny, storage_url):
-    tlsearch.run("create", str(tiny(trials=2, epochs=20, space="high_lr = 0.01")))
+    tlsearch.run("create", str(tiny(trials=2, epochs=SOME, space="high_lr = 0.01")))
     victim = tlsearch.start("worker", "tiny")
     wait_until(lambda: running(storage_url, epochs=3), "the victim reports epochs")
     victim.send_signal(signal.SIGKILL)
@@ -53,12 +54,12 @@ def test_a_killed_workers_trial_is_run_again_and_completes(tlsearch, tiny, stora
     again = records[left.number]
     assert again.attempt == 2
     assert again.worker != left.worker
-    assert again.epochs == 20
+    assert again.epochs == SOME
     assert left.params == again.params
 
 
 def test_a_trial_that_is_run_again_ends_as_if_never_interrupted(tlsearch, tiny, storage_url):
-    spec = tiny(trials=1, epochs=20)
+    spec = tiny(trials=1, epochs=SOME)
     tlsearch.run("create", str(spec))
     victim = tlsearch.start("worker", "tiny")
     wait_until(lambda: running(storage_url, epochs=2), "the victim reports epochs")
@@ -66,7 +67,7 @@ def test_a_trial_that_is_run_again_ends_as_if_never_interrupted(tlsearch, tiny, 
     victim.wait()
     tlsearch.run("worker", "tiny")
     (interrupted,) = records_of(storage_url)
-    steady = tiny("steady", trials=1, epochs=20)
+    steady = tiny("steady", trials=1, epochs=SOME)
     tlsearch.run("create", str(steady))
     tlsearch.run("worker", "steady")
     (uninterrupted,) = records_of(storage_url, "steady")

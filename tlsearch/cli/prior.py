@@ -1,11 +1,10 @@
 """Commands around measures and prior."""
 
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import typer
 
 from tlsearch.cli.display import columns, console, print_json
@@ -111,7 +110,7 @@ def enqueue_trial(study: str, settings: Sequence[str], storage: str | None, as_j
     console.print(f"trial {number} is queued: {shown}")
 
 
-def prior_lines(prior: Prior, ranges: dict[str, Range] | Any) -> list[str]:
+def prior_lines(prior: Prior, ranges: Mapping[str, Range]) -> list[str]:
     """Return the prior as lines of text."""
     heading = ["hyperparameter", "mode", "spread", "low", "density", "high", "opposite", "moved by"]
     rows = [heading]
@@ -144,11 +143,11 @@ def prior_lines(prior: Prior, ranges: dict[str, Range] | Any) -> list[str]:
 
 
 def _sparkline(prior: Prior, name: str, given: Range) -> str:
-    """Draw the density over the range in one line; a wide range of depths has a cell a layer."""
+    """Draw the density over the range in one line."""
     if given.fixed:
         return "-" * _CELLS
     _, heights = density(name, prior.beliefs[name], given, _CELLS)
-    return "".join(_BLOCKS[round(8 * float(height))] for height in np.asarray(heights))
+    return "".join(_BLOCKS[round(8 * float(height))] for height in heights)
 
 
 def _changes(before: Prior | None, after: Prior) -> list[str]:
@@ -173,13 +172,12 @@ def _draw(prior: Prior, space: SearchSpace, path: Path) -> None:
 def _parsed(settings: Sequence[str]) -> dict[str, float]:
     values: dict[str, float] = {}
     for setting in settings:
-        name, equals, value = setting.partition("=")
+        name, _, value = setting.partition("=")
         try:
-            values[name.strip()] = float(value) if equals else float("nan")
+            number = float(value)
         except ValueError:
-            equals = ""
-        if not equals or values[name.strip()] != values[name.strip()]:
-            raise typer.BadParameter(
-                f"--set {setting}: must be NAME=NUMBER, such as high_lr=0.01"
-            ) from None
+            number = math.nan
+        if math.isnan(number):
+            raise typer.BadParameter(f"--set {setting}: must be NAME=NUMBER, such as high_lr=0.01")
+        values[name.strip()] = number
     return values

@@ -36,13 +36,9 @@ def _fingerprint(class_names: Sequence[str], splits: Mapping[str, tuple[ImageRef
         split: [[ref.name, ref.label] for ref in splits[split]] for split in (TRAIN, VAL, TEST)
     }
     digest = hashlib.sha256(json.dumps([list(class_names), members]).encode())
-    contents, problems = read_all([*splits[TRAIN], *splits[VAL]], _content_digest)
+    contents, problems = read_all([*splits[TRAIN], *splits[VAL]], ImageRef.digest)
     if problems:
         raise unreadable(problems)
     for content in contents:
         digest.update(content)
     return digest.hexdigest()
-
-
-def _content_digest(ref: ImageRef) -> bytes:
-    return hashlib.sha256(ref.content()).digest()

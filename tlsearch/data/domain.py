@@ -58,14 +58,10 @@ def load_domain(path: str) -> Domain:
     except DataError as error:
         raise DataError(f"measures.source: {error}") from None
     refs = tuple(ref for split in source.splits.values() for ref in split)
-    contents, problems = read_all(refs, _content)
+    contents, problems = read_all(refs, ImageRef.digest)
     if problems:
         raise unreadable(problems)
     digest = hashlib.sha256()
     for ref, content in zip(refs, contents, strict=True):
         digest.update(f"{ref.name}\0{ref.label}\0".encode("utf-8", "surrogateescape") + content)
     return Domain(path, refs, digest.hexdigest())
-
-
-def _content(ref: ImageRef) -> bytes:
-    return hashlib.sha256(ref.content()).digest()

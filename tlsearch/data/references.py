@@ -1,5 +1,6 @@
 """The records that name images before any of them is decoded."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,10 @@ class ImageRef:
         if isinstance(self.source, Path):
             return self.source.read_bytes()
         return f"{self.source.shape}".encode() + self.source.tobytes()
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the content; raises as `content` does."""
+        return hashlib.sha256(self.content()).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,11 @@
 """What to try next, and when to stop a trial: samplers and pruners."""
 
-from tlsearch.sampler.build import FINISHED, build_pruner, build_sampler, origin_of, try_sampler
+from tlsearch.sampler.build import build_pruner, build_sampler, origin_of, try_sampler
 from tlsearch.sampler.earned_prior import COMPONENT, PRIOR, EarnedPriorSampler, NormalPrior
 from tlsearch.sampler.seeded import SeededPerTrialSampler
 
 __all__ = [
     "COMPONENT",
-    "FINISHED",
     "PRIOR",
     "EarnedPriorSampler",
     "NormalPrior",

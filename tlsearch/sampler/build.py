@@ -22,7 +22,7 @@ from optuna.pruners import (
     WilcoxonPruner,
 )
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from tlsearch.errors import SpecError
 from tlsearch.records import Hyperparameters
@@ -180,4 +180,3 @@ _NO_SAMPLERS_OF_OURS = {
     "PartialFixedSampler",
     "BruteForceSampler",
 }
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)

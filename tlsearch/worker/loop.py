@@ -211,10 +211,11 @@ class _Loop:
             if self._measuring is not None and self._measuring.step_or_give_up():
                 continue
             self._runner.follow_prior()
-            claim = self._desk.claim(worker, self._kept())
+            kept = self._kept()
+            claim = self._desk.claim(worker, kept)
             if claim is Unclaimed.DONE:
                 return WorkerSummary(tuple(self._ended), budget_spent=True)
-            if isinstance(claim, Unclaimed) and self._kept():
+            if isinstance(claim, Unclaimed) and kept:
                 self._progress.preparing("waiting for the measures, which are taken elsewhere")
                 time.sleep(poll_seconds)
                 continue

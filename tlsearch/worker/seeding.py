@@ -1,10 +1,9 @@
 """The trials that a prior puts into the queue."""
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
 
 from tlsearch.prior import Prior
-from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Hyperparameters
+from tlsearch.records import Hyperparameters
 from tlsearch.sampler import COMPONENT, PRIOR, NormalPrior
 from tlsearch.sampler.earned_prior import draw
 from tlsearch.space import SearchSpace
@@ -40,16 +39,10 @@ def seeds_of(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -> list[
 
 
 def _drawn(prior: Prior, space: SearchSpace, generator: np.random.Generator) -> Hyperparameters:
-    values = {}
     normals = normal_priors(prior)
-    for name in HYPERPARAMETER_NAMES:
-        given = space.ranges[name]
-        if given.fixed:
-            values[name] = given.low
-        elif name in DEPTHS:
-            whole = IntDistribution(int(given.low), int(given.high))
-            values[name] = draw(normals[name], whole, generator)
-        else:
-            scale = FloatDistribution(given.low, given.high, log=given.low > 0)
-            values[name] = draw(normals[name], scale, generator)
-    return Hyperparameters.from_dict(values)
+    return Hyperparameters.from_dict(
+        {
+            name: found.low if found.single() else draw(normals[name], found, generator)
+            for name, found in space.distributions().items()
+        }
+    )

@@ -12,7 +12,7 @@ from tlsearch.errors import TlsearchError, TrialFailure, TrialLost
 from tlsearch.finetune import fine_tune
 from tlsearch.prior import Prior
 from tlsearch.records import Decision, EpochReport, FineTuneResult, Hyperparameters, TrialRecord
-from tlsearch.sampler import FINISHED, build_sampler, origin_of
+from tlsearch.sampler import build_sampler, origin_of
 from tlsearch.store.measured import read_prior
 from tlsearch.store.studies import StoredStudy
 from tlsearch.store.trials import to_record
@@ -92,12 +92,13 @@ class TrialRunner:
 
     def _suggest(self, claim: Claim) -> Hyperparameters:
         """Return the trial's hyperparameters, and note where they came from."""
-        n_finished = len(self.optuna_study.get_trials(deepcopy=False, states=FINISHED))
+        if "origin" in claim.trial.user_attrs:
+            return self.workplace.space.suggest(claim.trial)
+        counts = self.desk.counts()
         hyperparameters = self.workplace.space.suggest(claim.trial)
-        if "origin" not in claim.trial.user_attrs:
-            trial = self.storage.get_trial(claim.trial_id)
-            origin = origin_of(trial, self.study.spec.sampler, n_finished)
-            claim.trial.set_user_attr("origin", origin)
+        trial = self.storage.get_trial(claim.trial_id)
+        n_finished = counts["complete"] + counts["pruned"]
+        claim.trial.set_user_attr("origin", origin_of(trial, self.study.spec.sampler, n_finished))
         return hyperparameters
 
     def _fine_tune(
