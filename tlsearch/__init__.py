@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from tlsearch.records import Hyperparameters, TrialRecord
     from tlsearch.results import best_trials
     from tlsearch.spec import StudySpec, load_spec
-    from tlsearch.steering import edit_prior, enqueue_trial
+    from tlsearch.steering import (
+        edit_prior,
+        enqueue_trial,
+        pause_study,
+        resume_study,
+        set_budget,
+        stop_study,
+    )
     from tlsearch.study import create_study
     from tlsearch.worker import measure_study, run_worker
 
@@ -31,7 +38,11 @@ _HOMES = {
     "enqueue_trial": "tlsearch.steering",
     "load_spec": "tlsearch.spec",
     "measure_study": "tlsearch.worker",
+    "pause_study": "tlsearch.steering",
+    "resume_study": "tlsearch.steering",
     "run_worker": "tlsearch.worker",
+    "set_budget": "tlsearch.steering",
+    "stop_study": "tlsearch.steering",
 }
 
 __all__ = [
@@ -45,7 +56,11 @@ __all__ = [
     "enqueue_trial",
     "load_spec",
     "measure_study",
+    "pause_study",
+    "resume_study",
     "run_worker",
+    "set_budget",
+    "stop_study",
 ]
 
 

@@ -8,7 +8,11 @@ TlsearchError                 one sentence: what, where, what to do
 |   |-- StorageError          the database cannot be reached or refuses
 |   `-- StudyError            no such study, or another one under that name
 |-- TrialFailure              a trial cannot go on; carries a short `reason`
+|-- Interrupted               a fine-tuning was asked to stop between two steps; carries a
+|                             `checkpoint`
+|-- CheckpointError           a checkpoint that cannot be used here
 |-- TrialLost                 the trial now belongs to another worker
+|-- DatabaseAway              the database stayed out of reach for longer than we wait
 `-- WorkerStopped             the worker gave up after repeated failures (exit code 1)
 """
 
@@ -68,8 +72,28 @@ class TrialFailure(TlsearchError):
         super().__init__(message)
 
 
+class Interrupted(TlsearchError):
+    """A fine-tuning that was asked to stop between two steps.
+
+    Attributes:
+        checkpoint: from which it can go on, in another process too.
+    """
+
+    def __init__(self, checkpoint: bytes) -> None:
+        self.checkpoint = checkpoint
+        super().__init__("the fine-tuning was asked to stop; it can go on from its checkpoint")
+
+
+class CheckpointError(TlsearchError):
+    """A checkpoint that cannot be used here."""
+
+
 class TrialLost(TlsearchError):
     """The trial was taken over by another worker, or its study is gone."""
+
+
+class DatabaseAway(TlsearchError):
+    """The database stayed out of reach for longer than we wait."""
 
 
 class WorkerStopped(TlsearchError):

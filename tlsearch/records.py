@@ -8,6 +8,7 @@ import enum
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
 from typing import Any
 
 
@@ -116,7 +117,7 @@ class EpochReport:
         epoch: from 1.
         val_accuracy: top-1 on the validation images, a fraction.
         train_loss: mean label-smoothed cross-entropy of the epoch, without the penalties.
-        seconds: since the fine-tuning began.
+        seconds: since the fine-tuning began, without those between an interruption and going on.
     """
 
     epoch: int
@@ -132,12 +133,15 @@ class FineTuneResult:
     Attributes:
         curve: a report an epoch, in order.
         stopped: True where `on_epoch` asked to stop before the last epoch.
-        seconds: wall time of training and validation.
+        seconds: wall time of training and validation, that before an interruption included.
+        val_predictions: predicted class index of each validation image, in order, after the last
+            epoch that ran.
     """
 
     curve: tuple[EpochReport, ...]
     stopped: bool
     seconds: float
+    val_predictions: tuple[int, ...] = ()
 
     @property
     def val_accuracy(self) -> float:
@@ -162,6 +166,8 @@ class TrialRecord:
         reason: why it failed, if it did.
         duplicate_of: number of an earlier trial with the same canonical hyperparameters, whose
             result this one took over.
+        silent_seconds: since its worker's last sign of life, where a status was asked for and the
+            trial runs.
     """
 
     number: int
@@ -175,6 +181,34 @@ class TrialRecord:
     worker: str | None = None
     reason: str | None = None
     duplicate_of: int | None = None
+    silent_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What steers a study while it runs.
+
+    Attributes:
+        state: `running`, `paused` or `stopped`, as users said.
+        trials: trials that may run.
+        gpu_hours: hours that workers may hold trials, added up; None = no limit.
+        until: when no trial runs any more, with its time zone; None = no limit.
+        target_accuracy: validation accuracy that ends the study, a fraction; None = none.
+        patience_trials: trials in a row without a better accuracy that end it; None = none.
+        gpu_hours_used: hours that workers held trials so far.
+        verdict: `paused`, `stopped`, `budget` where workers let go of their trials; else None.
+        why: a clause on that.
+    """
+
+    state: str
+    trials: int
+    gpu_hours: float | None
+    until: datetime | None
+    target_accuracy: float | None
+    patience_trials: int | None
+    gpu_hours_used: float
+    verdict: str | None
+    why: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +217,7 @@ class StudyStatus:
 
     Attributes:
         name: the study's name.
-        budget_trials: trials the study may run.
+        controls: its state and budget as they stand now.
         counts: trials by state.
         default_val_accuracy: of the plain fine-tuning default, once it is complete.
         best: the best complete trial.
@@ -192,12 +226,17 @@ class StudyStatus:
     """
 
     name: str
-    budget_trials: int
+    controls: Controls
     counts: Mapping[str, int]
     default_val_accuracy: float | None
     best: TrialRecord | None
     train_seconds: float
     running: tuple[TrialRecord, ...]
+
+    @property
+    def budget_trials(self) -> int:
+        """Trials the study may run."""
+        return self.controls.trials
 
     @property
     def ended(self) -> int:

@@ -8,6 +8,7 @@ from tlsearch.errors import StudyError
 from tlsearch.prior import Prior
 from tlsearch.records import Measures, StudyStatus, TrialRecord
 from tlsearch.store.connect import open_storage
+from tlsearch.store.history import StudyHistory
 from tlsearch.store.measured import read_measures, read_prior, read_unmeasured
 from tlsearch.store.studies import StoredStudy, find_study
 from tlsearch.store.trials import best_first, study_status, trial_records
@@ -27,14 +28,16 @@ class StudyReader:
     def __init__(self, study_name: str, storage: str | None = None) -> None:
         self._storage = open_storage(storage)
         self.study = find_study(self._storage, study_name)
+        self._history = StudyHistory(self._storage.engine, self.study.study_id)
 
     def status(self) -> StudyStatus:
         """Return where the study stands."""
-        return study_status(self._storage, self.study)
+        return study_status(self._storage, self.study, self._history)
 
     def best(self, top: int | None = None) -> list[TrialRecord]:
         """Return the complete trials, the most accurate on validation first."""
-        return best_first(trial_records(self._storage, self.study.study_id))[:top]
+        records = trial_records(self._storage, self.study.study_id, self._history)
+        return best_first(records)[:top]
 
     def measured(self) -> bool:
         """Whether the domain measures have been taken."""

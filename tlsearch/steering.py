@@ -1,21 +1,27 @@
-"""What a user tells a study that exists: trials of their own, another prior."""
+"""What a user tells a study that exists: wait, stop, another budget, own trials, another prior."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
 from optuna.storages import RDBStorage
 
 from tlsearch.errors import SpecError, StudyError
+from tlsearch.measures import FAMILY
 from tlsearch.prior import Prior, check_overrides
-from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Hyperparameters
+from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Controls, Hyperparameters
 from tlsearch.results import not_measured
 from tlsearch.space import SearchSpace
 from tlsearch.spec import StudySpec, differences, spec_hash, to_toml_dict
 from tlsearch.store.connect import open_storage
+from tlsearch.store.controls import LIMITS, State, change_budget, read_controls, set_state
 from tlsearch.store.measured import enqueue, read_measures, read_prior, replace_prior
-from tlsearch.store.studies import Seed, StoredStudy, find_study
+from tlsearch.store.studies import Seed, StoredStudy, find_study, read_study
 from tlsearch.worker import prior_of, seeds_of
+
+_MOST_TRIALS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,73 @@ def enqueue_trial(
     whole = Hyperparameters.from_dict({**space.plain_default().as_dict(), **values})
     number = enqueue(database, study, Seed(whole, "user"))
     if number is None:
+        budget = read_controls(database.engine, study.study_id).trials
         raise StudyError(
-            f"study {study_name!r}: its budget of {study.spec.budget.trials} trials is taken up, "
-            "so a trial queued now would never run; create a study with a larger one"
+            f"study {study_name!r}: its budget of {budget} trials is taken up, so a trial queued "
+            f"now would never run; raise it first: tlsearch budget STUDY --trials {budget + 1}"
         )
     return number, whole
+
+
+def pause_study(study_name: str, storage: str | None = None) -> Controls:
+    """Let a study's workers hand their trials back within an epoch, and wait for `resume_study`.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    return _set_state(study_name, storage, "paused")
+
+
+def resume_study(study_name: str, storage: str | None = None) -> Controls:
+    """Let workers go on with a study that is paused or stopped; trials resume from checkpoints.
+
+    Workers that left a stopped study have to be started again.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    return _set_state(study_name, storage, "running")
+
+
+def stop_study(study_name: str, storage: str | None = None) -> Controls:
+    """Let a study's workers hand their trials back within an epoch, and leave.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    return _set_state(study_name, storage, "stopped")
+
+
+def set_budget(study_name: str, changes: Mapping[str, Any], storage: str | None = None) -> Controls:
+    """Change a study's budget; kept exactly whatever the number of workers.
+
+    Running workers see it within an epoch: where the study is over by it they hand their trials
+    back, which go on if the budget is raised. `trials` alone lets trials that run end.
+
+    Args:
+        study_name: the study.
+        changes: any of `trials`, `gpu_hours` (hours that workers hold trials, added up), `until`
+            (a datetime with its zone), `target_accuracy` (a fraction), `patience_trials`; None
+            takes one away, but for `trials`.
+        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
+
+    Returns:
+        What steers the study now.
+
+    Raises:
+        SpecError: a limit that is none.
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    problems = [p for name, value in changes.items() for p in _limit_problems(name, value)]
+    if problems:
+        raise SpecError(problems)
+    database = open_storage(storage)
+    study = find_study(database, study_name)
+    return change_budget(database.engine, study.study_id, changes)
 
 
 def edit_prior(
@@ -120,6 +188,37 @@ def _same_otherwise(edited: StudySpec, given: StudySpec, study_name: str) -> Non
             f"study {study_name!r}: this spec differs in more than its [prior] (stored -> given): "
             f"{'; '.join(differing)}; edit nothing else"
         )
+
+
+def _set_state(study_name: str, storage: str | None, state: State) -> Controls:
+    database = open_storage(storage)
+    study = find_study(database, study_name)
+    family = read_study(database, study_name + FAMILY)
+    ids = [study.study_id] + ([family.study_id] if family is not None else [])
+    set_state(database.engine, ids, state)
+    return read_controls(database.engine, study.study_id)
+
+
+def _limit_problems(name: str, value: Any) -> list[str]:
+    if name not in LIMITS:
+        return [f"{name}: no such limit; there are {', '.join(LIMITS)}"]
+    if value is None:
+        return ["trials: a study needs a number of trials; give one"] if name == "trials" else []
+    if name == "until":
+        zoned = isinstance(value, datetime) and value.tzinfo is not None
+        return [] if zoned else [f"until = {value}: must be a time with its zone"]
+    return [f"{name} = {value:g}: {must}" for must in _number_problems(name, value)]
+
+
+def _number_problems(name: str, value: float) -> list[str]:
+    whole = name in ("trials", "patience_trials")
+    if not (math.isfinite(value) and value > 0):
+        return ["must be above 0"]
+    if whole and (value != int(value) or value > _MOST_TRIALS):
+        return [f"must be a whole number up to {_MOST_TRIALS}"]
+    if name == "target_accuracy" and value > 1:
+        return ["is a fraction, so 1 at most; 0.9 is 90 %"]
+    return []
 
 
 def _problems(name: str, value: float, space: SearchSpace) -> list[str]:

@@ -11,6 +11,7 @@ from tlsearch.backbones import Backbone, load_backbone
 from tlsearch.data import Catalog, load_catalog, load_domain, verify_images
 from tlsearch.errors import InputError, SpecError, StudyError
 from tlsearch.measures import FAMILY, random_init_spec
+from tlsearch.notes import write_note
 from tlsearch.prior import check_overrides
 from tlsearch.sampler import try_sampler
 from tlsearch.space import SearchSpace, resolve
@@ -101,6 +102,7 @@ def create_study(
     if existing is None:
         created = write_studies(database, _family(check_study(spec)))
         existing = find_study(database, spec.name)
+        write_note(database, existing)
     _same_spec(existing, spec)
     if existing.spec.measures.when == "create":
         measure_study(spec.name, where, progress=progress)
@@ -110,14 +112,15 @@ def create_study(
 def _family(checked: CheckedStudy) -> list[NewStudy]:
     """Return the study with the plain default queued, and the one that measures for it."""
     default = Seed(checked.space.plain_default(), origin="default")
-    study = NewStudy(checked.spec.name, _attributes(checked), [default])
+    study = NewStudy(checked.spec.name, _attributes(checked), [default], checked.spec.budget)
     if checked.spec.measures.when == "off":
         return [study]
     n_body_layers = checked.backbone.layers.n_body
     spec = random_init_spec(checked.spec, n_body_layers)
     space = resolve(spec.space, n_body_layers)
     attrs = _attributes(replace(checked, spec=spec, space=space))
-    return [study, NewStudy(spec.name, attrs, [Seed(space.plain_default(), origin="random_init")])]
+    random_init = Seed(space.plain_default(), origin="random_init")
+    return [study, NewStudy(spec.name, attrs, [random_init], spec.budget)]
 
 
 def _same_spec(existing: StoredStudy, spec: StudySpec) -> None:

@@ -164,7 +164,7 @@ def test_the_test_split_is_out_of_a_trials_reach(tiny, storage_url):
 
     library.create_study(tiny(), storage_url)
     study = find_study(open_storage(storage_url), "tiny")
-    place = open_workplace(study, torch.device("cpu"), SilentProgress())
+    place = open_workplace(study, torch.device("cpu"), "here", SilentProgress())
     assert study.data["n_test"] == 1000
     assert (len(place.data.train), len(place.data.val)) == (80, 50)
     assert not hasattr(place.data, "test")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.db.rows import Rows
 from tlsearch.store import cluster, embedded, sockets
 from tlsearch.store.cluster import binary
 
@@ -28,6 +29,13 @@ def no_server_left(home: Path) -> Iterator[None]:
     kill_all(data)
     if (data / "PG_VERSION").exists() and (folder := sockets.new_folder(data)) != data:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def rows(storage_url: str) -> Iterator[Rows]:
+    made = Rows(storage_url)
+    yield made
+    made.session.close()
 
 
 def psql(url: str, query: str) -> str:

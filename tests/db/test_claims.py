@@ -1,49 +1,28 @@
-"""Claiming, keeping and losing trials, on a real database."""
+"""Which worker gets which trial, on a real database."""
 
 import multiprocessing
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import sqlalchemy as sa
-from optuna.trial import TrialState
 
-from tests.db.test_studies import ATTRS, PLAIN
-from tlsearch.errors import StudyError, TrialLost
-from tlsearch.spec import BudgetSpec, WorkersSpec, to_toml_dict
-from tlsearch.spec import parse_spec as parse
+from tests.db.claiming import (
+    attempts,
+    claim,
+    execute,
+    fresh,
+    make_study,
+    records,
+    rows,
+    run_one,
+    silence,
+    worker_on,
+)
+from tlsearch.errors import StudyError
+from tlsearch.store.claims import Claim, Claims, Curve, Refusal
 from tlsearch.store.connect import open_storage
-from tlsearch.store.studies import NewStudy, Seed, find_study, load_optuna_study, write_studies
-from tlsearch.store.trials import holds, trial_counts, trial_records
-from tlsearch.worker.claim import Claim, ClaimDesk, Unclaimed
-
-
-def make_study(storage, trials=3, seeds=1, max_attempts=3):
-    spec = parse(ATTRS["spec"]).model_copy(
-        update={
-            "budget": BudgetSpec(trials=trials),
-            "workers": WorkersSpec(
-                heartbeat_seconds=1, stalled_after_seconds=3, max_attempts=max_attempts
-            ),
-        }
-    )
-    attrs = {**ATTRS, "spec": to_toml_dict(spec)}
-    write_studies(storage, [NewStudy("a", attrs, [Seed(PLAIN, "default")] * seeds)])
-
-
-def desk_of(url) -> ClaimDesk:
-    """A desk as another process would have it: nothing shared but the database."""
-    storage = open_storage(url)
-    return ClaimDesk(storage, find_study(storage, "a"), load_optuna_study(storage, "a"))
-
-
-def age_heartbeats(storage, seconds):
-    with storage.engine.begin() as connection:
-        connection.execute(
-            sa.text(
-                "UPDATE trial_heartbeats SET heartbeat = heartbeat - make_interval(secs => :s)"
-            ),
-            {"s": seconds},
-        )
+from tlsearch.store.trials import trial_counts
 
 
 @pytest.fixture
@@ -54,155 +33,201 @@ def storage(storage_url):
 
 
 @pytest.fixture
-def desk(storage, storage_url):
-    return desk_of(storage_url)
+def worker(storage, storage_url):
+    return worker_on(storage_url)
 
 
-def test_queued_trials_first_then_new_ones_within_the_budget(desk):
-    claims = [desk.claim("w") for _ in range(4)]
-    assert [c.trial.number for c in claims[:3]] == [0, 1, 2]
-    assert claims[3] is Unclaimed.WAIT
-    assert claims[0].trial.user_attrs["origin"] == "default"
-    assert [c.attempt for c in claims[:3]] == [1, 1, 1]
-    for claim in claims[:3]:
-        desk.end(claim, TrialState.COMPLETE, 0.5, {"seconds": 1.0})
-    assert desk.claim("w") is Unclaimed.DONE
-    assert desk.is_done()
+def numbers(storage):
+    return {row.trial_id: row.number for row in rows(storage, "SELECT * FROM trials")}
 
 
-def test_failed_and_pruned_trials_use_up_the_budget(desk):
-    for state in (TrialState.FAIL, TrialState.PRUNED, TrialState.FAIL):
-        desk.end(desk.claim("w"), state, None, {})
-    assert desk.claim("w") is Unclaimed.DONE
+def test_queued_trials_first_then_new_ones_within_the_budget(storage, worker):
+    claims = [claim(worker) for _ in range(3)]
+    number_of = numbers(storage)
+    assert [number_of[c.trial_id] for c in claims] == [0, 1, 2]
+    assert [(c.attempt, c.earlier_tokens) for c in claims] == [(1, ())] * 3
+    refusal = worker.claim(fresh())
+    assert refusal == Refusal("wait", "all trials are claimed; waiting for 3 running elsewhere")
+    assert not refusal.over
+    assert records(storage)[0].origin == "default"
+    assert records(storage)[0].attempt == 1
+    for each in claims:
+        worker.end(each, "complete", 0.5)
+    over = worker.claim(fresh())
+    assert over == Refusal("done", "its budget of 3 trials is spent")
+    assert over.over
+    assert worker.refusal() == over
 
 
-def test_a_silent_workers_trial_returns_to_the_queue_as_itself(storage, desk, storage_url):
-    claim = desk.claim("first")
-    claim.trial.suggest_float("high_lr", 0.001, 0.2)
-    desk.report(claim, 1, 0.3)
-    age_heartbeats(storage, 10)
-    other = desk_of(storage_url)
-    taken = other.claim("second")
-    assert isinstance(taken, Claim)
-    assert (taken.trial.number, taken.attempt, taken.reported_epochs) == (0, 2, 1)
-    assert taken.trial.params == claim.trial.params
-    assert sum(trial_counts(storage, 1).values()) == 1
+def test_what_is_queued_later_runs_before_new_trials(storage, worker):
+    execute(storage, "UPDATE tlsearch.controls SET trials = 10")
+    first = claim(worker)
+    queued = storage.create_new_trial(1, waiting_trial())
+    second, third = claim(worker), claim(worker)
+    number_of = numbers(storage)
+    assert second.trial_id == queued
+    assert [number_of[c.trial_id] for c in (first, second, third)] == [0, 1, 2]
 
 
-def test_whoever_lost_a_trial_can_no_longer_touch_it(storage, desk, storage_url):
-    lost = desk.claim("first")
-    age_heartbeats(storage, 10)
-    taken = desk_of(storage_url).claim("second")
-    for touch in (
-        lambda: desk.hold(lost),
-        lambda: desk.report(lost, 1, 0.9),
-        lambda: desk.end(lost, TrialState.COMPLETE, 0.9, {}),
-    ):
-        with pytest.raises(TrialLost, match="taken over"):
-            touch()
-    desk.give_back(lost)
-    (record,) = trial_records(storage, 1)
-    assert (record.state, record.worker, record.epochs) == ("running", "second", 0)
-    assert holds(storage, taken.trial_id, taken.token)
+def waiting_trial(**fixed):
+    from optuna.trial import TrialState, create_trial
+
+    return create_trial(state=TrialState.WAITING, system_attrs={"fixed_params": fixed})
 
 
-def test_a_live_workers_trial_is_left_alone(storage, desk):
-    claim = desk.claim("first")
-    age_heartbeats(storage, 10)
-    desk.hold(claim)
-    other = desk.claim("second")
-    assert other.trial.number == 1
+def test_an_attribute_being_written_does_not_hide_a_queued_trial(storage, worker):
+    """A transaction that adds an attribute locks the trial's row against other keys alone."""
+    with storage.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO trial_user_attributes (trial_id, key, value_json)"
+            " SELECT trial_id, 'note', '1' FROM trials"
+        )
+        held = claim(worker)
+    assert numbers(storage)[held.trial_id] == 0
 
 
-def test_a_worker_that_died_between_claim_and_heartbeat(storage, desk):
-    """Its trial runs without any heartbeat: Optuna alone would never find it."""
-    load_optuna_study(storage, "a").ask()
-    claim = desk.claim("w")
-    assert (claim.trial.number, claim.attempt) == (0, 1)
+@pytest.mark.parametrize("ending", ["fail", "pruned"])
+def test_failed_and_pruned_trials_use_up_the_budget(worker, ending):
+    for _ in range(3):
+        worker.end(claim(worker), ending, None, "why")
+    assert worker.claim(fresh()).verdict == "done"
 
 
-def test_after_max_attempts_a_trial_fails_with_its_reason(storage, desk):
-    for attempt in (1, 2, 3):
-        claim = desk.claim("w")
-        assert (claim.trial.number, claim.attempt) == (0, attempt)
-        age_heartbeats(storage, 10)
-    assert desk.claim("w").trial.number == 1
-    record = trial_records(storage, 1)[0]
-    assert record.state == "fail"
-    assert record.reason.startswith("stalled: its worker fell silent in each of 3 attempts")
+def test_a_repeated_claim_is_the_same_claim(storage, worker):
+    token = fresh()
+    claims = [worker.claim(token) for _ in range(3)]
+    assert claims[0] == claims[1] == claims[2]
+    assert trial_counts(storage, 1)["running"] == 1
+    assert len(attempts(storage)) == 1
+    assert claim(worker) != claims[0]
 
 
-def test_giving_back_does_not_use_up_an_attempt(desk):
-    for _ in range(5):
-        claim = desk.claim("w")
-        assert (claim.trial.number, claim.attempt) == (0, 1)
-        desk.give_back(claim)
+def test_a_claim_repeated_after_the_trial_was_taken_over(storage, worker, storage_url):
+    """The answer was lost, and the outage lasted so long that another worker has the trial."""
+    token = fresh()
+    lost = worker.claim(token)
+    silence(storage)
+    taken = claim(worker_on(storage_url))
+    assert taken.trial_id == lost.trial_id
+    again = worker.claim(token)
+    assert isinstance(again, Refusal)
+    assert again.verdict == "wait"
+    assert claim(worker).trial_id != taken.trial_id
 
 
-def test_an_epoch_reported_again_takes_the_new_value(storage, desk, storage_url):
-    first = desk.claim("first")
-    desk.report(first, 1, 0.3)
-    desk.report(first, 2, 0.4)
-    desk.give_back(first)
-    second = desk_of(storage_url).claim("second")
-    desk.report(second, 1, 0.35)
-    (record,) = [r for r in trial_records(storage, 1) if r.number == 0]
-    assert record.epochs == 2
-    assert storage.get_trial(second.trial_id).intermediate_values == {1: 0.35, 2: 0.4}
+def test_a_claim_repeated_after_its_trial_ended(worker):
+    """It never happens to a worker that waits for its answers; nothing new is begun all the same."""
+    token = fresh()
+    worker.end(worker.claim(token), "complete", 0.5)
+    assert worker.claim(token).verdict == "wait"
 
 
-def test_clocks_and_time_zones_of_workers_do_not_matter(desk, storage_url, monkeypatch):
-    """A worker in another time zone sees a fresh heartbeat as fresh."""
-    import time
-
-    claim = desk.claim("first")
-    monkeypatch.setenv("TZ", "Pacific/Auckland")
-    time.tzset()
-    try:
-        other = desk_of(storage_url).claim("second")
-    finally:
-        monkeypatch.delenv("TZ")
-        time.tzset()
-    assert other.trial.number == 1
-    desk.hold(claim)
+def test_part_of_the_budget_can_be_kept_for_what_will_be_queued(worker):
+    assert isinstance(worker.claim(fresh(), keep=2), Claim)  # the queued one
+    waiting = worker.claim(fresh(), keep=2)
+    assert waiting == Refusal("wait", "waiting for the measures, which are taken elsewhere")
+    assert worker.refusal(keep=2) == waiting
+    assert isinstance(worker.claim(fresh(), keep=1), Claim)
 
 
-def test_a_deleted_study(storage, desk):
-    claim = desk.claim("w")
+def test_a_worker_prefers_trials_that_it_did_not_fail_on(storage, storage_url):
+    make_study(storage, "b", seeds=3, trials=10)
+    one, other = worker_on(storage_url, "b"), worker_on(storage_url, "b")
+    first = claim(one)
+    one.hand_back(first, "out_of_memory", "too little")
+    second = claim(one)
+    one.hand_back(second, "error", "ValueError: x")
+    third = claim(one)
+    assert len({first.trial_id, second.trial_id, third.trial_id}) == 3
+    assert claim(other).trial_id == first.trial_id  # which the other one did not fail on
+    assert claim(one).trial_id == second.trial_id  # better than leaving it queued
+
+
+def test_a_worker_takes_up_again_at_once_what_it_was_preempted_from(worker):
+    first = claim(worker)
+    worker.hand_back(first, "preempted", "SIGTERM")
+    assert claim(worker).trial_id == first.trial_id
+
+
+def test_a_study_whose_controls_are_gone_runs_nothing(storage, worker):
+    """A study without a budget has no trials to give: better none than without end."""
+    execute(storage, "DELETE FROM tlsearch.controls")
+    assert worker.claim(fresh()).over
+    assert worker.refusal().over
+
+
+def test_a_deleted_study(storage, worker):
+    token = fresh()
+    worker.claim(token)
     storage.delete_study(1)
-    with pytest.raises(TrialLost):
-        desk.report(claim, 1, 0.5)
-    with pytest.raises(StudyError, match="was deleted"):
-        desk.claim("w")
+    with pytest.raises(StudyError, match="'a' was deleted"):
+        worker.claim(fresh())
 
 
-def work(url, results):
-    desk, mine = desk_of(url), []
-    while (claim := desk.claim("w")) is not Unclaimed.DONE:
-        if isinstance(claim, Claim):
-            mine.append(claim.trial.number)
-            desk.report(claim, 1, 0.5)
-            desk.end(claim, TrialState.COMPLETE, 0.5, {})
-    results.put(mine)
+def work_off(worker: Claims, numbers_of: list[int]) -> None:
+    while not (isinstance(found := worker.claim(fresh()), Refusal) and found.over):
+        if isinstance(found, Claim):
+            worker.report(found, Curve([1], [0.5]))
+            worker.end(found, "complete", 0.5)
+            numbers_of.append(found.trial_id)
 
 
-def test_six_processes_keep_the_budget_exactly(storage_url):
+def test_many_threads_keep_the_budget_exactly(storage, storage_url):
+    make_study(storage, "b", trials=60, seeds=25)
+    workers = [worker_on(storage_url, "b") for _ in range(8)]
+    done: list[list[int]] = [[] for _ in workers]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work_off, workers, done))
+    assert Counter(n for each in done for n in each).most_common(1)[0][1] == 1
+    assert [r.number for r in records(storage, "b")] == list(range(60))
+    assert {r.state for r in records(storage, "b")} == {"complete"}
+    assert sum(bool(each) for each in done) > 1, "one thread did everything: nothing was shared"
+
+
+def work_in_process(url, results):
+    done: list[list[int]] = [[] for _ in range(3)]
+    threads = [threading.Thread(target=work_off, args=(worker_on(url), mine)) for mine in done]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    results.put([n for mine in done for n in mine])
+
+
+def test_processes_keep_the_budget_exactly(storage_url):
     storage = open_storage(storage_url)
-    make_study(storage, trials=60, seeds=25)
+    make_study(storage, trials=200, seeds=50)
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
-    processes = [context.Process(target=work, args=(storage_url, results)) for _ in range(6)]
+    processes = [
+        context.Process(target=work_in_process, args=(storage_url, results)) for _ in range(3)
+    ]
     for process in processes:
         process.start()
-    numbers = Counter(n for _ in processes for n in results.get(timeout=200))
+    done = Counter(n for _ in processes for n in results.get(timeout=250))
     for process in processes:
         process.join()
-    assert numbers == Counter(range(60))
-    assert trial_counts(storage, 1)["complete"] == 60
+    assert set(done.values()) == {1}
+    assert [r.number for r in records(storage)] == list(range(200))
+    assert trial_counts(storage, 1)["complete"] == len(done) == 200
 
 
-def test_part_of_the_budget_can_be_kept_for_what_will_be_queued(desk):
-    claims = [desk.claim("w", keep=2) for _ in range(2)]
-    assert isinstance(claims[0], Claim)
-    assert claims[1] is Unclaimed.WAIT
-    assert isinstance(desk.claim("w"), Claim)
+def test_a_repeated_claim_among_many_is_exact_too(storage, storage_url):
+    """Every answer is lost once."""
+    make_study(storage, "b", trials=20, seeds=5)
+    tokens = [fresh() for _ in range(24)] * 2
+    worker = worker_on(storage_url, "b")
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(worker.claim, tokens))
+    trials = {each.token: each for each in found if isinstance(each, Claim)}
+    assert len({each.trial_id for each in trials.values()}) == len(trials) == 20
+    assert trial_counts(storage, 2)["running"] == len(attempts(storage)) == 20
+
+
+def test_a_budget_spent_with_one_trial_more_when_it_is_raised(storage, worker):
+    for _ in range(3):
+        run_one(worker)
+    assert worker.claim(fresh()).over
+    execute(storage, "UPDATE tlsearch.controls SET trials = 4")
+    run_one(worker)
+    assert worker.claim(fresh()).why == "its budget of 4 trials is spent"

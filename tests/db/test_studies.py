@@ -115,7 +115,7 @@ def test_an_interrupted_creation_leaves_nothing(storage_url, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(studies, "_rename", killed)
+        patch.setattr(studies, "create_controls", killed)
         with pytest.raises(KeyboardInterrupt):
             write_studies(storage, [NewStudy("a", ATTRS, [Seed(PLAIN, "default")])])
     assert read_study(storage, "a") is None
@@ -123,6 +123,25 @@ def test_an_interrupted_creation_leaves_nothing(storage_url, monkeypatch):
     assert len(storage.get_all_studies()) == 1, "the half-made study is there, under no name"
     assert write_studies(storage, [NewStudy("a", ATTRS, [])])
     assert [s.study_name for s in storage.get_all_studies()] == ["a"]
+
+
+def test_what_is_left_of_a_deleted_family_makes_room(storage_url):
+    storage = open_storage(storage_url)
+    family = [NewStudy("a", ATTRS, []), NewStudy("a/measures", ATTRS, [Seed(PLAIN, "x")])]
+    assert write_studies(storage, family)
+    left = storage.get_study_id_from_name("a/measures")
+    optuna.delete_study(study_name="a", storage=storage)
+    assert write_studies(storage, family)
+    assert study_names(storage) == ["a", "a/measures"]
+    assert storage.get_study_id_from_name("a/measures") != left
+
+
+def test_somebody_elses_study_under_a_familys_name_stays(storage_url):
+    storage = open_storage(storage_url)
+    optuna.create_study(study_name="a/measures", storage=storage)
+    with pytest.raises(StudyError, match="'a/measures' exists already, and study 'a' needs"):
+        write_studies(storage, [NewStudy("a", ATTRS, []), NewStudy("a/measures", ATTRS, [])])
+    assert study_names(storage) == ["a/measures"]
 
 
 class TestErrors:

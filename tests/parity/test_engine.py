@@ -13,7 +13,7 @@ from tlsearch.data import train_batches
 from tlsearch.errors import TrialFailure
 from tlsearch.finetune import FineTuneData, fine_tune, initial_model
 from tlsearch.finetune.engine import Training
-from tlsearch.finetune.evaluate import accuracy
+from tlsearch.finetune.evaluate import evaluate
 from tlsearch.finetune.schedule import rate_factor
 from tlsearch.records import Decision, Hyperparameters
 from tlsearch.spec import RecipeSpec
@@ -102,7 +102,7 @@ def test_a_real_fine_tune_learns(shipped_images, lite0):
     )
     hyperparameters = replace(PLAIN, high_lr=0.03, alpha=0.01, l2sp_layers=17, beta=1e-4)
     untrained = initial_model(lite0, 10, 1, recipe.seed)
-    at_the_start = accuracy(untrained, shipped_images.val, recipe, lite0.statistics)
+    at_the_start = evaluate(untrained, shipped_images.val, recipe, lite0.statistics).accuracy
     result = fine_tune(lite0, shipped_images, recipe, hyperparameters, CPU)
     assert at_the_start < 0.3
     assert result.val_accuracy >= 0.75
@@ -147,9 +147,48 @@ def test_accuracy_counts_the_right_ones(shipped_images):
             return F.one_hot(torch.full((len(images),), 3), 10).float()
 
     model = Constant()
-    found = accuracy(model, shipped_images.val, RECIPE, stand_in("test_efficientnet").statistics)
-    assert found == 0.1
+    found = evaluate(model, shipped_images.val, RECIPE, stand_in("test_efficientnet").statistics)
+    assert found.accuracy == 0.1
+    assert found.predictions.tolist() == [3] * 200
     assert not model.training
+
+
+def test_predictions_are_those_of_the_images_in_order(shipped_images, monkeypatch):
+    """In batches that do not divide the number of images, against one image at a time."""
+    monkeypatch.setattr("tlsearch.finetune.evaluate._BATCH_SIZE", 64)
+    backbone = stand_in("test_efficientnet")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 10))
+    mean, std = (
+        torch.tensor(v).view(1, 3, 1, 1)
+        for v in (backbone.statistics.mean, backbone.statistics.std)
+    )
+    pixels = shipped_images.val.pixels
+    assert pixels.shape == (200, 3, 64, 64)
+    with torch.inference_mode():
+        expected = [int(model((image[None] / 255 - mean) / std).argmax()) for image in pixels]
+    found = evaluate(model, shipped_images.val, RECIPE, backbone.statistics)
+    assert found.predictions.tolist() == expected
+    assert len(set(expected)) > 3
+    right = int((found.predictions == shipped_images.val.labels).sum())
+    assert found.accuracy == right / 200
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_predictions_are_those_of_the_last_epoch_that_ran(shipped_images, stop_after):
+    result = fine_tune(
+        stand_in("test_efficientnet"),
+        shipped_images,
+        RECIPE,
+        PLAIN,
+        CPU,
+        lambda report: Decision.STOP if report.epoch == stop_after else Decision.CONTINUE,
+    )
+    assert len(result.curve) == stop_after
+    predicted = torch.tensor(result.val_predictions)
+    accuracy = int((predicted == shipped_images.val.labels).sum()) / 200
+    assert accuracy == result.val_accuracy
 
 
 class TestSchedule:

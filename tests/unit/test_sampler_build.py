@@ -14,6 +14,7 @@ from tlsearch.sampler import (
     COMPONENT,
     PRIOR,
     EarnedPriorSampler,
+    IncrementalPercentilePruner,
     NormalPrior,
     build_pruner,
     build_sampler,
@@ -327,8 +328,8 @@ class TestEarnedPrior:
 
 NAMES = {
     "none": pruners.NopPruner,
-    "median": pruners.MedianPruner,
-    "percentile": pruners.PercentilePruner,
+    "median": IncrementalPercentilePruner,  # test_pruner_percentile.py: decides as Optuna's
+    "percentile": IncrementalPercentilePruner,
     "successive_halving": pruners.SuccessiveHalvingPruner,
     "hyperband": pruners.HyperbandPruner,
     "wilcoxon": pruners.WilcoxonPruner,

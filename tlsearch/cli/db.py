@@ -1,5 +1,6 @@
 """`tlsearch db`: the database that holds the studies."""
 
+import json
 import os
 import signal
 from typing import Annotated
@@ -54,6 +55,28 @@ def stop(storage: Storage = None) -> None:
         return
     stopped = embedded.stop()
     typer.echo("The embedded server is stopped." if stopped else "The embedded server did not run.")
+
+
+@app.command()
+def migrate(
+    storage: Storage = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Install tlsearch's tables, functions and views in the database, or bring them up to date.
+
+    Every command does that by itself where its user may; trials and studies are left alone.
+    """
+    from tlsearch.store import connect, schema
+
+    before = connect.migrate(storage)
+    if as_json:
+        typer.echo(json.dumps({"from": before, "to": schema.VERSION}))
+    elif before is None:
+        typer.echo(f"The schema tlsearch is installed, version {schema.VERSION}.")
+    elif before == schema.VERSION:
+        typer.echo(f"The schema tlsearch was of version {before}; it is installed afresh.")
+    else:
+        typer.echo(f"The schema tlsearch is migrated from version {before} to {schema.VERSION}.")
 
 
 @app.command(

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from tlsearch.records import HYPERPARAMETER_NAMES, EpochReport, StudyStatus, TrialRecord
+from tlsearch.store.outages import DATABASE_ERRORS
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -45,6 +47,8 @@ def status_as_json(status: StudyStatus) -> dict[str, Any]:
         "ended": status.ended,
         "counts": dict(status.counts),
         "default_val_accuracy": status.default_val_accuracy,
+        "state": status.controls.state,
+        "gpu_hours_used": round(status.controls.gpu_hours_used, 6),
         "best": trial_as_json(status.best) if status.best else None,
         "train_seconds": round(status.train_seconds, 3),
         "running": [trial_as_json(trial) for trial in status.running],
@@ -87,7 +91,7 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 class TerminalProgress:
     """Shows a worker's progress: one live line on a terminal, plain lines elsewhere."""
 
-    def __init__(self, epochs: int, read_status: Callable[[], StudyStatus] | None) -> None:
+    def __init__(self, epochs: int | None, read_status: Callable[[], StudyStatus] | None) -> None:
         self._epochs = epochs
         self._read_status = read_status
         self._status: StudyStatus | None = None
@@ -115,22 +119,23 @@ class TerminalProgress:
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
         """Show the trial that begins."""
         del counts
-        self._status = self._read_status() if self._read_status else None
+        self._look()
         again = f" (attempt {attempt})" if attempt > 1 else ""
         self._passing(f"trial {number}{again} begins  {self._standing(0)}", at_least_every=0)
 
     def epoch(self, number: int, report: EpochReport) -> None:
         """Show the epoch that ended."""
-        standing = self._standing(report.epoch / self._epochs, report)
+        of = f"/{self._epochs}" if self._epochs else ""
+        standing = self._standing(report.epoch / (self._epochs or report.epoch), report)
         self._passing(
-            f"trial {number}  epoch {report.epoch}/{self._epochs}"
+            f"trial {number}  epoch {report.epoch}{of}"
             f"  val {percent(report.val_accuracy)}  {standing}",
             at_least_every=5,
         )
 
     def ended(self, trial: TrialRecord) -> None:
         """Show how a trial ended."""
-        self._status = self._read_status() if self._read_status else None
+        self._look()
         how = trial.state if trial.state != "fail" else f"failed ({trial.reason})"
         if trial.duplicate_of is not None:
             how = f"same as trial {trial.duplicate_of}"
@@ -144,6 +149,12 @@ class TerminalProgress:
         self._passing(
             f"all trials are claimed; waiting for {n_running} running elsewhere", at_least_every=0
         )
+
+    def _look(self) -> None:
+        """Read where the study stands; what was read before will do while the database is away."""
+        if self._read_status is not None:
+            with suppress(*DATABASE_ERRORS):
+                self._status = self._read_status()
 
     def _standing(self, current: float, report: EpochReport | None = None) -> str:
         status = self._status

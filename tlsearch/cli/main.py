@@ -1,15 +1,16 @@
 """The `tlsearch` command."""
 
+import contextlib
 import os
 import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlsearch.cli import db
+from tlsearch.cli import db, steer
 from tlsearch.cli import prior as prior_commands
 from tlsearch.cli.display import (
     TerminalProgress,
@@ -21,7 +22,15 @@ from tlsearch.cli.display import (
     trial_as_json,
     trials_lines,
 )
+from tlsearch.cli.launch import Places, launch, share_of_threads
+from tlsearch.cli.options import Artifacts, Json, Storage, StudyName, StudyNames
+from tlsearch.cli.work import progress_of, set_threads, work, work_with_news
 from tlsearch.errors import TlsearchError
+from tlsearch.launcher import WorkerCommand
+
+if TYPE_CHECKING:
+    from tlsearch.records import TrialRecord
+    from tlsearch.spec import WorkersSpec
 
 app = typer.Typer(
     name="tlsearch",
@@ -32,20 +41,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(db.app, name="db")
+for command in (steer.pause, steer.resume, steer.stop, steer.budget):
+    app.command()(command)
 
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        "--storage",
-        metavar="URL",
-        envvar="TLSEARCH_STORAGE",
-        show_envvar=True,
-        help="PostgreSQL URL, better in the environment if with a password; "
-        "without one, the embedded server on this machine.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="CPU threads; default: all cores.")
@@ -122,41 +120,58 @@ def check(spec: SpecPath, as_json: Json = False) -> None:
 
 @app.command()
 def worker(
-    study: StudyName,
+    studies: StudyNames,
     storage: Storage = None,
     device: Device = "auto",
+    gpus: Annotated[
+        str | None,
+        typer.Option(metavar="all|N,N", help="A process on each of these CUDA devices."),
+    ] = None,
+    per_gpu: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="With --gpus: K processes on each.")
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="N processes on the CPU, or on --device."),
+    ] = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Run at most N trials, then leave.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Run at most N trials in a process, then leave."),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0, metavar="S", help="Begin no trial after S seconds.")
     ] = None,
-    threads: Threads = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="CPU threads of a process; default: its share."),
+    ] = None,
     data: DataHere = None,
     weights: WeightsHere = None,
+    artifacts: Artifacts = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON of the trials run, and no progress.")
+        bool,
+        typer.Option("--json", help="Print JSON of what was run, at the end, and no progress."),
     ] = False,
+    news: Annotated[bool, typer.Option("--news", hidden=True)] = False,
 ) -> None:
-    """Claim and run trials of a study until its budget is spent."""
-    from tlsearch.worker import run_worker
-
+    """Claim and run trials of studies until their budgets are spent."""
+    studies = list(dict.fromkeys(studies))
+    leave_on_sigterm()
+    if artifacts is not None:
+        os.environ["TLSEARCH_ARTIFACTS"] = artifacts  # the launcher's processes inherit it
+    places = Places(gpus, per_gpu, processes, device)
+    if places.several:
+        slots = places.slots()
+        share = share_of_threads(slots, threads)
+        command = WorkerCommand(studies, share, storage, trials, timeout, data, weights)
+        raise typer.Exit(launch(slots, command, as_json))
     limits: dict[str, Any] = {"device": device, "max_trials": trials, "timeout_seconds": timeout}
     limits |= {"data_path": data, "weights": weights}
-    set_threads(threads)
-    leave_on_sigterm()
-    if as_json:
-        summary = run_worker(study, storage, **limits)
-        print_json([trial_as_json(trial) for trial in summary.trials])
+    if news:
+        work_with_news(studies, storage, threads, limits)
         return
-    with progress_of(study, storage) as progress:
-        try:
-            summary = run_worker(study, storage, progress=progress, **limits)
-        except KeyboardInterrupt:
-            console.print("interrupted: a trial under way is back in the queue")
-            raise typer.Exit(130) from None
-    end = "the study is done" if summary.budget_spent else "this worker's limit is reached"
-    console.print(f"trials run: {len(summary.trials)}; {end} (tlsearch best {shlex.quote(study)})")
+    set_threads(threads)
+    work(studies, storage, limits, as_json)
 
 
 @app.command()
@@ -178,7 +193,7 @@ def measure(
     if as_json:
         measure_study(study, storage, **limits)
     else:
-        with progress_of(study, storage) as progress:
+        with progress_of(study, storage=storage) as progress:
             try:
                 measure_study(study, storage, progress=progress, **limits)
             except KeyboardInterrupt:
@@ -241,6 +256,9 @@ def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> 
         print_json(status_as_json(found) | {"measured": reader.measured()})
         return
     console.print(f"{found.name}: {found.ended} of {found.budget_trials} trials done")
+    console.print("  " + steer.budget_line(found.controls))
+    if found.controls.why:
+        console.print(f"  {found.controls.why}")
     console.print("  " + ", ".join(f"{n} {state}" for state, n in found.counts.items() if n))
     console.print(f"  plain fine-tuning default {percent(found.default_val_accuracy)}")
     if found.best:
@@ -253,8 +271,15 @@ def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> 
     for trial in found.running:
         console.print(
             f"  trial {trial.number} runs on {trial.worker}, epoch {trial.epochs} done,"
-            f" val {percent(trial.val_accuracy)}"
+            f" val {percent(trial.val_accuracy)}{_silence(trial, reader.study.spec.workers)}"
         )
+
+
+def _silence(trial: "TrialRecord", workers: "WorkersSpec") -> str:
+    """Say so where a running trial's worker seems to be gone."""
+    if trial.silent_seconds is None or trial.silent_seconds < workers.stalled_after_seconds:
+        return ""
+    return f"; silent for {duration(trial.silent_seconds)}, the next worker takes it over"
 
 
 @app.command()
@@ -309,20 +334,30 @@ def dashboard(
     storage: Storage = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
+    artifacts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Folder or s3://bucket/prefix with the files of trials; default: "
+            "TLSEARCH_ARTIFACTS, else where the studies keep them.",
+        ),
+    ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Nobody can change anything by it.")
+    ] = False,
+    token_env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Environment variable with the token to ask visitors for; default: "
+            "TLSEARCH_DASHBOARD_TOKEN, where it is set.",
+        ),
+    ] = None,
 ) -> None:
-    """Serve optuna-dashboard on this machine. It has no login: do not expose it as it is."""
-    from optuna.storages import get_storage
-    from optuna_dashboard import run_server
+    """Serve optuna-dashboard on this machine; see docs/dashboard.md before exposing it."""
+    from tlsearch.cli.dashboard import serve
 
-    from tlsearch.store.connect import open_storage
-
-    database = get_storage(open_storage(storage))
-    console.print(f"optuna-dashboard on http://{host}:{port} (Ctrl-C stops it)")
-    try:
-        run_server(database, host=host, port=port)
-    except OSError as error:
-        message = f"cannot listen on {host}:{port} ({error.strerror}); choose another --port"
-        raise typer.BadParameter(message) from None
+    raise typer.Exit(serve(storage, host, port, artifacts, read_only, token_env))
 
 
 @app.command()
@@ -334,27 +369,12 @@ def quickstart(storage: Storage = None) -> None:
     run(storage)
 
 
-def progress_of(study: str, storage: str | None) -> TerminalProgress:
-    """Return a progress display for a study."""
-    from tlsearch.results import StudyReader
-
-    reader = StudyReader(study, storage)
-    return TerminalProgress(reader.study.spec.recipe.epochs, reader.status)
-
-
-def set_threads(threads: int | None) -> None:
-    """Set how many CPU threads torch uses."""
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-
-
 def leave_on_sigterm() -> None:
     """Make SIGTERM end the worker as Ctrl-C does: its trial goes back into the queue."""
 
     def leave(*_: object) -> None:
-        sys.stderr.write("terminated: a trial under way goes back into the queue\n")
+        with contextlib.suppress(OSError):  # whoever read it may be gone
+            sys.stderr.write("terminated: a trial under way goes back into the queue\n")
         raise SystemExit(143)
 
     signal.signal(signal.SIGTERM, leave)
@@ -371,6 +391,16 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        if "sqlalchemy" not in sys.modules:
+            raise
+        from tlsearch.store.refusals import explained
+
+        sentence = explained(error)
+        if sentence is None:
+            raise
+        sys.stderr.write(f"error: {sentence}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -102,8 +102,6 @@ Go on:
 
 Ask by SQL:
   PROGRAM db psql -c "
-    SELECT trials.number, trial_values.value AS val_accuracy
-    FROM studies JOIN trials USING (study_id) JOIN trial_values USING (trial_id)
-    WHERE study_name = 'STUDY_NAME' AND state = 'COMPLETE'
-    ORDER BY val_accuracy DESC LIMIT 5"
+    SELECT rank, trial, val_accuracy, origin, high_lr, reinit_layers, seconds
+    FROM tlsearch.best_trials WHERE study = 'STUDY_NAME' ORDER BY rank LIMIT 5"
 """

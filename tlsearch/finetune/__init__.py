@@ -1,5 +1,6 @@
 """The fine-tuning engine: hyperparameters in, learning curve out. Knows no search, no database."""
 
+from tlsearch.finetune.checkpoint import curve_of, load_weights, model_only
 from tlsearch.finetune.engine import FineTuneData, fine_tune
 from tlsearch.finetune.lr_range import lr_range_test
 from tlsearch.finetune.param_groups import ParameterGroup, group_parameters
@@ -8,8 +9,11 @@ from tlsearch.finetune.reinit import initial_model
 __all__ = [
     "FineTuneData",
     "ParameterGroup",
+    "curve_of",
     "fine_tune",
     "group_parameters",
     "initial_model",
+    "load_weights",
     "lr_range_test",
+    "model_only",
 ]

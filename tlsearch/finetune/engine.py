@@ -4,7 +4,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +14,10 @@ from torch import Tensor, nn
 
 from tlsearch.backbones import Backbone
 from tlsearch.data import DeviceImages, TrainingData, train_batches
-from tlsearch.errors import TrialFailure
-from tlsearch.finetune.evaluate import accuracy
+from tlsearch.errors import Interrupted, TrialFailure
+from tlsearch.finetune.checkpoint import identity_of, restore, take
+from tlsearch.finetune.checkpointfile import Progress
+from tlsearch.finetune.evaluate import Evaluation, evaluate
 from tlsearch.finetune.l2_sp import DecayTerms
 from tlsearch.finetune.param_groups import ParameterGroup, group_parameters
 from tlsearch.finetune.reinit import initial_model
@@ -22,6 +26,13 @@ from tlsearch.records import Decision, EpochReport, FineTuneResult, Hyperparamet
 from tlsearch.spec import RecipeSpec
 
 OnEpoch = Callable[[EpochReport], Decision]
+OnCheckpoint = Callable[[bytes], None]
+ShouldStop = Callable[[], bool]
+
+
+def never() -> bool:
+    """Let training go on."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -47,11 +58,16 @@ def fine_tune(
     hyperparameters: Hyperparameters,
     device: torch.device,
     on_epoch: OnEpoch = lambda _: Decision.CONTINUE,
+    *,
+    should_stop: ShouldStop = never,
+    on_checkpoint: OnCheckpoint | None = None,
+    resume: bytes | None = None,
 ) -> FineTuneResult:
     """Fine-tune and report the validation accuracy after each epoch.
 
     Deterministic on a CPU: the same arguments and number of threads give the same curve to the
-    last digit. On CUDA the forward pass runs in bfloat16, parameters and decay terms stay fp32.
+    last digit, in one piece or interrupted and resumed. On CUDA the forward pass runs in bfloat16,
+    parameters and decay terms stay fp32.
 
     Args:
         backbone: pretrained network.
@@ -60,34 +76,55 @@ def fine_tune(
         hyperparameters: what is searched.
         device: where to train.
         on_epoch: called after each epoch; may ask to stop.
+        should_stop: asked after each training step; True interrupts there.
+        on_checkpoint: given a checkpoint after each epoch that `on_epoch` did not stop, the last
+            one included, which holds the trained model.
+        resume: a checkpoint to go on from. Its epochs are in the result's curve and not reported
+            again; if it holds all of them, the model is only evaluated.
 
     Raises:
         TrialFailure: `nan` where the loss is not finite, `out_of_memory` where the device is full.
+        Interrupted: `should_stop` said so; carries a checkpoint of that point.
+        CheckpointError: `resume` is damaged or of another training.
     """
-    start = time.monotonic()
-    curve: list[EpochReport] = []
     with reproducible(recipe.seed, device), memory_errors(recipe, device):
         training = Training.begin(backbone, data, recipe, hyperparameters, device)
-        for epoch in range(1, recipe.epochs + 1):
-            loss = training.run_epoch(epoch)
-            value = accuracy(training.model, data.val, recipe, backbone.statistics)
-            curve.append(EpochReport(epoch, value, loss, time.monotonic() - start))
-            if on_epoch(curve[-1]) is Decision.STOP and epoch < recipe.epochs:
-                return FineTuneResult(tuple(curve), True, time.monotonic() - start)
-    return FineTuneResult(tuple(curve), False, time.monotonic() - start)
+        if resume is not None:
+            training.restore(resume)
+        for epoch in range(len(training.curve) + 1, recipe.epochs + 1):
+            loss = training.run_epoch(epoch, should_stop)
+            report = training.end_epoch(epoch, loss)
+            if on_epoch(report) is Decision.STOP and epoch < recipe.epochs:
+                return training.result(stopped=True)
+            if on_checkpoint is not None:
+                on_checkpoint(training.checkpoint())
+        return training.result(stopped=False)
 
 
 @dataclass
 class Training:
-    """A fine-tuning under way: the model, its optimiser and where it stands."""
+    """A fine-tuning under way: the model, its optimiser and where it stands.
+
+    Attributes:
+        step: optimiser steps done.
+        curve: the complete epochs.
+        losses: of the batches done in the epoch under way, scalars on the device.
+        last: what the model made of the validation images after the last epoch that ran here.
+        started: on the monotonic clock, less the seconds spent before an interruption.
+    """
 
     backbone: Backbone
     data: FineTuneData
     recipe: RecipeSpec
+    hyperparameters: Hyperparameters
     model: nn.Module
     optimizer: torch.optim.SGD
     decay_terms: DecayTerms
+    started: float
     step: int = 0
+    curve: list[EpochReport] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
+    last: Evaluation | None = None
 
     @classmethod
     def begin(
@@ -98,27 +135,78 @@ class Training:
         hyperparameters: Hyperparameters,
         device: torch.device,
     ) -> "Training":
+        started = time.monotonic()
         model = initial_model(
             backbone, data.n_classes, hyperparameters.reinit_layers, recipe.seed
         ).to(device)
         model = model.to(memory_format=torch.channels_last)
         groups = group_parameters(model, backbone.layers, hyperparameters, recipe.decay_norm)
         decay_terms = DecayTerms(groups, hyperparameters.alpha, hyperparameters.beta)
-        return cls(
-            backbone, data, recipe, model, _sgd(groups, recipe, hyperparameters), decay_terms
+        sgd = _sgd(groups, recipe, hyperparameters)
+        return cls(backbone, data, recipe, hyperparameters, model, sgd, decay_terms, started)
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a checkpoint; decay terms still pull to where the training began.
+
+        Raises:
+            CheckpointError: it is damaged or of another training.
+        """
+        progress, losses = restore(
+            data, self.identity, self.recipe.epochs, self.model, self.optimizer
+        )
+        self.step = progress.step
+        self.curve = list(progress.curve)
+        self.losses = list(losses.unbind())
+        self.started -= progress.seconds
+
+    def checkpoint(self) -> bytes:
+        """Return all that is needed to go on from here."""
+        progress = Progress(self.step, len(self.losses), tuple(self.curve), self.seconds)
+        losses = torch.stack(self.losses) if self.losses else torch.empty(0)
+        return take(self.identity, progress, losses, self.model, self.optimizer)
+
+    @cached_property
+    def identity(self) -> str:
+        """Tells this training from others."""
+        n_images = len(self.data.train), len(self.data.val)
+        return identity_of(
+            self.backbone, self.recipe, self.hyperparameters, n_images, self.data.n_classes
         )
 
-    def run_epoch(self, epoch: int) -> float:
-        """Train one epoch and return its mean loss."""
+    @property
+    def seconds(self) -> float:
+        """Seconds spent so far."""
+        return time.monotonic() - self.started
+
+    def run_epoch(self, epoch: int, should_stop: ShouldStop = never) -> float:
+        """Train one epoch, or what is left of it, and return its mean loss.
+
+        Raises:
+            TrialFailure: the loss is not finite.
+            Interrupted: `should_stop` said so.
+        """
         self.model.train()
-        losses = [
-            self.run_step(images, labels, self._rate_factor())
-            for images, labels in self.batches(epoch)
-        ]
-        loss = torch.stack(losses).mean().item()
+        for images, labels in islice(self.batches(epoch), len(self.losses), None):
+            self.losses.append(self.run_step(images, labels, self._rate_factor()))
+            if should_stop():
+                raise Interrupted(self.checkpoint())
+        loss = torch.stack(self.losses).mean().item()
+        self.losses.clear()
         if not math.isfinite(loss):
             raise TrialFailure("nan", f"the loss is not finite in epoch {epoch}")
         return loss
+
+    def end_epoch(self, epoch: int, loss: float) -> EpochReport:
+        """Validate, and add to the curve."""
+        self.last = self._evaluate()
+        self.curve.append(EpochReport(epoch, self.last.accuracy, loss, self.seconds))
+        return self.curve[-1]
+
+    def result(self, stopped: bool) -> FineTuneResult:
+        """Return the curve and the last predictions, evaluating if no epoch was run."""
+        last = self.last or self._evaluate()
+        predictions = tuple(last.predictions.tolist())
+        return FineTuneResult(tuple(self.curve), stopped, self.seconds, predictions)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch of augmented batches."""
@@ -139,6 +227,9 @@ class Training:
         self.optimizer.step()
         self.step += 1
         return loss.detach()
+
+    def _evaluate(self) -> Evaluation:
+        return evaluate(self.model, self.data.val, self.recipe, self.backbone.statistics)
 
     def _rate_factor(self) -> float:
         steps_per_epoch = max(1, len(self.data.train.labels) // self.recipe.batch_size)

@@ -1,7 +1,9 @@
-"""Top-1 accuracy on the evaluation crop."""
+"""Predictions and top-1 accuracy on the evaluation crop."""
+
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tlsearch.backbones import InputStatistics
 from tlsearch.data import DeviceImages, val_batches
@@ -10,21 +12,35 @@ from tlsearch.spec import RecipeSpec
 _BATCH_SIZE = 200
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What a model makes of some images.
+
+    Attributes:
+        predictions: int64 (n,) on the CPU, the class of the highest output of each image, in order.
+        accuracy: fraction of images whose prediction is their label.
+    """
+
+    predictions: Tensor
+    accuracy: float
+
+
 @torch.inference_mode()
-def accuracy(
+def evaluate(
     model: nn.Module, images: DeviceImages, recipe: RecipeSpec, statistics: InputStatistics
-) -> float:
-    """Return the fraction of images whose highest output is their label.
+) -> Evaluation:
+    """Predict every image; waits for the device once.
 
     Leaves the model in evaluation mode.
     """
     model.eval()
     device_type = images.labels.device.type
-    n_right = torch.zeros((), dtype=torch.int64, device=images.labels.device)
-    for batch, labels in val_batches(
+    found = []
+    for batch, _ in val_batches(
         images, recipe, statistics.mean, statistics.std, batch_size=_BATCH_SIZE
     ):
         with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
             outputs = model(batch)
-        n_right += (outputs.argmax(dim=1) == labels).sum()
-    return int(n_right) / len(images.labels)
+        found.append(outputs.argmax(dim=1))
+    predictions, labels = torch.stack([torch.cat(found), images.labels]).cpu()
+    return Evaluation(predictions, int((predictions == labels).sum()) / len(labels))

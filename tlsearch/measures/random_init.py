@@ -43,6 +43,7 @@ def random_init_spec(spec: StudySpec, n_body_layers: int) -> StudySpec:
             "sampler": SamplerSpec(name="random"),
             "pruner": PrunerSpec(name="none"),
             "budget": BudgetSpec(trials=1),
+            "checkpoints": spec.checkpoints.model_copy(update={"keep_best": 0}),
         }
     )
 

@@ -8,26 +8,25 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import optuna
 from optuna.pruners import (
     BasePruner,
     HyperbandPruner,
-    MedianPruner,
     NopPruner,
     PatientPruner,
-    PercentilePruner,
     SuccessiveHalvingPruner,
     WilcoxonPruner,
 )
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
 from tlsearch.errors import SpecError
 from tlsearch.records import Hyperparameters
 from tlsearch.sampler.earned_prior import COMPONENT, EarnedPriorSampler, NormalPrior
+from tlsearch.sampler.percentile import IncrementalPercentilePruner
 from tlsearch.sampler.seeded import SeededPerTrialSampler
+from tlsearch.sampler.thinned import ThinnedTPESampler
 from tlsearch.space import SearchSpace
 from tlsearch.spec import PrunerSpec, SamplerSpec
 from tlsearch.store.studies import without_notices
@@ -55,7 +54,7 @@ def build_sampler(
     if spec.name == "random":
         return SeededPerTrialSampler(lambda seed: RandomSampler(seed=seed), spec.seed)
     if spec.name == "tpe":
-        build = partial(TPESampler, n_startup_trials=spec.startup_trials, multivariate=True)
+        build = partial(ThinnedTPESampler, n_startup_trials=spec.startup_trials, multivariate=True)
         return SeededPerTrialSampler(lambda seed: build(seed=seed), spec.seed)
     return _optuna_sampler(spec)
 
@@ -68,7 +67,12 @@ def build_pruner(spec: PrunerSpec, epochs: int) -> BasePruner:
     whatever the others do.
     """
     warmup = math.ceil(spec.warmup_fraction * epochs)
-    startup: dict[str, Any] = {"n_startup_trials": spec.startup_trials, "n_warmup_steps": warmup}
+    percentile = partial(
+        IncrementalPercentilePruner,
+        n_startup_trials=spec.startup_trials,
+        n_warmup_steps=warmup,
+        max_age_seconds=1.0,
+    )
     if spec.name == "successive_halving":
         return SuccessiveHalvingPruner(
             min_resource=max(1, warmup), reduction_factor=spec.reduction_factor
@@ -77,8 +81,8 @@ def build_pruner(spec: PrunerSpec, epochs: int) -> BasePruner:
         return HyperbandPruner(max(1, warmup), epochs, spec.reduction_factor)
     simple: dict[str, Callable[[], BasePruner]] = {
         "none": NopPruner,
-        "median": lambda: MedianPruner(**startup),
-        "percentile": lambda: PercentilePruner(100 - spec.percentile, **startup),
+        "median": lambda: percentile(50.0),
+        "percentile": lambda: percentile(100 - spec.percentile),
         "patient": lambda: _NotBefore(PatientPruner(None, spec.patience_epochs), warmup),
         "wilcoxon": lambda: WilcoxonPruner(p_threshold=spec.p_threshold, n_startup_steps=warmup),
     }

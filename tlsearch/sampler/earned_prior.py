@@ -1,26 +1,31 @@
 """An Optuna sampler that follows a prior as long as the prior wins.
 
-Needs Optuna, NumPy and SciPy alone: with plain Optuna,
+Needs Optuna, NumPy and SciPy alone; with plain Optuna:
 
     sampler = EarnedPriorSampler({"lr": NormalPrior(mode=0.01, spread=0.5)}, seed=0)
     study = optuna.create_study(sampler=sampler, direction="maximize")
 """
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.search_space import IntersectionSearchSpace
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import betaln, ndtr, ndtri
 
+from tlsearch.sampler.finished import CompleteSpace, digest_of
+from tlsearch.sampler.thinned import ThinnedTPESampler
+
 COMPONENT = "earned_prior:component"
 PRIOR, TPE, UNIFORM = "prior", "tpe", "uniform"
+_MAX_AGE_SECONDS = 1.0  # of what a draw knows, where the storage keeps a history
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,6 @@ class EarnedPriorSampler(BaseSampler):
         self._n_startup = n_startup_trials
         self._uniform_share = uniform_share
         self._max_share = max_share
-        self._space = IntersectionSearchSpace()
         self._component_of: tuple[int, str] | None = None
 
     def infer_relative_search_space(
@@ -89,8 +93,8 @@ class EarnedPriorSampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """Return the parameters that all finished trials have, without those of a single value."""
         del trial
-        space = self._space.calculate(study)
-        return {name: found for name, found in space.items() if not found.single()}
+        with digest_of(CompleteSpace, study, _MAX_AGE_SECONDS) as space:
+            return space.to_search()
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -149,11 +153,12 @@ class EarnedPriorSampler(BaseSampler):
         chance = (chance - self._uniform_share) / (1 - self._uniform_share)
         if chance < self.weight(study):
             return PRIOR
-        return TPE if len(_finished(study)) >= self._n_startup else UNIFORM
+        with _ledger_of(study) as ledger:
+            return TPE if ledger.n_trials >= self._n_startup else UNIFORM
 
-    def _tpe(self, trial: FrozenTrial) -> TPESampler:
+    def _tpe(self, trial: FrozenTrial) -> ThinnedTPESampler:
         seed = int(np.random.default_rng([self._seed, trial.number, 1]).integers(2**31))
-        return TPESampler(seed=seed, n_startup_trials=0, multivariate=True)
+        return ThinnedTPESampler(seed=seed, n_startup_trials=0, multivariate=True)
 
 
 def draw(
@@ -192,22 +197,8 @@ def standing(study: Study) -> tuple[int, int, int, int]:
     """
     if len(study.directions) != 1:
         raise ValueError("EarnedPriorSampler ranks trials by one objective; the study has several")
-    sign = 1 if study.direction is StudyDirection.MAXIMIZE else -1
-    finished = _finished(study)
-    values = {
-        trial.number: sign * trial.value
-        for trial in finished
-        if trial.state is TrialState.COMPLETE and trial.value is not None
-    }
-    ranked = sorted(values.values(), reverse=True)
-    least = ranked[min(math.ceil(len(finished) / 4), len(ranked)) - 1] if ranked else math.inf
-    wins, counts = {PRIOR: 0, TPE: 0}, {PRIOR: 0, TPE: 0}
-    for trial in finished:
-        component = trial.system_attrs.get(COMPONENT)
-        if component in counts:
-            counts[component] += 1
-            wins[component] += values.get(trial.number, -math.inf) >= least
-    return wins[PRIOR], counts[PRIOR], wins[TPE], counts[TPE]
+    with _ledger_of(study) as ledger:
+        return ledger.standing()
 
 
 def earned_weight(prior_wins: int, n_prior: int, tpe_wins: int, n_tpe: int) -> float:
@@ -224,5 +215,34 @@ def earned_weight(prior_wins: int, n_prior: int, tpe_wins: int, n_tpe: int) -> f
     return min(1.0, float(np.exp(terms).sum()))
 
 
-def _finished(study: Study) -> list[FrozenTrial]:
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+class Ledger:
+    """How good the finished trials of a study are, in all and of each component."""
+
+    def __init__(self, study: Study) -> None:
+        self._sign = 1 if study.direction is StudyDirection.MAXIMIZE else -1
+        self.n_trials = 0
+        self._complete: list[float] = []  # the worst first, as those of each component
+        self._of: dict[str, list[float]] = {PRIOR: [], TPE: []}
+        self._counts = {PRIOR: 0, TPE: 0}
+
+    def add(self, trial: FrozenTrial) -> None:
+        """See `tlsearch.sampler.finished.Digest`."""
+        self.n_trials += 1
+        component = trial.system_attrs.get(COMPONENT)
+        if component in self._counts:
+            self._counts[component] += 1
+        if trial.state is TrialState.COMPLETE and trial.value is not None:
+            insort(self._complete, self._sign * trial.value)
+            if component in self._of:
+                insort(self._of[component], self._sign * trial.value)
+
+    def standing(self) -> tuple[int, int, int, int]:
+        """Return (wins, trials) of prior draws and of TPE's draws."""
+        n_best = min(math.ceil(self.n_trials / 4), len(self._complete))
+        least = self._complete[-n_best] if n_best else math.inf
+        wins = {name: len(found) - bisect_left(found, least) for name, found in self._of.items()}
+        return wins[PRIOR], self._counts[PRIOR], wins[TPE], self._counts[TPE]
+
+
+def _ledger_of(study: Study) -> AbstractContextManager[Ledger]:
+    return digest_of(Ledger, study, _MAX_AGE_SECONDS, "get_trials")

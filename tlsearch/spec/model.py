@@ -281,13 +281,19 @@ class PrunerSpec(_Table):
 
 
 class BudgetSpec(_Table):
-    """When the study is done.
+    """When the study is done, as it is created; `tlsearch budget` changes it later.
 
     Attributes:
         trials: trials that may run; a trial that is run again after its worker died counts once.
+        gpu_hours: hours that workers may hold trials, added up; None = no limit.
+        target_accuracy: validation accuracy, a fraction, at which a complete trial ends the study.
+        patience_trials: trials in a row without a better accuracy that end the study.
     """
 
     trials: PositiveInt = 40
+    gpu_hours: float | None = Field(None, gt=0)
+    target_accuracy: float | None = Field(None, gt=0, le=1)
+    patience_trials: PositiveInt | None = None
 
 
 class WorkersSpec(_Table):
@@ -296,18 +302,36 @@ class WorkersSpec(_Table):
     Attributes:
         heartbeat_seconds: between two signs of life.
         stalled_after_seconds: silence after which another worker takes the trial over.
-        max_attempts: times a trial is begun before it is recorded as failed.
+        max_attempts: attempts that may end in a fault (the worker fell silent, too little memory,
+            an error) before the trial is recorded as failed; being preempted is no fault.
+        outage_limit_seconds: how long a worker waits for a database that is away.
     """
 
     heartbeat_seconds: PositiveInt = 10
     stalled_after_seconds: PositiveInt = 60
     max_attempts: PositiveInt = 3
+    outage_limit_seconds: PositiveInt = 900
 
     @model_validator(mode="after")
     def _silence_outlasts_heartbeat(self) -> "WorkersSpec":
         if self.stalled_after_seconds < 2 * self.heartbeat_seconds:
             raise ValueError("stalled_after_seconds must be at least twice heartbeat_seconds")
         return self
+
+
+class CheckpointsSpec(_Table):
+    """What is kept of trials on disk.
+
+    Attributes:
+        folder: where: a folder that all workers reach, or `s3://bucket/prefix`; None = a folder of
+            the user. On a machine where it lies elsewhere, TLSEARCH_ARTIFACTS says where.
+        every_epochs: epochs between two checkpoints of a running trial.
+        keep_best: trials whose trained model is kept.
+    """
+
+    folder: str | None = None
+    every_epochs: PositiveInt = 1
+    keep_best: int = Field(3, ge=0)
 
 
 class StudySpec(_Table):
@@ -330,3 +354,4 @@ class StudySpec(_Table):
     pruner: PrunerSpec = PrunerSpec()
     budget: BudgetSpec = BudgetSpec()
     workers: WorkersSpec = WorkersSpec()
+    checkpoints: CheckpointsSpec = CheckpointsSpec()

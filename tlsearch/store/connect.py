@@ -1,8 +1,11 @@
 """Which database to use, and Optuna's storage in it."""
 
+import getpass
 import os
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -10,7 +13,7 @@ import optuna
 import sqlalchemy as sa
 
 from tlsearch.errors import StorageError
-from tlsearch.store import cluster, embedded
+from tlsearch.store import cluster, embedded, refusals, schema
 from tlsearch.store.locks import create_lock
 
 ENVIRONMENT = "TLSEARCH_STORAGE"
@@ -87,12 +90,26 @@ def open_storage(storage: str | None = None) -> optuna.storages.RDBStorage:
     Raises:
         StorageError: the database cannot be reached or refuses, or holds another schema.
     """
-    os.environ.pop("PGTZ", None)  # it would win over the zone that _connect_args sets
     url = resolve_url(storage)
-    try:
-        return _open(url)
-    except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
-        raise StorageError(_sentence(url, error)) from None
+    with _sentences(url):
+        return _open(url, _engine(url))
+
+
+def migrate(storage: str | None = None) -> int | None:
+    """Install tlsearch's tables, functions and views anew, whatever is there.
+
+    Returns:
+        The version that was there before; None where there was none. Now it is `schema.VERSION`.
+
+    Raises:
+        StorageError: as `open_storage`.
+    """
+    url = resolve_url(storage)
+    with _sentences(url):
+        engine = _engine(url)
+        before = schema.installed_version(engine)
+        _open(url, engine, migrate=True).engine.dispose()
+        return before
 
 
 def place(url: sa.URL) -> str:
@@ -106,14 +123,27 @@ def place(url: sa.URL) -> str:
     return f"{where} as user {user!r}" if user else where
 
 
-def _open(url: sa.URL) -> optuna.storages.RDBStorage:
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_connect_args(url))
+def _engine(url: sa.URL) -> sa.Engine:
+    os.environ.pop("PGTZ", None)  # it would win over the zone that _connect_args sets
+    return sa.create_engine(url, poolclass=sa.NullPool, connect_args=_connect_args(url))
+
+
+def _open(url: sa.URL, engine: sa.Engine, migrate: bool = False) -> optuna.storages.RDBStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if _has_tables(engine):
+        if schema.is_current(engine) and _has_tables(engine) and not migrate:
             return _rdb_storage(url)
         with create_lock(engine):
-            return _rdb_storage(url, create=not _has_tables(engine))
+            storage = _rdb_storage(url, create=not _has_tables(engine))
+            try:
+                if migrate:
+                    schema.install(engine)
+                elif not schema.is_current(engine):
+                    schema.install_if_allowed(engine)
+            except BaseException:
+                storage.engine.dispose()
+                raise
+            return storage
 
 
 def _rdb_storage(url: sa.URL, create: bool = False) -> optuna.storages.RDBStorage:
@@ -140,6 +170,7 @@ def _connect_args(url: sa.URL) -> dict[str, Any]:
     # Optuna writes heartbeats as the session's local time without a zone and compares them with
     # now(): with sessions in different zones a trial would look hours old, or never stale.
     own = _text(url.query.get("options")) or os.environ.get("PGOPTIONS", "")
+    path = " -c search_path=public" if _user(url) == "tlsearch" and "search_path" not in own else ""
     defaults = {
         "connect_timeout": 10,  # seconds, a host
         "application_name": "tlsearch",
@@ -151,7 +182,14 @@ def _connect_args(url: sa.URL) -> dict[str, Any]:
     if "host" in _options(url):
         defaults["hostaddr"] = ""  # else PGHOSTADDR, meant for another server, would win
     kept = {name: value for name, value in defaults.items() if name not in url.query}
-    return kept | {"options": f"{own} -c timezone=UTC".strip()}
+    return kept | {"options": f"{own} -c timezone=UTC{path}".strip()}
+
+
+def _user(url: sa.URL) -> str:
+    """Return whom libpq connects as: a user's own schema comes first in its search_path."""
+    with suppress(KeyError, OSError):
+        return _options(url).get("user") or os.environ.get("PGUSER") or getpass.getuser()
+    return ""
 
 
 def _has_tables(engine: sa.Engine) -> bool:
@@ -163,42 +201,26 @@ def _has_tables(engine: sa.Engine) -> bool:
         return bool(rows.scalar_one())
 
 
+@contextmanager
+def _sentences(url: sa.URL) -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+        raise StorageError(_sentence(url, error)) from None
+
+
 def _sentence(url: sa.URL, error: BaseException) -> str:
     """Say in one sentence what went wrong, where, and what to do."""
     if found := re.search(r"set up by optuna ([^)\s]+)", str(error)):
         what = f"holds tables of Optuna {found[1]}, which Optuna {optuna.__version__} cannot use"
-        return f"{place(url)} {what}: give an empty database, or run `optuna storage upgrade`"
-    while error.__cause__ is not None and not isinstance(error, sa.exc.DBAPIError):
-        error = error.__cause__
-    words = str(getattr(error, "orig", error))
-    for pattern, sentence in _SENTENCES.items():
-        if re.search(pattern, words):
-            return f"{place(url)} {sentence}"
+        how = "drop tlsearch's views (docs/sql.md) and run `optuna storage upgrade`"
+        return f"{place(url)} {what}: give an empty database, or {how}"
+    words = refusals.own_words(error)
+    if known := refusals.predicate(words):
+        return f"{place(url)} {known}"
     for secret in filter(None, (url.password, *map(_text, map(url.query.get, _secrets(url))))):
         words = words.replace(secret, "***")
     return f"{place(url)} refuses: {' '.join(words.split())}; check the URL and the server"
-
-
-_SENTENCES = {
-    "could not translate host name": "has an unknown host name: check its spelling and the DNS",
-    "Connection refused": "cannot be reached, nothing listens there: start it or correct the port",
-    "No such file or directory": "has no such socket: start the server or correct the folder",
-    "timeout expired|No route to host|unreachable|timed out": (
-        "cannot be reached: check the host, the network and its firewalls"
-    ),
-    "password authentication failed|no password supplied": (
-        "wants another password: correct it in the URL, in PGPASSWORD or in ~/.pgpass"
-    ),
-    "role .* does not exist": "has no such user: correct the user or create it",
-    "database .* does not exist": "does not exist: correct its name or create it with createdb",
-    "too many c(lients|onnections)|connection slots": (
-        "has no free connection: raise max_connections or run fewer workers"
-    ),
-    "permission denied|no schema has been selected": (
-        "refuses to create or use tables: let its owner run GRANT CREATE, USAGE ON SCHEMA public"
-    ),
-    "read-only transaction": "is a read-only copy: give the primary server",
-}
 
 
 def _options(url: sa.URL) -> dict[str, str]:

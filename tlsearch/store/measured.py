@@ -7,6 +7,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 
 from tlsearch.records import Measures
+from tlsearch.store.controls import read_controls
 from tlsearch.store.locks import study_lock
 from tlsearch.store.studies import Seed, StoredStudy, queue_trial, read_attr
 from tlsearch.store.trials import trial_counts
@@ -116,5 +117,5 @@ def _queue(storage: RDBStorage, study: StoredStudy, seeds: Sequence[Seed]) -> No
 
 def _room(storage: RDBStorage, study: StoredStudy) -> int:
     """Return how many trials the budget leaves beyond those that are there, queued ones too."""
-    there = sum(trial_counts(storage, study.study_id).values())
-    return max(0, study.spec.budget.trials - there)
+    budget = read_controls(storage.engine, study.study_id).trials
+    return max(0, budget - sum(trial_counts(storage, study.study_id).values()))

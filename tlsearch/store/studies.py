@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import text
 
 from tlsearch.errors import StudyError
 from tlsearch.records import Hyperparameters
-from tlsearch.spec import StudySpec, parse_spec
+from tlsearch.spec import BudgetSpec, StudySpec, parse_spec
+from tlsearch.store.controls import create_controls, sweep
 from tlsearch.store.locks import create_lock
 
-_UNFINISHED = "tlsearch-being-created-"
+UNFINISHED = "tlsearch-being-created-"  # what the names of studies begin with until they are whole
 _RENAME = text("UPDATE studies SET study_name = :name WHERE study_id = :study_id")
 _ATTR = text(
     "SELECT value_json FROM study_user_attributes WHERE study_id = :study_id AND key = :key"
@@ -69,17 +70,18 @@ class Seed:
 
 @dataclass(frozen=True)
 class NewStudy:
-    """A study to be written: its name, attributes and first queued trials."""
+    """A study to be written: its name, attributes, first queued trials and budget."""
 
     name: str
     attrs: Mapping[str, Any]
     seeds: Sequence[Seed] = ()
+    budget: BudgetSpec = field(default_factory=BudgetSpec)
 
 
 def study_names(storage: RDBStorage) -> list[str]:
     """Return the names of all studies in the database, sorted."""
     names = [study.study_name for study in storage.get_all_studies()]
-    return sorted(name for name in names if not name.startswith(_UNFINISHED))
+    return sorted(name for name in names if not name.startswith(UNFINISHED))
 
 
 def find_study(storage: RDBStorage, name: str) -> StoredStudy:
@@ -134,27 +136,31 @@ def write_studies(storage: RDBStorage, studies: Sequence[NewStudy]) -> bool:
     """Write studies with their attributes and queued trials, all of them whole or none.
 
     Each is built under a name nobody uses and all are renamed in one transaction; what an
-    interrupted creation left behind is removed by the next one. A database-wide lock makes sure
-    that of several at the same moment one creates them.
+    interrupted creation left behind is removed by the next one, and so are the others of a family
+    whose first one was deleted. A database-wide lock makes sure that of several at the same moment
+    one creates them.
 
     Returns:
         False where a study of the first one's name exists already; nothing is changed then.
 
     Raises:
-        StudyError: another of the names is taken.
+        StudyError: another of the names is taken by a study that tlsearch did not create.
     """
     with create_lock(storage.engine), without_notices():
         _remove_unfinished(storage)
         taken = set(study_names(storage))
         if studies[0].name in taken:
             return False
-        for study in studies:
+        for study in studies[1:]:
             if study.name in taken:
-                raise StudyError(
-                    f"study {study.name!r} exists already, and study {studies[0].name!r} needs "
-                    "that name; choose another name"
-                )
-        _rename(storage, {_write(storage, study): study.name for study in studies})
+                _remove_orphan(storage, study.name, studies[0].name)
+        ids = {study.name: _write(storage, study) for study in studies}
+        with storage.engine.begin() as connection:
+            sweep(connection)
+            for study in studies:
+                create_controls(connection, ids[study.name], study.budget)
+                values = {"name": study.name, "study_id": ids[study.name]}
+                connection.execute(_RENAME, values)
     return True
 
 
@@ -176,7 +182,7 @@ def read_attr(storage: RDBStorage, study_id: int, key: str) -> Any | None:
 
 
 def load_optuna_study(
-    storage: RDBStorage,
+    storage: BaseStorage,
     name: str,
     sampler: optuna.samplers.BaseSampler | None = None,
     pruner: optuna.pruners.BasePruner | None = None,
@@ -198,20 +204,25 @@ def without_notices() -> Iterator[None]:
 
 def _remove_unfinished(storage: RDBStorage) -> None:
     for study in storage.get_all_studies():
-        if study.study_name.startswith(_UNFINISHED):
+        if study.study_name.startswith(UNFINISHED):
             storage.delete_study(study._study_id)
 
 
+def _remove_orphan(storage: RDBStorage, name: str, first: str) -> None:
+    """Delete a study of a family whose first one is gone, if it is ours."""
+    study_id = storage.get_study_id_from_name(name)
+    if "spec_hash" not in storage.get_study_user_attrs(study_id):
+        raise StudyError(
+            f"study {name!r} exists already, and study {first!r} needs that name; choose another "
+            "name"
+        )
+    storage.delete_study(study_id)
+
+
 def _write(storage: RDBStorage, study: NewStudy) -> int:
-    study_id = int(storage.create_new_study(_DIRECTIONS, f"{_UNFINISHED}{uuid.uuid4()}"))
+    study_id = int(storage.create_new_study(_DIRECTIONS, f"{UNFINISHED}{uuid.uuid4()}"))
     for key, value in study.attrs.items():
         storage.set_study_user_attr(study_id, key, value)
     for seed in study.seeds:
         queue_trial(storage, study_id, seed)
     return study_id
-
-
-def _rename(storage: RDBStorage, names: Mapping[int, str]) -> None:
-    with storage.engine.begin() as connection:
-        for study_id, name in names.items():
-            connection.execute(_RENAME, {"name": name, "study_id": study_id})

@@ -1,7 +1,7 @@
-"""Trials in the database: reading them as records, and who holds them."""
+"""Trials in the database as records."""
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from optuna.storages import RDBStorage
@@ -9,24 +9,15 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
 
 from tlsearch.records import HYPERPARAMETER_NAMES, Hyperparameters, StudyStatus, TrialRecord
+from tlsearch.store.controls import read_controls
+from tlsearch.store.history import StudyHistory
 from tlsearch.store.studies import StoredStudy
 
-_HOLDS = text(
-    "SELECT 1 FROM trials JOIN trial_user_attributes AS claim USING (trial_id)"
-    " WHERE trials.trial_id = :trial_id AND trials.state = 'RUNNING'"
-    " AND claim.key = 'claim' AND claim.value_json = :claim"
+_SILENT = text(
+    "SELECT number, extract(epoch FROM clock_timestamp() - last_seen_at)"
+    " FROM tlsearch.attempts AS held JOIN trials USING (trial_id)"
+    " WHERE held.study_id = :study_id AND ended_at IS NULL"
 )
-
-# A running trial without a heartbeat was left between being claimed and its first sign of life:
-# both happen under the study's lock, so nobody who holds the lock sees a live one.
-_STALLED = text(
-    "SELECT trials.trial_id FROM trials LEFT JOIN trial_heartbeats AS beat USING (trial_id)"
-    " WHERE trials.study_id = :study_id AND trials.state = 'RUNNING'"
-    " AND (beat.heartbeat IS NULL"
-    "      OR beat.heartbeat < localtimestamp - make_interval(secs => :seconds))"
-    " ORDER BY trials.trial_id"
-)
-
 _COUNTS = text(
     "SELECT lower(state::text), count(*) FROM trials WHERE study_id = :study_id GROUP BY 1"
 )
@@ -39,26 +30,19 @@ def trial_counts(storage: RDBStorage, study_id: int) -> dict[str, int]:
     return {state.name.lower(): 0 for state in TrialState} | {state: n for state, n in rows}
 
 
-def stalled_trials(storage: RDBStorage, study_id: int, after_seconds: float) -> list[int]:
-    """Return the ids of running trials whose worker gave no sign of life for so long.
+def trial_records(
+    storage: RDBStorage, study_id: int, history: StudyHistory | None = None
+) -> list[TrialRecord]:
+    """Return all trials of a study, by number.
 
-    Times are the server's alone. Call it only under the study's lock.
+    Args:
+        storage: Optuna's storage.
+        study_id: Optuna's key of the study.
+        history: what was read of it before; only what is new is read then.
     """
-    with storage.engine.connect() as connection:
-        values = {"study_id": study_id, "seconds": after_seconds}
-        return list(connection.execute(_STALLED, values).scalars())
-
-
-def holds(storage: RDBStorage, trial_id: int, claim: str) -> bool:
-    """Whether the trial runs and is still the one that was claimed with this token."""
-    with storage.engine.connect() as connection:
-        values = {"trial_id": trial_id, "claim": json.dumps(claim)}
-        return connection.execute(_HOLDS, values).first() is not None
-
-
-def trial_records(storage: RDBStorage, study_id: int) -> list[TrialRecord]:
-    """Return all trials of a study, by number."""
-    return [to_record(trial) for trial in storage.get_all_trials(study_id, deepcopy=False)]
+    history = history or StudyHistory(storage.engine, study_id)
+    history.refresh()
+    return [to_record(trial) for trial in history.trials()]
 
 
 def best_first(records: list[TrialRecord]) -> list[TrialRecord]:
@@ -67,9 +51,12 @@ def best_first(records: list[TrialRecord]) -> list[TrialRecord]:
     return sorted(complete, key=lambda record: (-(record.val_accuracy or 0.0), record.number))
 
 
-def study_status(storage: RDBStorage, study: StoredStudy) -> StudyStatus:
-    """Return where a study stands."""
-    records = trial_records(storage, study.study_id)
+def study_status(
+    storage: RDBStorage, study: StoredStudy, history: StudyHistory | None = None
+) -> StudyStatus:
+    """Return where a study stands; see `trial_records` for the arguments."""
+    records = trial_records(storage, study.study_id, history)
+    silent = _silent_seconds(storage, study.study_id)
     counts = {state.name.lower(): 0 for state in TrialState}
     for record in records:
         counts[record.state] += 1
@@ -77,13 +64,24 @@ def study_status(storage: RDBStorage, study: StoredStudy) -> StudyStatus:
     default = [record for record in ranked if record.origin == "default"]
     return StudyStatus(
         name=study.name,
-        budget_trials=study.spec.budget.trials,
+        controls=read_controls(storage.engine, study.study_id),
         counts=counts,
         default_val_accuracy=default[0].val_accuracy if default else None,
         best=ranked[0] if ranked else None,
         train_seconds=sum(record.seconds or 0.0 for record in records),
-        running=tuple(record for record in records if record.state == "running"),
+        running=tuple(
+            replace(record, silent_seconds=silent.get(record.number))
+            for record in records
+            if record.state == "running"
+        ),
     )
+
+
+def _silent_seconds(storage: RDBStorage, study_id: int) -> dict[int, float]:
+    """Return how long ago the worker of each running trial gave a sign of life, by trial number."""
+    with storage.engine.connect() as connection:
+        rows = connection.execute(_SILENT, {"study_id": study_id}).all()
+    return {number: float(seconds) for number, seconds in rows}
 
 
 def to_record(trial: FrozenTrial) -> TrialRecord:

@@ -1,28 +1,33 @@
-"""The worker: claims trials of a study and runs them until the budget is spent."""
+"""The worker: claims trials of one or more studies and runs them until the budgets are spent."""
 
+import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-import optuna
 import torch
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.storages import RDBStorage
 
-from tlsearch.errors import StorageError, StudyError, WorkerStopped
+from tlsearch.errors import DatabaseAway, StorageError, StudyError, WorkerStopped
 from tlsearch.records import Measures, TrialRecord
-from tlsearch.sampler import build_pruner, build_sampler, try_sampler
+from tlsearch.sampler import try_sampler
 from tlsearch.space import SearchSpace
+from tlsearch.store.artifacts import ENVIRONMENT, Artifacts, open_artifacts
+from tlsearch.store.claims import Claim, Refusal, WorkerSession
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measured import read_measures
-from tlsearch.store.studies import StoredStudy, find_study, load_optuna_study
-from tlsearch.worker.claim import Claim, ClaimDesk, Unclaimed
+from tlsearch.store.outages import DATABASE_ERRORS, cause_of, within
+from tlsearch.store.studies import StoredStudy, find_study
 from tlsearch.worker.measuring import Measuring
+from tlsearch.worker.post import Place, Post
 from tlsearch.worker.progress import Progress, SilentProgress
-from tlsearch.worker.trial import TrialRunner, failure_kind
-from tlsearch.worker.workplace import choose_device, open_workplace
+from tlsearch.worker.shutdown import Shutdown
+from tlsearch.worker.trial import failure_kind
+from tlsearch.worker.workplace import choose_device, device_name
 
 _SAME_FAILURES = 3
+_LEAVE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +36,17 @@ class WorkerSummary:
 
     Attributes:
         trials: the trials it ended, in order.
-        budget_spent: whether the study is done; otherwise the worker reached its own limit.
+        budget_spent: whether the studies are done; otherwise the worker reached its own limit.
+        why: a clause on why it left.
     """
 
     trials: tuple[TrialRecord, ...]
     budget_spent: bool
+    why: str
 
 
 def run_worker(
-    study_name: str,
+    study_names: str | Sequence[str],
     storage: str | None = None,
     *,
     device: str = "auto",
@@ -47,53 +54,52 @@ def run_worker(
     timeout_seconds: float | None = None,
     data_path: str | None = None,
     weights: str | None = None,
+    artifacts: str | None = None,
     progress: Progress | None = None,
 ) -> WorkerSummary:
-    """Run trials of a study in this process until its budget is spent.
+    """Run trials of one or more studies in this process until their budgets are spent.
 
-    Any number of workers may run at once, on any machines that reach the database. While the last
-    trials run elsewhere the worker waits, to take over one whose worker dies. An interrupt
-    (KeyboardInterrupt, SystemExit) returns the current trial to the queue.
+    Any number of workers may run at once, on any machines that reach the database. Of several
+    studies a trial is taken from each in turn. While the last trials run elsewhere the worker
+    waits, to take over one whose worker dies. The first SIGTERM or SIGINT hands the current trial
+    back with a checkpoint, a second one ends the process at once. A database that goes away for
+    less than `workers.outage_limit_seconds` is waited for.
 
     Args:
-        study_name: the study.
+        study_names: the study, or several.
         storage: a PostgreSQL URL; without one the environment's, or the embedded server.
         device: auto, cpu, cuda or cuda:N.
-        max_trials: claim at most so many.
+        max_trials: run at most so many.
         timeout_seconds: claim none after so long; the current one is finished.
         data_path: where the data are on this machine, if not where the spec says.
         weights: where the weights are on this machine, likewise.
+        artifacts: where checkpoints lie: a folder or s3://bucket/prefix; None = the environment's
+            TLSEARCH_ARTIFACTS, the spec's, or a folder of this user.
         progress: told what happens.
 
     Raises:
         StudyError: no such study, or its network cannot be had here.
         SpecError: its sampler does not work here.
         DataError: the images are not those of the study.
-        StorageError: the database cannot be reached.
+        StorageError: the database cannot be reached, or stayed away; or files cannot be written.
         WorkerStopped: three trials in a row failed for the same reason.
     """
+    names = [study_names] if isinstance(study_names, str) else list(dict.fromkeys(study_names))
     progress = progress or SilentProgress()
     database = open_storage(storage)
-    study = find_study(database, study_name)
-    optuna_study = load_optuna_study(
-        database,
-        study_name,
-        build_sampler(study.spec.sampler),
-        build_pruner(study.spec.pruner, study.spec.recipe.epochs),
-    )
-    desk = ClaimDesk(database, study, optuna_study)
-    limits = _Limits(max_trials, timeout_seconds)
-    if desk.is_done():
-        return WorkerSummary((), budget_spent=True)
-    if study.spec.sampler.name.endswith("Sampler"):
-        try_sampler(study.spec.sampler, SearchSpace.from_dict(study.space))
-    workplace = open_workplace(study, choose_device(device), progress, data_path, weights)
-    runner = TrialRunner(database, study, optuna_study, desk, workplace, progress)
-    measuring = None
-    if study.spec.measures.when != "off":
-        measuring = Measuring(database, study, workplace, progress)
-    with _database_errors(study_name):
-        return _Loop(desk, runner, measuring, progress, limits).run(workplace.name)
+    with _start_errors():
+        studies = [find_study(database, name) for name in names]
+    shutdown = Shutdown()
+    with _session(database, studies, device) as session, shutdown.listening():
+        place = Place(
+            database, session, choose_device(device), shutdown, progress, data_path, weights
+        )
+        posts = [Post(study, place, _artifacts(artifacts, study)) for study in studies]
+        for study in studies:
+            if study.spec.sampler.name.endswith("Sampler"):
+                try_sampler(study.spec.sampler, SearchSpace.from_dict(study.space))
+        with _database_errors():
+            return _Loop(posts, progress, shutdown, _Limits(max_trials, timeout_seconds)).run()
 
 
 def measure_study(
@@ -103,6 +109,7 @@ def measure_study(
     device: str = "auto",
     data_path: str | None = None,
     weights: str | None = None,
+    artifacts: str | None = None,
     progress: Progress | None = None,
 ) -> Measures:
     """Take a study's measures in this process, unless they are taken; wait for what is under way.
@@ -116,6 +123,7 @@ def measure_study(
         device: auto, cpu, cuda or cuda:N.
         data_path: where the data are on this machine, if not where the spec says.
         weights: where the weights are on this machine, likewise.
+        artifacts: where checkpoints lie, as for `run_worker`.
         progress: told what happens.
 
     Raises:
@@ -125,7 +133,8 @@ def measure_study(
     """
     progress = progress or SilentProgress()
     database = open_storage(storage)
-    study = find_study(database, study_name)
+    with _start_errors():
+        study = find_study(database, study_name)
     if study.spec.measures.when == "off":
         raise StudyError(
             f'study {study_name!r}: its spec says measures.when = "off"; create a study with '
@@ -134,26 +143,78 @@ def measure_study(
     found = read_measures(database, study.study_id)
     if found is not None:
         return found
-    workplace = open_workplace(study, choose_device(device), progress, data_path, weights)
-    measuring = Measuring(database, study, workplace, progress)
-    with _database_errors(study_name), _memory_errors(study_name):
-        while not measuring.over():
-            if not measuring.step():
-                progress.preparing("waiting for training from random weights, under way elsewhere")
-                time.sleep(_poll_seconds(study))
+    shutdown = Shutdown()
+    with _session(database, [study], device) as session, shutdown.listening():
+        place = Place(
+            database, session, choose_device(device), shutdown, progress, data_path, weights
+        )
+        measuring = Post(study, place, _artifacts(artifacts, study)).measuring
+        with _database_errors(), _memory_errors(study_name):
+            _wait_for(measuring, study, progress)
     measures = read_measures(database, study.study_id)
     assert measures is not None
     return measures
 
 
+def _wait_for(measuring: Measuring | None, study: StoredStudy, progress: Progress) -> None:
+    assert measuring is not None, "measures are not off"
+    while not measuring.over():
+        if not measuring.step():
+            progress.preparing("waiting for training from random weights, under way elsewhere")
+            time.sleep(_poll_seconds(study))
+
+
 @contextmanager
-def _database_errors(study_name: str) -> Iterator[None]:
+def _session(
+    database: RDBStorage, studies: Sequence[StoredStudy], device: str
+) -> Iterator[WorkerSession]:
+    """Be on the database's list of workers until the block ends."""
+    chosen = choose_device(device)
+    slowest = max(study.spec.workers.stalled_after_seconds for study in studies)
+    session = WorkerSession(database.engine, str(chosen), device_name(chosen), slowest)
+    with _start_errors():
+        session.enter()
+    because = "its work was done"
+    try:
+        yield session
+    except BaseException as error:
+        because = f"{type(error).__name__}: {error}".splitlines()[0].replace("\0", " ")[:500]
+        raise
+    finally:
+        with suppress(DatabaseAway, *DATABASE_ERRORS):
+            within(_LEAVE_SECONDS, lambda: session.leave(because))
+
+
+def _artifacts(given: str | None, study: StoredStudy) -> Artifacts:
+    """Open the place of a study's files; what is said on this machine wins over the spec."""
+    on_machine = given or os.environ.get(ENVIRONMENT)
+    return open_artifacts(on_machine or study.spec.checkpoints.folder)
+
+
+@contextmanager
+def _start_errors() -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+    except DATABASE_ERRORS as error:
         raise StorageError(
-            f"the database went away while study {study_name!r} ran ({_cause(error)}); the current "
-            "trial is run again by the next worker: check the database and start one"
+            f"the database was there and is gone ({cause_of(error)}): check it, and start this "
+            "worker again"
+        ) from error
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseAway as away:
+        raise StorageError(
+            f"{away}: the trial under way goes on from its last checkpoint once a worker runs; "
+            "check the database and start one"
+        ) from away
+    except DATABASE_ERRORS as error:
+        raise StorageError(
+            f"the database refuses ({cause_of(error)}); the trial under way goes on from its last "
+            "checkpoint once a worker runs: mend that and start one"
         ) from error
 
 
@@ -190,67 +251,64 @@ class _Loop:
     """Claim, run, record, repeat."""
 
     def __init__(
-        self,
-        desk: ClaimDesk,
-        runner: TrialRunner,
-        measuring: Measuring | None,
-        progress: Progress,
-        limits: _Limits,
+        self, posts: Sequence[Post], progress: Progress, shutdown: Shutdown, limits: _Limits
     ) -> None:
-        self._desk = desk
-        self._runner = runner
-        self._measuring = measuring
+        self._posts = list(posts)
         self._progress = progress
+        self._shutdown = shutdown
         self._limits = limits
         self._ended: list[TrialRecord] = []
+        self._failures: list[str | None] = []
+        self._why: list[str] = []
 
-    def run(self, worker: str) -> WorkerSummary:
-        """Run trials until the budget or a limit is reached."""
-        poll_seconds = _poll_seconds(self._runner.study)
-        while not self._limits.reached(len(self._ended)):
-            if self._measuring is not None and self._measuring.step_or_give_up():
-                continue
-            self._runner.follow_prior()
-            kept = self._kept()
-            claim = self._desk.claim(worker, kept)
-            if claim is Unclaimed.DONE:
-                return WorkerSummary(tuple(self._ended), budget_spent=True)
-            if isinstance(claim, Unclaimed) and kept:
-                self._progress.preparing("waiting for the measures, which are taken elsewhere")
-                time.sleep(poll_seconds)
-                continue
-            if isinstance(claim, Unclaimed):
-                self._progress.waiting(self._desk.counts()["running"])
-                time.sleep(poll_seconds)
-                continue
-            self._run(claim)
-        return WorkerSummary(tuple(self._ended), budget_spent=False)
+    def run(self) -> WorkerSummary:
+        """Run trials until the budgets or a limit are reached."""
+        while self._posts:
+            if self._limits.reached(len(self._ended)):
+                return WorkerSummary(tuple(self._ended), False, "this worker's limit is reached")
+            if not self._turn() and self._posts:
+                self._shutdown.requested.wait(min(map(_poll_seconds, self._studies())))
+        return WorkerSummary(tuple(self._ended), True, "; ".join(self._why))
 
-    def _kept(self) -> int:
-        """Return how many trials of the budget the prior will queue once the study is measured."""
-        if self._measuring is None or self._measuring.given_up():
-            return 0
-        prior = self._runner.study.spec.prior
-        return prior.draws + 2 if prior.use else 0
+    def _turn(self) -> bool:
+        """Give every study a turn, until one had something to do; return whether one had."""
+        refusals = []
+        for post in list(self._posts):
+            outcome = post.next()
+            if isinstance(outcome, Refusal):
+                refusals.append(outcome)
+                if outcome.over:
+                    post.clean_up()
+                    self._posts.remove(post)
+                    self._why.append(f"study {post.study.name!r} is done: {outcome.why}")
+                continue
+            self._posts.remove(post)  # the others first, next time
+            self._posts.append(post)
+            if isinstance(outcome, Claim):
+                self._run(post, outcome)
+            return True
+        waiting = [each for each in refusals if not each.over]
+        if waiting:
+            self._progress.preparing(waiting[0].why)
+        return False
 
-    def _run(self, claim: Claim) -> None:
-        self._progress.claimed(claim.trial.number, claim.attempt, self._desk.counts())
-        trial = self._runner.see_through(claim)
+    def _run(self, post: Post, claim: Claim) -> None:
+        trial = post.run(claim)
         if trial is None:
             return
-        self._ended.append(trial)
-        self._progress.ended(trial)
-        self._stop_if_failing()
+        if trial.state != "waiting":
+            self._ended.append(trial)
+            self._progress.ended(trial)
+        self._failures.append(failure_kind(trial))
+        self._stop_if_failing(trial)
 
-    def _stop_if_failing(self) -> None:
-        kinds = [failure_kind(trial) for trial in self._ended[-_SAME_FAILURES:]]
+    def _stop_if_failing(self, trial: TrialRecord) -> None:
+        kinds = self._failures[-_SAME_FAILURES:]
         if len(kinds) == _SAME_FAILURES and kinds[0] is not None and len(set(kinds)) == 1:
             raise WorkerStopped(
                 f"{_SAME_FAILURES} trials in a row failed for the same reason, so this worker "
-                f"stops: {self._ended[-1].reason}"
+                f"stops: {trial.reason}"
             )
 
-
-def _cause(error: Exception) -> str:
-    cause = error.__cause__ or error
-    return (str(getattr(cause, "orig", cause)).strip().splitlines() or ["no reason given"])[0]
+    def _studies(self) -> list[StoredStudy]:
+        return [post.study for post in self._posts]

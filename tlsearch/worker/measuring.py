@@ -6,6 +6,7 @@ that need no training, derives the prior and queues its seeds; the others search
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from optuna.storages import RDBStorage
@@ -16,8 +17,8 @@ from tlsearch.finetune import lr_range_test
 from tlsearch.measures import FAMILY, FeatureMeasures, Features, features_of, measure_features
 from tlsearch.prior import Prior, build_prior
 from tlsearch.records import EpochReport, Measures, TrialRecord
-from tlsearch.sampler import build_pruner, build_sampler
 from tlsearch.space import SearchSpace
+from tlsearch.store.claims import Claim
 from tlsearch.store.locks import sole_attempt
 from tlsearch.store.measured import (
     note_unmeasured,
@@ -26,9 +27,8 @@ from tlsearch.store.measured import (
     read_unmeasured,
     settle,
 )
-from tlsearch.store.studies import StoredStudy, load_optuna_study, read_study
+from tlsearch.store.studies import StoredStudy, read_study
 from tlsearch.store.trials import trial_records
-from tlsearch.worker.claim import Claim, ClaimDesk, Unclaimed
 from tlsearch.worker.progress import Progress, SilentProgress
 from tlsearch.worker.seeding import seeds_of
 from tlsearch.worker.trial import TrialRunner
@@ -43,12 +43,16 @@ class Measuring:
     """Takes a study's measures step by step, between a worker's trials."""
 
     def __init__(
-        self, storage: RDBStorage, study: StoredStudy, workplace: Workplace, progress: Progress
+        self,
+        storage: RDBStorage,
+        runner: TrialRunner,
+        runner_of: Callable[[StoredStudy, Workplace, Progress], TrialRunner],
     ) -> None:
         self._storage = storage
-        self._study = study
-        self._workplace = workplace
-        self._progress = progress
+        self._study = runner.study
+        self._workplace = runner.workplace
+        self._progress = runner.progress
+        self._runner_of = runner_of
         self._over = False
 
     def over(self) -> bool:
@@ -73,7 +77,10 @@ class Measuring:
             reason = str(error)
         except (RuntimeError, ValueError, ArithmeticError) as error:
             reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        note_unmeasured(self._storage, self._study.study_id, reason)
+        try:
+            note_unmeasured(self._storage, self._study.study_id, reason)
+        except KeyError:
+            raise StudyError(f"study {self._study.name!r} was deleted") from None
         self._progress.preparing(f"could not be measured, the search has no prior: {reason}")
         return True
 
@@ -90,11 +97,11 @@ class Measuring:
         if self.over():
             return False
         runner = self._random_init_runner()
-        claim = runner.desk.claim(self._workplace.name)
+        claim = runner.claim()
         if isinstance(claim, Claim):
-            runner.see_through(claim)
+            runner.run(claim)
             return True
-        if claim is Unclaimed.WAIT:
+        if not claim.over:
             return False
         (random_init,) = trial_records(self._storage, runner.study.study_id)
         with sole_attempt(self._storage.engine, self._study.study_id) as free:
@@ -110,17 +117,8 @@ class Measuring:
                 f"study {self._study.name + FAMILY!r}, which trains from random weights, is gone; "
                 "create the study again under another name to have it measured"
             )
-        optuna_study = load_optuna_study(
-            self._storage,
-            family.name,
-            build_sampler(family.spec.sampler),
-            build_pruner(family.spec.pruner, family.spec.recipe.epochs),
-        )
-        return TrialRunner(
-            self._storage,
+        return self._runner_of(
             family,
-            optuna_study,
-            ClaimDesk(self._storage, family, optuna_study),
             replace(self._workplace, space=SearchSpace.from_dict(family.space)),
             _RandomInitProgress(self._progress, family.spec.recipe.epochs),
         )

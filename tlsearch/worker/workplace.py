@@ -1,7 +1,5 @@
 """What a worker needs on its own machine before it can run a study's trials."""
 
-import os
-import socket
 from dataclasses import dataclass
 
 import torch
@@ -54,9 +52,15 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def device_name(device: torch.device) -> str:
+    """Return what a device is called: `NVIDIA H100 80GB HBM3`; empty for a CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+
+
 def open_workplace(
     study: StoredStudy,
     device: torch.device,
+    name: str,
     progress: Progress,
     data_path: str | None = None,
     weights: str | None = None,
@@ -66,6 +70,7 @@ def open_workplace(
     Args:
         study: the study.
         device: where to train.
+        name: of the worker.
         progress: told of what is slow.
         data_path: where the study's data are on this machine, if elsewhere.
         weights: where the study's weights are on this machine, if elsewhere.
@@ -77,7 +82,7 @@ def open_workplace(
     spec = study.spec.data
     data_spec = spec.model_copy(update={"path": data_path}) if data_path else spec
     return Workplace(
-        name=f"{socket.gethostname()}:{os.getpid()}:{device}",
+        name=name,
         device=device,
         data_spec=data_spec,
         data=_data(study, data_spec, device, progress),

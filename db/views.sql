@@ -1,0 +1,212 @@
+-- Views to ask about trials. docs/sql.md shows what with.
+--
+-- They stand on Optuna's tables and tlsearch's. Whatever lies in those, of other programs too, no
+-- view fails on it: what cannot be read is NULL. Functions are called with the rights and the
+-- search_path of whoever asks, so those used here touch no table.
+
+CREATE OR REPLACE FUNCTION tlsearch.read_json(p_json text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN p_json::jsonb;
+EXCEPTION WHEN others THEN
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION tlsearch.read_json(text) IS 'JSON, or NULL where it is none';
+
+CREATE OR REPLACE FUNCTION tlsearch.read_text(p_json text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN p_json ~ '^"[^"\\]*"$' THEN substr(p_json, 2, length(p_json) - 2)
+        WHEN p_json LIKE '"%' THEN coalesce(tlsearch.read_json(p_json) #>> '{}', p_json)
+        WHEN p_json <> 'null' THEN p_json
+    END
+$$;
+COMMENT ON FUNCTION tlsearch.read_text(text) IS
+    'A string that is written as JSON; what is no string as it is';
+
+-- The digits are bounded so that no number is out of range.
+CREATE OR REPLACE FUNCTION tlsearch.read_number(p_json text) RETURNS double precision
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_json ~ '^-?[0-9]{1,20}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?$'
+                THEN p_json::double precision END
+$$;
+COMMENT ON FUNCTION tlsearch.read_number(text) IS 'A number that is written as JSON, or NULL';
+
+CREATE VIEW tlsearch.study_names AS
+SELECT study_id, study_name AS study FROM studies
+WHERE study_name NOT LIKE 'tlsearch-being-created-%';
+COMMENT ON VIEW tlsearch.study_names IS
+    'Name and key of every study, Optuna''s own as well, but for those that are being created';
+COMMENT ON COLUMN tlsearch.study_names.study_id IS 'Optuna''s key, as in tlsearch.attempts';
+COMMENT ON COLUMN tlsearch.study_names.study IS 'The study''s name';
+
+-- The inner SELECT is sorted so that ORDER BY rank LIMIT k looks up the hyperparameters of k
+-- trials alone; aggregates by LATERAL so that those of columns nobody asks for are left out.
+CREATE VIEW tlsearch.best_trials AS
+SELECT ranked.study, ranked.rank, ranked.trial, ranked.val_accuracy,
+       drawn.reinit_layers, drawn.high_lr, drawn.low_lr_ratio, drawn.low_layers, drawn.alpha,
+       drawn.beta, drawn.l2sp_layers,
+       tlsearch.read_text(origin.value_json) AS origin,
+       coalesce(held.last_epoch,
+                (SELECT max(step) FROM trial_intermediate_values AS curve
+                 WHERE curve.trial_id = ranked.trial_id)) AS epochs,
+       coalesce(held.seconds,
+                (SELECT tlsearch.read_number(value_json) FROM trial_user_attributes AS attr
+                 WHERE attr.trial_id = ranked.trial_id AND attr.key = 'seconds')) AS seconds
+FROM (
+    SELECT names.study, row_number() OVER best_first AS rank, trials.number AS trial, trial_id,
+           CASE value_type WHEN 'FINITE' THEN value WHEN 'INF_POS' THEN 'Infinity'
+                           ELSE '-Infinity' END AS val_accuracy
+    FROM tlsearch.study_names AS names
+    JOIN study_directions AS aim ON aim.study_id = names.study_id AND aim.objective = 0
+    JOIN trials ON trials.study_id = names.study_id
+    JOIN trial_values USING (trial_id)
+    WHERE state = 'COMPLETE' AND trial_values.objective = 0
+      AND NOT EXISTS (SELECT FROM study_directions AS second
+                      WHERE second.study_id = names.study_id AND second.objective = 1)
+    WINDOW best_first AS (
+        PARTITION BY names.study
+        ORDER BY CASE value_type WHEN 'FINITE' THEN value WHEN 'INF_POS' THEN 'Infinity'
+                                 ELSE '-Infinity' END
+                 * CASE direction WHEN 'MINIMIZE' THEN 1 ELSE -1 END, trials.number)
+    ORDER BY study, rank
+) AS ranked
+LEFT JOIN LATERAL (
+    SELECT max(param_value) FILTER (WHERE param_name = 'reinit_layers') AS reinit_layers,
+           max(param_value) FILTER (WHERE param_name = 'high_lr') AS high_lr,
+           max(param_value) FILTER (WHERE param_name = 'low_lr_ratio') AS low_lr_ratio,
+           max(param_value) FILTER (WHERE param_name = 'low_layers') AS low_layers,
+           max(param_value) FILTER (WHERE param_name = 'alpha') AS alpha,
+           max(param_value) FILTER (WHERE param_name = 'beta') AS beta,
+           max(param_value) FILTER (WHERE param_name = 'l2sp_layers') AS l2sp_layers
+    FROM trial_params
+    WHERE trial_params.trial_id = ranked.trial_id
+      AND distribution_json NOT LIKE '{"name": "Categorical%'
+) AS drawn ON true
+LEFT JOIN LATERAL (
+    SELECT max(last_epoch) AS last_epoch,
+           date_part('epoch', sum(coalesce(ended_at, last_seen_at) - started_at)) AS seconds
+    FROM tlsearch.attempts WHERE attempts.trial_id = ranked.trial_id
+) AS held ON true
+LEFT JOIN trial_user_attributes AS origin
+    ON origin.trial_id = ranked.trial_id AND origin.key = 'origin';
+COMMENT ON VIEW tlsearch.best_trials IS
+    'Complete trials, ranked in each study; of Optuna''s own studies those with one objective';
+COMMENT ON COLUMN tlsearch.best_trials.study IS 'The study''s name';
+COMMENT ON COLUMN tlsearch.best_trials.rank IS '1 = the best of its study; of equals the earlier';
+COMMENT ON COLUMN tlsearch.best_trials.trial IS 'The trial''s number in its study, from 0';
+COMMENT ON COLUMN tlsearch.best_trials.val_accuracy IS
+    'Top-1 on the validation images after the last epoch, a fraction; else the objective';
+COMMENT ON COLUMN tlsearch.best_trials.reinit_layers IS
+    'Top layers started from random weights; 1 = the classifier alone';
+COMMENT ON COLUMN tlsearch.best_trials.high_lr IS 'Peak learning rate above the low layers';
+COMMENT ON COLUMN tlsearch.best_trials.low_lr_ratio IS 'Low learning rate as a share of high_lr';
+COMMENT ON COLUMN tlsearch.best_trials.low_layers IS 'Lowest layers at the low learning rate';
+COMMENT ON COLUMN tlsearch.best_trials.alpha IS 'Decay toward the pretrained weights (L2-SP)';
+COMMENT ON COLUMN tlsearch.best_trials.beta IS 'Decay toward zero (L2)';
+COMMENT ON COLUMN tlsearch.best_trials.l2sp_layers IS 'Lowest layers under L2-SP instead of L2';
+COMMENT ON COLUMN tlsearch.best_trials.origin IS
+    'Where it came from: default, prior, draw, opposite, user, or what the sampler drew it from';
+COMMENT ON COLUMN tlsearch.best_trials.epochs IS 'Epochs trained';
+COMMENT ON COLUMN tlsearch.best_trials.seconds IS 'Time that workers held it, over all attempts';
+
+CREATE VIEW tlsearch.trials_flat AS
+SELECT names.study, trials.number AS trial, lower(trials.state::text) AS state,
+       coalesce(
+           CASE WHEN trials.state = 'COMPLETE' THEN
+               (SELECT CASE value_type WHEN 'FINITE' THEN value WHEN 'INF_POS' THEN 'Infinity'
+                                       ELSE '-Infinity' END
+                FROM trial_values AS result
+                WHERE result.trial_id = trials.trial_id AND result.objective = 0)
+           END,
+           (SELECT CASE intermediate_value_type WHEN 'FINITE' THEN intermediate_value
+                        WHEN 'NAN' THEN 'NaN' WHEN 'INF_POS' THEN 'Infinity' ELSE '-Infinity' END
+            FROM trial_intermediate_values AS curve WHERE curve.trial_id = trials.trial_id
+            ORDER BY step DESC LIMIT 1)) AS val_accuracy,
+       (SELECT max(step) FROM trial_intermediate_values AS curve
+        WHERE curve.trial_id = trials.trial_id) AS epochs,
+       tlsearch.read_text(attrs.origin) AS origin,
+       drawn.reinit_layers, drawn.high_lr, drawn.low_lr_ratio, drawn.low_layers, drawn.alpha,
+       drawn.beta, drawn.l2sp_layers,
+       tlsearch.read_json(attrs.canonical) AS canonical,
+       tlsearch.read_number(attrs.duplicate_of) AS duplicate_of,
+       coalesce(held.seconds, tlsearch.read_number(attrs.seconds)) AS seconds,
+       tlsearch.read_number(attrs.seconds) AS train_seconds,
+       coalesce(held.attempts, tlsearch.read_number(attrs.attempt)) AS attempts,
+       held.resumed_epochs,
+       tlsearch.read_text(attrs.worker) AS worker, tlsearch.read_text(attrs.reason) AS reason,
+       coalesce(held.started_at, trials.datetime_start AT TIME ZONE 'UTC') AS started_at,
+       trials.datetime_complete AT TIME ZONE 'UTC' AS ended_at
+FROM tlsearch.study_names AS names JOIN trials USING (study_id)
+LEFT JOIN LATERAL (
+    SELECT max(param_value) FILTER (WHERE param_name = 'reinit_layers') AS reinit_layers,
+           max(param_value) FILTER (WHERE param_name = 'high_lr') AS high_lr,
+           max(param_value) FILTER (WHERE param_name = 'low_lr_ratio') AS low_lr_ratio,
+           max(param_value) FILTER (WHERE param_name = 'low_layers') AS low_layers,
+           max(param_value) FILTER (WHERE param_name = 'alpha') AS alpha,
+           max(param_value) FILTER (WHERE param_name = 'beta') AS beta,
+           max(param_value) FILTER (WHERE param_name = 'l2sp_layers') AS l2sp_layers
+    FROM trial_params
+    WHERE trial_params.trial_id = trials.trial_id
+      AND distribution_json NOT LIKE '{"name": "Categorical%'
+) AS drawn ON true
+LEFT JOIN LATERAL (
+    SELECT max(value_json) FILTER (WHERE key = 'origin') AS origin,
+           max(value_json) FILTER (WHERE key = 'canonical') AS canonical,
+           max(value_json) FILTER (WHERE key = 'duplicate_of') AS duplicate_of,
+           max(value_json) FILTER (WHERE key = 'seconds') AS seconds,
+           max(value_json) FILTER (WHERE key = 'attempt') AS attempt,
+           max(value_json) FILTER (WHERE key = 'worker') AS worker,
+           max(value_json) FILTER (WHERE key = 'reason') AS reason
+    FROM trial_user_attributes AS attr WHERE attr.trial_id = trials.trial_id
+) AS attrs ON true
+LEFT JOIN LATERAL (
+    SELECT max(attempt) AS attempts, min(started_at) AS started_at,
+           sum(first_epoch - 1) AS resumed_epochs,
+           date_part('epoch', sum(coalesce(ended_at, last_seen_at) - started_at)) AS seconds
+    FROM tlsearch.attempts WHERE attempts.trial_id = trials.trial_id
+) AS held ON true;
+COMMENT ON VIEW tlsearch.trials_flat IS 'Every trial, whatever its state, in one row';
+COMMENT ON COLUMN tlsearch.trials_flat.study IS 'The study''s name';
+COMMENT ON COLUMN tlsearch.trials_flat.trial IS 'The trial''s number in its study, from 0';
+COMMENT ON COLUMN tlsearch.trials_flat.state IS 'waiting, running, complete, pruned or fail';
+COMMENT ON COLUMN tlsearch.trials_flat.val_accuracy IS
+    'Of a complete trial its result, else what it reported last; a fraction';
+COMMENT ON COLUMN tlsearch.trials_flat.epochs IS 'Last epoch it reported';
+COMMENT ON COLUMN tlsearch.trials_flat.origin IS
+    'Where it came from: default, prior, draw, opposite, user, or what the sampler drew it from';
+COMMENT ON COLUMN tlsearch.trials_flat.reinit_layers IS
+    'Top layers started from random weights; 1 = the classifier alone';
+COMMENT ON COLUMN tlsearch.trials_flat.high_lr IS 'Peak learning rate above the low layers';
+COMMENT ON COLUMN tlsearch.trials_flat.low_lr_ratio IS 'Low learning rate as a share of high_lr';
+COMMENT ON COLUMN tlsearch.trials_flat.low_layers IS 'Lowest layers at the low learning rate';
+COMMENT ON COLUMN tlsearch.trials_flat.alpha IS 'Decay toward the pretrained weights (L2-SP)';
+COMMENT ON COLUMN tlsearch.trials_flat.beta IS 'Decay toward zero (L2)';
+COMMENT ON COLUMN tlsearch.trials_flat.l2sp_layers IS 'Lowest layers under L2-SP instead of L2';
+COMMENT ON COLUMN tlsearch.trials_flat.canonical IS
+    'The simplest hyperparameters that train the same model; equal for trials that are';
+COMMENT ON COLUMN tlsearch.trials_flat.duplicate_of IS
+    'The earlier trial with the same canonical hyperparameters whose result it took over';
+COMMENT ON COLUMN tlsearch.trials_flat.seconds IS 'Time that workers held it, over all attempts';
+COMMENT ON COLUMN tlsearch.trials_flat.train_seconds IS
+    'Time of training and validation that led to its result; NULL unless complete or pruned';
+COMMENT ON COLUMN tlsearch.trials_flat.attempts IS 'How often a worker took it; 0 or NULL = never';
+COMMENT ON COLUMN tlsearch.trials_flat.resumed_epochs IS
+    'Epochs that attempts took over from a checkpoint rather than train them again';
+COMMENT ON COLUMN tlsearch.trials_flat.worker IS 'Host, process and device that had it last';
+COMMENT ON COLUMN tlsearch.trials_flat.reason IS
+    'Why it failed, or why it is back in the queue: a word, a colon and a sentence';
+COMMENT ON COLUMN tlsearch.trials_flat.started_at IS 'When its first attempt began';
+COMMENT ON COLUMN tlsearch.trials_flat.ended_at IS 'When it ended; NULL while it has not';
+
+CREATE VIEW tlsearch.learning_curves AS
+SELECT names.study, trials.number AS trial, curve.step AS epoch,
+       CASE intermediate_value_type WHEN 'FINITE' THEN intermediate_value WHEN 'NAN' THEN 'NaN'
+           WHEN 'INF_POS' THEN 'Infinity' ELSE '-Infinity' END AS val_accuracy
+FROM tlsearch.study_names AS names JOIN trials USING (study_id)
+JOIN trial_intermediate_values AS curve USING (trial_id);
+COMMENT ON VIEW tlsearch.learning_curves IS 'Every epoch that was reported of every trial';
+COMMENT ON COLUMN tlsearch.learning_curves.study IS 'The study''s name';
+COMMENT ON COLUMN tlsearch.learning_curves.trial IS 'The trial''s number in its study, from 0';
+COMMENT ON COLUMN tlsearch.learning_curves.epoch IS 'From 1';
+COMMENT ON COLUMN tlsearch.learning_curves.val_accuracy IS
+    'Top-1 on the validation images after that epoch, a fraction';

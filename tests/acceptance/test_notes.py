@@ -1,0 +1,203 @@
+"""Notes of studies, as optuna-dashboard reads them."""
+
+import optuna
+import optuna_dashboard
+import pytest
+import sqlalchemy as sa
+from optuna.trial import TrialState
+
+from tests.acceptance.furnished import add_trial, measure
+from tests.conftest import execute
+from tlsearch.cli.main import app
+from tlsearch.measures import FAMILY
+from tlsearch.notes import NoteKeeper, write_note
+from tlsearch.report import study_note
+from tlsearch.store.connect import open_storage
+from tlsearch.store.controls import set_state
+from tlsearch.store.notes import keep_note
+from tlsearch.store.studies import UNFINISHED, find_study
+
+
+class Study:
+    """A study that was just created."""
+
+    def __init__(self, storage_url: str, name: str = "tiny") -> None:
+        self.storage = open_storage(storage_url)
+        self.study = find_study(self.storage, name)
+        self.complaints: list[str] = []
+        self.keeper = NoteKeeper(self.storage, self.complaints.append)
+
+    @property
+    def optuna(self) -> optuna.Study:
+        return optuna.load_study(study_name=self.study.name, storage=self.storage)
+
+    @property
+    def note(self) -> str:
+        return optuna_dashboard.get_note(self.optuna)
+
+    def edit(self, body: str) -> None:
+        """As the dashboard does for a user."""
+        optuna_dashboard.save_note(self.optuna, body)
+
+    def add(self, val_accuracy: float, **more: object) -> int:
+        return add_trial(self.storage, self.study, val_accuracy, **more)
+
+
+@pytest.fixture
+def made(tlsearch, tiny) -> Study:
+    tlsearch.run("create", str(tiny(measures="worker", space="beta = 0.001", trials=20)))
+    return Study(tlsearch.storage_url)
+
+
+def test_a_new_study_has_a_note(made):
+    assert "Fine-tunes **test\\_efficientnet** (weights" in made.note
+    assert "on `builtin:fashion-mnist-30`: 10 classes, 80 images to train and 50" in made.note
+    assert "3 epochs a trial at 32 pixels. Budget: 20 trials." in made.note
+    assert "Fixed: `beta` = 0.001." in made.note
+    assert "0 of 20 trials are done: 0 complete, 0 pruned, 0 failed." in made.note
+    assert "The plain fine-tuning default is to come." in made.note
+    assert "Not measured yet" in made.note
+    assert made.optuna.metric_names == ["val_accuracy"]
+
+
+def test_what_a_note_says_once_there_are_trials(made):
+    measure(made.storage, "tiny")
+    made.add(0.6, origin="default")
+    for n in range(6):
+        made.add(0.7 + n / 100, origin="prior", high_lr=0.002 + n / 1000)
+    made.add(0.99, state=TrialState.PRUNED)
+    made.add(0.75, origin="user", user_attrs={"duplicate_of": 6})
+    set_state(made.storage.engine, [made.study.study_id], "paused")
+    write_note(made.storage, made.study)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in made.note.splitlines()]
+    note = made.note
+    assert "9 of 20 trials are done: 8 complete, 1 pruned, 0 failed." in note
+    assert "default has **60.0 %**. No trial runs now: the study is paused." in note
+    best = [row for row in rows if len(row) == 10 and row[0].isdigit()]
+    accuracies = ["75.0 %", "74.0 %", "73.0 %", "72.0 %", "71.0 %"]
+    assert [row[:2] for row in best] == [[str(7 - n), acc] for n, acc in enumerate(accuracies)]
+    assert best[0][3] == "0.007"
+    assert {row[-1] for row in best} == {"prior"}
+    assert "Fixed features beat training from random weights by 26.0 points" in note
+    assert ["Fisher score", "2.50", "1.35", "3.47", "1.18", "0.83"] in rows
+    assert [row[0] for row in rows if row and row[0].startswith("`")][1] == "`high_lr`"
+    assert "a tenth of the highest rate of use where the weights fit" in note
+
+
+def test_every_command_of_the_note_exists(made):
+    commands = [line.split()[1] for line in made.note.splitlines() if line.startswith("tlsearch ")]
+    registered = {c.name or c.callback.__name__ for c in app.registered_commands}
+    registered |= {group.name for group in app.registered_groups}
+    assert {"worker", "best", "pause", "budget", "enqueue", "prior", "db"} <= set(commands)
+    assert set(commands) | {"resume"} <= registered
+
+
+def test_what_a_user_wrote_is_kept(made):
+    made.edit("My own words.")
+    made.add(0.9)
+    made.keeper.refresh()
+    assert write_note(made.storage, made.study) is False
+    assert made.note == "My own words."
+    made.edit("")
+    made.keeper.refresh()
+    assert made.note == ""
+    assert made.complaints == []
+
+
+def test_an_edit_that_was_begun_before_a_refresh_is_taken(made):
+    from optuna_dashboard import _note
+
+    attrs = made.storage.get_study_system_attrs(made.study.study_id)
+    version = _note.get_note_from_system_attrs(attrs, None)["version"]
+    made.add(0.9)
+    made.keeper.refresh()
+    assert "90.0 %" in made.note
+    attrs = made.storage.get_study_system_attrs(made.study.study_id)
+    assert _note.version_is_incremented(attrs, None, version + 1)
+    _note.save_note_with_version(made.storage, made.study.study_id, None, version + 1, "Mine.")
+    made.keeper.refresh()
+    assert made.note == "Mine."
+
+
+def test_notes_of_any_length(made):
+    for length in (0, 1, 2045, 2046, 9000, 100):
+        body = "".join(chr(0x4E00 + n % 1000) for n in range(length))
+        assert keep_note(made.storage, made.study.study_id, body) is True
+        assert made.note == body
+    made.edit("x" * 5000)
+    assert keep_note(made.storage, made.study.study_id, "y") is False
+    assert made.note == "x" * 5000
+
+
+def test_only_what_changed_is_read(made, tlsearch, tiny):
+    tlsearch.run("create", str(tiny("other")))
+    other = Study(tlsearch.storage_url, "other")
+    made.keeper.refresh()
+    statements: list[str] = []
+    listen = sa.event.listens_for(made.storage.engine, "before_cursor_execute")
+    listen(lambda conn, cursor, statement, *_: statements.append(statement))
+    made.keeper.refresh()
+    assert len(statements) == 1
+    other.add(0.8)
+    made.keeper.refresh()
+    assert "80.0 %" in other.note
+    assert "80.0 %" not in made.note
+    made.add(0.7)
+    for change in (
+        lambda: made.storage.set_study_user_attr(made.study.study_id, "unmeasured", "no | images"),
+        lambda: set_state(made.storage.engine, [made.study.study_id], "paused"),
+    ):
+        made.keeper.refresh()
+        before = made.note
+        change()
+        made.keeper.refresh()
+        assert made.note != before
+    assert "Could not be measured: no \\| images." in made.note
+
+
+def test_studies_that_are_not_ours_and_those_being_created(made):
+    for name in ("somebody's", f"{UNFINISHED}x"):
+        optuna.create_study(study_name=name, storage=made.storage)
+    made.keeper.refresh()
+    somebodys = optuna.load_study(study_name="somebody's", storage=made.storage)
+    assert optuna_dashboard.get_note(somebodys) == ""
+    assert made.complaints == []
+
+
+def test_the_study_that_measures(made):
+    made.keeper.refresh()
+    note = Study(made.storage.engine.url.render_as_string(False), "tiny/measures").note
+    assert note == (
+        "Trains the network from random weights, for the measures of study **tiny**, whose note "
+        "says what came out.\n"
+    )
+    assert study_note.FAMILY == FAMILY
+
+
+def test_a_database_that_refuses(made, embedded_url):
+    made.add(0.8)
+    name = made.storage.engine.url.database
+    execute(embedded_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    made.storage.engine.dispose()
+    for _ in range(3):
+        made.keeper.refresh()
+    assert len([words for words in made.complaints if "'tiny'" in words]) == 1
+    assert "read-only transaction" in made.complaints[0]
+    execute(embedded_url, f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+    made.storage.engine.dispose()
+    made.keeper.refresh()
+    assert "80.0 %" in made.note
+
+
+def test_a_database_that_is_away(made, embedded_url):
+    made.add(0.8)
+    name = made.storage.engine.url.database
+    made.storage.engine.dispose()
+    execute(embedded_url, f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+    for _ in range(3):
+        made.keeper.refresh()
+    assert len(made.complaints) == 1
+    assert "\n" not in made.complaints[0]
+    execute(embedded_url, f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+    made.keeper.refresh()
+    assert "80.0 %" in made.note

@@ -1,0 +1,137 @@
+"""`tlsearch pause`, `resume`, `stop` and `budget`: steering a study while it runs."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from tlsearch.cli.display import console, percent, print_json
+from tlsearch.cli.options import Json, Storage, StudyName
+from tlsearch.records import Controls
+
+_NONE = "none"
+
+
+def pause(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
+    """Let workers hand their trials back, with checkpoints, and wait for resume."""
+    from tlsearch.steering import pause_study
+
+    _show(study, pause_study(study, storage), as_json)
+
+
+def resume(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
+    """Let workers go on with a study that was paused or stopped."""
+    from tlsearch.steering import resume_study
+
+    _show(study, resume_study(study, storage), as_json)
+
+
+def stop(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
+    """Let workers hand their trials back, with checkpoints, and leave."""
+    from tlsearch.steering import stop_study
+
+    _show(study, stop_study(study, storage), as_json)
+
+
+def budget(
+    study: StudyName,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Trials that may run in all.")
+    ] = None,
+    gpu_hours: Annotated[
+        str | None, typer.Option(metavar="H", help="Hours of devices, added up; none = no limit.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="2026-12-24T18:00, of this machine's zone unless it names one; none = no limit.",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="ACC", help="Validation accuracy that is enough: 0.9; none = none."),
+    ] = None,
+    patience: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Trials in a row without gain to end it; none = no limit."),
+    ] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Show a study's budget, or change it; running workers see it within an epoch."""
+    from tlsearch.results import StudyReader
+    from tlsearch.steering import set_budget
+
+    changes: dict[str, Any] = {} if trials is None else {"trials": trials}
+    given = {"gpu_hours": gpu_hours, "target_accuracy": target, "patience_trials": patience}
+    for name, text in given.items():
+        if text is not None:
+            changes[name] = _number(name, text, int if name == "patience_trials" else float)
+    if until is not None:
+        changes["until"] = None if until == _NONE else _time(until)
+    if changes:
+        _show(study, set_budget(study, changes, storage), as_json)
+    else:
+        _show(study, StudyReader(study, storage).status().controls, as_json)
+
+
+def _number(name: str, text: str, kind: type[int] | type[float]) -> float | None:
+    if text == _NONE:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        option = {"target_accuracy": "target", "patience_trials": "patience"}.get(name, name)
+        raise typer.BadParameter(
+            f"--{option.replace('_', '-')} {text!r}: give {what}, or none"
+        ) from None
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise typer.BadParameter(
+            f"--until {text!r}: give a time such as 2026-12-24T18:00 or 2026-12-24T18:00+01:00"
+        ) from None
+
+
+def _show(study: str, controls: Controls, as_json: bool) -> None:
+    if as_json:
+        print_json(controls_as_json(controls))
+        return
+    console.print(f"{study}: {controls.state}" + (f" ({controls.why})" if controls.why else ""))
+    console.print("  " + budget_line(controls))
+
+
+def budget_line(controls: Controls) -> str:
+    """Return a study's budget in words."""
+    parts = [f"budget: {controls.trials} trials"]
+    used = f"{controls.gpu_hours_used:.2f} GPU-hours used"
+    if controls.gpu_hours is not None:
+        used = f"{controls.gpu_hours_used:.2f} of {controls.gpu_hours:g} GPU-hours used"
+    parts.append(used)
+    if controls.until is not None:
+        parts.append(f"until {controls.until.astimezone():%Y-%m-%d %H:%M:%S %Z}")
+    if controls.target_accuracy is not None:
+        parts.append(f"target {percent(controls.target_accuracy)}")
+    if controls.patience_trials is not None:
+        parts.append(f"at most {controls.patience_trials} trials in a row without gain")
+    return ", ".join(parts)
+
+
+def controls_as_json(controls: Controls) -> dict[str, Any]:
+    """Return what steers a study as plain values."""
+    return {
+        "state": controls.state,
+        "trials": controls.trials,
+        "gpu_hours": controls.gpu_hours,
+        "gpu_hours_used": round(controls.gpu_hours_used, 6),
+        "until": controls.until.isoformat() if controls.until else None,
+        "target_accuracy": controls.target_accuracy,
+        "patience_trials": controls.patience_trials,
+        "over": controls.verdict is not None,
+        "why": controls.why,
+    }

@@ -1,0 +1,63 @@
+"""Runs one worker in this process, for a person, a script or the launcher."""
+
+import shlex
+from typing import Any
+
+import typer
+
+from tlsearch.cli.display import TerminalProgress, console, print_json, trial_as_json
+from tlsearch.cli.news import News, stop_when_alone, telling
+
+
+def work(studies: list[str], storage: str | None, limits: dict[str, Any], as_json: bool) -> None:
+    """Run one worker in this process."""
+    from tlsearch.worker import run_worker
+
+    if as_json:
+        summary = run_worker(studies, storage, **limits)
+        print_json([trial_as_json(trial) for trial in summary.trials])
+        return
+    with progress_of(*studies, storage=storage) as progress:
+        try:
+            summary = run_worker(studies, storage, progress=progress, **limits)
+        except KeyboardInterrupt:
+            console.print("interrupted: a trial under way is back in the queue")
+            raise typer.Exit(130) from None
+    hints = ", ".join(f"tlsearch best {shlex.quote(study)}" for study in studies)
+    console.print(f"trials run: {len(summary.trials)}; {summary.why} ({hints})")
+
+
+def work_with_news(
+    studies: list[str], storage: str | None, threads: int | None, limits: dict[str, Any]
+) -> None:
+    """Run one worker in this process that tells a program, the launcher, of its work."""
+    news = News()
+    stop_when_alone()
+    with telling(news):
+        news.preparing("starting")
+        from tlsearch.results import StudyReader
+        from tlsearch.worker import run_worker
+
+        if len(studies) == 1:  # of several, a worker does not tell which one a trial is of
+            news.follow(StudyReader(studies[0], storage))
+        set_threads(threads)
+        summary = run_worker(studies, storage, progress=news, **limits)
+        news.done("spent" if summary.budget_spent else "limit", summary.why)
+
+
+def progress_of(*studies: str, storage: str | None) -> TerminalProgress:
+    """Return a progress display for a worker on these studies."""
+    from tlsearch.results import StudyReader
+
+    if len(studies) > 1:  # a worker does not tell which one a trial is of
+        return TerminalProgress(None, None)
+    reader = StudyReader(studies[0], storage)
+    return TerminalProgress(reader.study.spec.recipe.epochs, reader.status)
+
+
+def set_threads(threads: int | None) -> None:
+    """Set how many CPU threads torch uses."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)

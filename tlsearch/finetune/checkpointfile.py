@@ -1,0 +1,149 @@
+"""The bytes of a checkpoint: a safetensors file whose damage is found before anything is used.
+
+Metadata: a JSON document that says which training this is, how far it has come, and the SHA-256 of
+the tensors; beside it the document's own SHA-256.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from tlsearch.errors import CheckpointError
+from tlsearch.records import EpochReport
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a fine-tuning has come.
+
+    Attributes:
+        step: optimiser steps done.
+        batches: of them, those of the epoch under way.
+        curve: the complete epochs, in order.
+        seconds: spent so far.
+    """
+
+    step: int
+    batches: int
+    curve: tuple[EpochReport, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckpointFile:
+    """What the bytes hold.
+
+    Attributes:
+        identity: of the training.
+        progress: where it stands.
+        tensors: by their name in the file, contiguous, on the CPU.
+    """
+
+    identity: str
+    progress: Progress
+    tensors: Mapping[str, Tensor]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors whose name begins so, without that beginning."""
+        return {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
+
+    def pack(self) -> bytes:
+        """Return the bytes; no two of the tensors may share memory."""
+        document = json.dumps(
+            {
+                "format": FORMAT,
+                "identity": self.identity,
+                "epochs": len(self.progress.curve),
+                **asdict(self.progress),
+                "tensors": _digest(self.tensors),
+            }
+        )
+        metadata = {"checkpoint": document, "sha256": sha256(document)}
+        return safetensors.torch.save(dict(self.tensors), metadata)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "CheckpointFile":
+        """Read what `pack` wrote.
+
+        Raises:
+            CheckpointError: damaged, or of another format.
+        """
+        document = _document(data)
+        try:
+            tensors = safetensors.torch.load(data)
+        except Exception as error:
+            raise _damaged("its tensors cannot be read") from error
+        if _digest(tensors) != document["tensors"]:
+            raise _damaged("its tensors are not those that were written")
+        return cls(document["identity"], _progress(document), tensors)
+
+
+def read_progress(data: bytes) -> Progress:
+    """Read the document alone, no tensor.
+
+    Raises:
+        CheckpointError: damaged, or of another format.
+    """
+    return _progress(_document(data))
+
+
+def kind(tensor: Tensor) -> str:
+    """Return a tensor's type and shape in words."""
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def sha256(text: str) -> str:
+    """Return a text's SHA-256 as hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _document(data: bytes) -> dict[str, Any]:
+    """Read the metadata, and check that the file is as long as its header says."""
+    try:
+        start = 8 + int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:start])
+        metadata = header.pop("__metadata__")
+        text, digest = metadata["checkpoint"], metadata["sha256"]
+        length = start + max(entry["data_offsets"][1] for entry in header.values())
+        right = sha256(text) == digest
+    except Exception as error:
+        raise _damaged("its header cannot be read") from error
+    if length != len(data):
+        raise _damaged(f"it has {len(data)} bytes instead of {length}")
+    if not right:
+        raise _damaged("its document is not the one that was written")
+    return _of_our_format(json.loads(text))
+
+
+def _of_our_format(document: dict[str, Any]) -> dict[str, Any]:
+    if document["format"] != FORMAT:
+        raise CheckpointError(
+            f"the checkpoint has format {document['format']}, and this version of tlsearch reads "
+            f"format {FORMAT}; use the version that wrote it"
+        )
+    return document
+
+
+def _progress(document: dict[str, Any]) -> Progress:
+    curve = tuple(EpochReport(**report) for report in document["curve"])
+    return Progress(document["step"], document["batches"], curve, document["seconds"])
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {kind(tensors[name])}\n".encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _damaged(what: str) -> CheckpointError:
+    return CheckpointError(f"the checkpoint is damaged, or none of tlsearch: {what}")

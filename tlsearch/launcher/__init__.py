@@ -1,0 +1,33 @@
+"""Runs several workers on one machine, each in a process of its own, and keeps them running.
+
+Nothing here imports torch: the launcher stays small beside the workers, and holds no GPU.
+"""
+
+from tlsearch.launcher.command import WorkerCommand
+from tlsearch.launcher.launch import Launcher
+from tlsearch.launcher.restarts import Patience
+from tlsearch.launcher.slots import (
+    Slot,
+    choose_gpus,
+    count_gpus,
+    gpu_slots,
+    process_slots,
+    threads_each,
+)
+from tlsearch.launcher.state import Ending, SlotSummary
+from tlsearch.launcher.watcher import Watcher
+
+__all__ = [
+    "Ending",
+    "Launcher",
+    "Patience",
+    "Slot",
+    "SlotSummary",
+    "Watcher",
+    "WorkerCommand",
+    "choose_gpus",
+    "count_gpus",
+    "gpu_slots",
+    "process_slots",
+    "threads_each",
+]

@@ -1,0 +1,57 @@
+"""The command line and the environment of a slot's worker."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tlsearch.launcher.slots import Slot
+
+
+@dataclass(frozen=True)
+class WorkerCommand:
+    """Makes the command line of `tlsearch worker` for a slot.
+
+    Attributes:
+        studies: names of the studies to work on.
+        threads: CPU threads of each worker.
+        storage: database URL; it goes into the environment, for process lists show arguments.
+        max_trials: trials each slot may end.
+        timeout_seconds: begin no trial after so long.
+        data_path: where the data are on this machine.
+        weights: where the weights are on this machine.
+    """
+
+    studies: Sequence[str]
+    threads: int
+    storage: str | None = None
+    max_trials: int | None = None
+    timeout_seconds: float | None = None
+    data_path: str | None = None
+    weights: str | None = None
+    _begun: float = field(default_factory=time.monotonic, init=False)
+
+    def __call__(self, slot: Slot, trials_ended: int) -> list[str] | None:
+        """Return the command line, or None where the slot has reached its limit.
+
+        Args:
+            slot: where it is to run.
+            trials_ended: by workers that ran in this slot before.
+        """
+        options: dict[str, object] = {"device": slot.device, "threads": self.threads}
+        if self.max_trials is not None:
+            if trials_ended >= self.max_trials:
+                return None
+            options["trials"] = self.max_trials - trials_ended
+        if self.timeout_seconds is not None:
+            spent = time.monotonic() - self._begun
+            options["timeout"] = max(0.0, self.timeout_seconds - spent)
+        options |= {"data": self.data_path, "weights": self.weights}
+        given = [f"--{name}={value}" for name, value in options.items() if value is not None]
+        return [sys.executable, "-m", "tlsearch", "worker", "--news", *given, "--", *self.studies]
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the environment the workers get."""
+        storage = {"TLSEARCH_STORAGE": self.storage} if self.storage else {}
+        return os.environ | storage | {"OMP_NUM_THREADS": str(self.threads)}

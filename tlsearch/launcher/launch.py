@@ -1,0 +1,109 @@
+"""The launcher: one worker a slot, kept running until the studies are done."""
+
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+
+from tlsearch.launcher.keeper import Command, Keeper
+from tlsearch.launcher.restarts import Patience
+from tlsearch.launcher.slots import Slot
+from tlsearch.launcher.state import Ending, SlotSummary
+from tlsearch.launcher.watcher import Watcher
+
+_TICK_SECONDS = 0.1
+_LEAVE_SECONDS = 60.0  # for workers to give their trials back after the launcher failed
+
+
+class Launcher:
+    """Runs a worker in each slot and restarts those that crash.
+
+    A first SIGINT or SIGTERM asks all workers to stop, which return their trials to the queue; a
+    second one asks again, and they leave at once; a third kills them. Workers whose launcher dies
+    see the end of their standard input and stop by themselves.
+
+    Args:
+        slots: where to run workers.
+        command: makes a worker's command line (`WorkerCommand`).
+        environment: of the workers.
+        watcher: told what happens.
+        patience: how often a crashed worker is started again, and when.
+        secrets: words that are never shown.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        command: Command,
+        environment: Mapping[str, str],
+        watcher: Watcher,
+        patience: Patience | None = None,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        patience = patience or Patience()
+        self._watcher = watcher
+        self._keepers = [
+            Keeper(slot, command, environment, watcher, patience, secrets) for slot in slots
+        ]
+        self._received: list[int] = []
+        self._obeyed = 0
+
+    @property
+    def stopped_by(self) -> int | None:
+        """The first signal that it got; None where all slots came to their end."""
+        return self._received[0] if self._received else None
+
+    def run(self) -> tuple[SlotSummary, ...]:
+        """Run until all slots are over; to be called in the main thread, which gets signals."""
+        try:
+            with self._catching_signals():
+                self._run()
+        finally:
+            for keeper in self._keepers:
+                keeper.let_go()
+            for keeper in self._keepers:
+                keeper.wait(_LEAVE_SECONDS)
+        return tuple(keeper.summary() for keeper in self._keepers)
+
+    def exit_code(self, summaries: Sequence[SlotSummary]) -> int:
+        """Return what the command should exit with.
+
+        128 + N after signal N; else 2 where a worker was refused its input; else 1 where a slot
+        ended before the study did; else 0.
+        """
+        if self.stopped_by is not None:
+            return 128 + self.stopped_by
+        endings = {summary.ending for summary in summaries}
+        if Ending.REFUSED in endings:
+            return 2
+        return 0 if endings <= {Ending.DONE} else 1
+
+    def _run(self) -> None:
+        while self._step():
+            wait([pipe for keeper in self._keepers for pipe in keeper.pipes()], _TICK_SECONDS)
+
+    def _step(self) -> bool:
+        self._obey()
+        return any([keeper.step() for keeper in self._keepers])
+
+    def _obey(self) -> None:
+        """Pass on the signals that came meanwhile."""
+        while self._obeyed < len(self._received):
+            self._obeyed += 1
+            if self._obeyed == 1:
+                self._watcher.trouble(None, "stopping: trials under way go back into the queue")
+            for keeper in self._keepers:
+                keeper.stop() if self._obeyed < 3 else keeper.kill()
+
+    @contextmanager
+    def _catching_signals(self) -> Iterator[None]:
+        def note(signum: int, _: object) -> None:
+            self._received.append(signum)
+
+        caught = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(signum, note) for signum in caught]
+        try:
+            yield
+        finally:
+            for signum, handler in zip(caught, before, strict=True):
+                signal.signal(signum, handler)

@@ -1,0 +1,194 @@
+"""A study's note for optuna-dashboard, in Markdown."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tlsearch.prior import DISAGREEMENT, Prior
+from tlsearch.records import (
+    DEPTHS,
+    HYPERPARAMETER_NAMES,
+    Controls,
+    Measures,
+    Range,
+    TrialRecord,
+)
+from tlsearch.report.measures_table import meaning, measures_rows
+from tlsearch.store.studies import StoredStudy
+
+TOP = 5  # best trials that are listed
+FAMILY = "/measures"  # tlsearch.measures.FAMILY, which comes with torch
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """What a note says.
+
+    Attributes:
+        study: its spec and what it was created with.
+        ranges: its search space.
+        controls: its state and budget as they stand now.
+        counts: trials by state.
+        default: validation accuracy of the plain default, once it is complete.
+        best: the best complete trials.
+        measures: None where they have not been taken.
+        unmeasured: why they could not be taken, if so.
+        prior: None where there is none.
+    """
+
+    study: StoredStudy
+    ranges: Mapping[str, Range]
+    controls: Controls
+    counts: Mapping[str, int]
+    default: float | None
+    best: Sequence[TrialRecord]
+    measures: Measures | None
+    unmeasured: str | None
+    prior: Prior | None
+
+
+def study_note(facts: StudyFacts) -> str:
+    """Return the note of a study."""
+    name = facts.study.name
+    if name.endswith(FAMILY):
+        what = "Trains the network from random weights, for the measures of study"
+        return f"{what} **{_plain(name.removesuffix(FAMILY))}**, whose note says what came out.\n"
+    sections = [_intent(facts), _standing(facts), _measured(facts)]
+    if facts.prior is not None:
+        sections.append(_prior(facts.prior, facts.ranges))
+    own = "tlsearch keeps this note up to date until you edit it; then it leaves it alone."
+    return "\n\n".join([*sections, _commands(facts), f"*{own}*"]) + "\n"
+
+
+def _intent(facts: StudyFacts) -> str:
+    study, spec = facts.study, facts.study.spec
+    n_classes = len(study.data["class_names"])
+    fixed = [f"`{name}` = {r.low:g}" for name, r in facts.ranges.items() if r.fixed]
+    return (
+        "### What is searched\n\n"
+        f"Fine-tunes **{_plain(spec.backbone.model)}** (weights `{_code(spec.backbone.weights)}`) "
+        f"on `{_code(spec.data.path)}`: {n_classes} classes, {study.data['n_train']} images to "
+        f"train and {study.data['n_val']} to validate on; {spec.recipe.epochs} epochs a trial at "
+        f"{spec.recipe.image_size} pixels. {_budget(facts.controls)} "
+        "The value of a trial is its `val_accuracy`, a fraction, after the last epoch."
+        + (f" Fixed: {', '.join(fixed)}." if fixed else "")
+    )
+
+
+def _budget(controls: Controls) -> str:
+    limits = [f"{controls.trials} trials"]
+    if controls.gpu_hours is not None:
+        limits.append(f"{controls.gpu_hours:g} GPU hours")
+    if controls.until is not None:
+        limits.append(f"until {controls.until:%Y-%m-%d %H:%M %Z}")
+    if controls.target_accuracy is not None:
+        limits.append(f"until {_percent(controls.target_accuracy)} are reached")
+    if controls.patience_trials is not None:
+        limits.append(f"until {controls.patience_trials} trials in a row are no better")
+    return f"Budget: {', '.join(limits)}."
+
+
+def _standing(facts: StudyFacts) -> str:
+    ended = {state: facts.counts.get(state, 0) for state in ("complete", "pruned", "fail")}
+    default = "is to come" if facts.default is None else f"has **{_percent(facts.default)}**"
+    lines = [
+        "### Best trials",
+        "",
+        f"{sum(ended.values())} of {facts.controls.trials} trials are done: {ended['complete']} "
+        f"complete, {ended['pruned']} pruned, {ended['fail']} failed. "
+        f"The plain fine-tuning default {default}.",
+    ]
+    if facts.controls.why is not None:
+        lines[-1] += f" No trial runs now: {_plain(facts.controls.why)}."
+    if facts.best:
+        lines += ["", *_table(_best_rows(facts.best))]
+        lines += ["", f"The best of many flatters itself: {_precision(facts)}."]
+    return "\n".join(lines)
+
+
+def _best_rows(best: Sequence[TrialRecord]) -> list[list[str]]:
+    rows = [["trial", "validation", *HYPERPARAMETER_NAMES, "origin"]]
+    for trial in best:
+        values = trial.params.as_dict().values() if trial.params else []
+        shown = [f"{value:.3g}" for value in values] or ["-"] * len(HYPERPARAMETER_NAMES)
+        rows.append(
+            [str(trial.number), _percent(trial.val_accuracy), *shown, _plain(trial.origin or "-")]
+        )
+    return rows
+
+
+def _precision(facts: StudyFacts) -> str:
+    """Say what the validation images can tell apart: the standard error of one accuracy."""
+    n = facts.study.data["n_val"]
+    p = min(max(facts.best[0].val_accuracy or 0.0, 1 / (n + 2)), 1 - 1 / (n + 2))
+    return f"{n} validation images tell apart about {100 * (p * (1 - p) / n) ** 0.5:.1f} points"
+
+
+def _measured(facts: StudyFacts) -> str:
+    title = "### How well the pretrained weights fit\n\n"
+    if facts.measures is not None:
+        table = "\n".join(_table(measures_rows(facts.measures)))
+        return f"{title}{meaning(facts.measures, facts.prior)}\n\n{table}"
+    if facts.study.spec.measures.when == "off":
+        return f'{title}Not measured, as the spec says `measures.when = "off"`.'
+    if facts.unmeasured is not None:
+        return f"{title}Could not be measured: {_plain(facts.unmeasured)}."
+    return f"{title}Not measured yet: the first worker does it before its first trial."
+
+
+def _prior(prior: Prior, ranges: Mapping[str, Range]) -> str:
+    rows = [["hyperparameter", "mode", "spread", "opposite", "moved by", "why"]]
+    for name, belief in prior.beliefs.items():
+        unit = "layers" if name in DEPTHS else "decades"
+        spread = "fixed" if ranges[name].fixed else f"{belief.spread:.2g} {unit}"
+        numbers = [f"{belief.mode:.3g}", spread, f"{belief.opposite:.3g}"]
+        rows.append([f"`{name}`", *numbers, _plain(belief.moved_by), _plain(belief.rule)])
+    widened = f", widened by {prior.disagreement:.2f} as the Fisher score disagrees"
+    lines = [
+        "### Where the search starts, and why",
+        "",
+        f"Weight of “the pretrained weights do not fit”: {prior.unfit:.2f}"
+        + (widened if prior.disagreement > DISAGREEMENT else "")
+        + f". Highest learning rate of use: {prior.lr_scale:.2g} ({_plain(prior.lr_scale_from)}).",
+    ]
+    return "\n".join([*lines, "", *_table(rows)])
+
+
+def _commands(facts: StudyFacts) -> str:
+    name = shlex.quote(facts.study.name)
+    raised = 2 * facts.controls.trials
+    lines = {
+        f"tlsearch worker {name}": "run trials, from any number of processes and machines",
+        f"tlsearch best {name} --top {TOP}": "the best trials",
+        f"tlsearch pause {name}": "let running trials go; tlsearch resume goes on",
+        f"tlsearch budget {name} --trials {raised}": "give it another budget",
+        f"tlsearch enqueue {name} --set high_lr=0.02": "queue a trial of your own",
+        f"tlsearch prior {name}": "the prior in full",
+        "tlsearch db psql": "ask by SQL",
+    }
+    width = max(map(len, lines))
+    shown = "\n".join(f"{command:<{width}}  # {what}" for command, what in lines.items())
+    where = "with `TLSEARCH_STORAGE` set to this database, or on this machine without it"
+    return f"### Go on\n\n{where[0].upper()}{where[1:]}:\n\n```sh\n{shown}\n```"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay out rows of cells; a wide space behind each, as the dashboard puts none between them."""
+    lines = ["|" + "".join(f" {cell}\u2003|" for cell in row) for row in rows]
+    n_columns = lines[0].count("\u2003|")
+    return [lines[0], "|" + "---|" * n_columns, *lines[1:]]
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown takes for nothing else, and a table for one cell."""
+    escaped = "".join(f"\\{c}" if c in r"\`*_{}[]<>#|~" else c for c in text)
+    return " ".join(escaped.split())
+
+
+def _code(text: str) -> str:
+    """Return text to stand between backticks."""
+    return " ".join(text.replace("`", "'").split())
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f} %"

@@ -1,0 +1,190 @@
+"""Pictures of one trial for the dashboard: its learning curve and what it confuses."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+MATRIX_CLASSES = 30  # more cannot be read as a matrix
+NUMBERED_CLASSES = 15  # more leave no room for numbers in the cells
+PAIRS = 20  # shown of a confusion that is no matrix
+NAME_LENGTH = 22
+
+Matrix = npt.NDArray[np.float64]
+
+
+def learning_curve(
+    curve: Sequence[float], others: Sequence[Sequence[float]], title: str = ""
+) -> bytes:
+    """Draw a trial's validation accuracy by epoch over the band of other trials.
+
+    Args:
+        curve: its accuracies, fractions, from the first epoch on.
+        others: those of the other trials; they may be shorter.
+        title: above the picture.
+
+    Returns:
+        A PNG file.
+    """
+    figure, axes = _figure(7.0, 4.2, title)
+    if any(others):
+        _band(axes, others)
+    epochs = np.arange(1, len(curve) + 1)
+    axes.plot(epochs, 100 * np.asarray(curve), color="tab:blue", lw=2.2, label="this trial")
+    if len(curve):
+        _mark_last(axes, len(curve), 100 * curve[-1])
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation accuracy, %")
+    axes.set_xlim(0.5, max(len(curve), *(len(other) for other in others), 1) + 0.5)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.margins(y=0.12)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    return _png(figure)
+
+
+def confusion_matrix(
+    labels: Sequence[int] | npt.NDArray[Any],
+    predictions: Sequence[int] | npt.NDArray[Any],
+    class_names: Sequence[str],
+    title: str = "",
+) -> bytes:
+    """Draw which classes are taken for which: a matrix, or the most confused pairs of many classes.
+
+    Args:
+        labels: the true class of each image, an index into `class_names`.
+        predictions: the predicted one.
+        class_names: any number from 2 to thousands.
+        title: above the picture.
+
+    Returns:
+        A PNG file.
+    """
+    n = len(class_names)
+    true, predicted = np.asarray(labels, np.int64), np.asarray(predictions, np.int64)
+    counts = np.bincount(true * n + predicted, minlength=n * n).reshape(n, n).astype(np.float64)
+    names = [_shortened(name) for name in class_names]
+    return _matrix(counts, names, title) if n <= MATRIX_CLASSES else _pairs(counts, names, title)
+
+
+def _band(axes: Axes, others: Sequence[Sequence[float]]) -> None:
+    """Shade where most other trials are, epoch by epoch of those that got so far."""
+    longest = max(len(other) for other in others)
+    padded = np.full((len(others), longest), np.nan)
+    for row, other in zip(padded, others, strict=True):
+        row[: len(other)] = 100 * np.asarray(other)
+    low, middle, high = np.nanpercentile(padded, [10, 50, 90], axis=0)
+    epochs = np.arange(1, longest + 1)
+    label = f"10 to 90 % of {len(others)} other{'s' * (len(others) > 1)}"
+    axes.fill_between(epochs, low, high, color="tab:gray", alpha=0.25, lw=0, label=label)
+    axes.plot(epochs, middle, color="tab:gray", lw=1.2, label="their median")
+
+
+def _mark_last(axes: Axes, epoch: int, accuracy: float) -> None:
+    axes.plot([epoch], [accuracy], "o", color="tab:blue")
+    axes.annotate(
+        f"{accuracy:.1f} %",
+        (epoch, accuracy),
+        xytext=(-4, 7),
+        textcoords="offset points",
+        ha="right",
+    )
+
+
+def _matrix(counts: Matrix, names: Sequence[str], title: str) -> bytes:
+    n = len(names)
+    side = min(max(4.6, 0.55 * n + 2.2), 12.0)
+    figure, axes = _figure(side + 0.8, side, title or _overall(counts))
+    share = _row_shares(counts)
+    image = axes.imshow(100 * share, cmap="Blues", vmin=0, vmax=100)
+    figure.colorbar(image, ax=axes, label="% of the true class", fraction=0.046)
+    axes.set_xticks(range(n), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(n), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    if n <= NUMBERED_CLASSES:
+        _number(axes, share)
+    return _png(figure)
+
+
+def _number(axes: Axes, share: Matrix) -> None:
+    for row, column in zip(*np.nonzero(share > 0), strict=True):
+        value = share[row, column]
+        color = "white" if value > 0.5 else "black"
+        text = f"{100 * value:.0f}"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+
+
+def _pairs(counts: Matrix, names: Sequence[str], title: str) -> bytes:
+    """Draw the most confused pairs, and how accurate the classes are."""
+    figure, (left, right) = _figure(13.0, 6.5, title or _overall(counts), columns=2)
+    _most_confused(left, counts, names)
+    images = counts.sum(axis=1)
+    accuracies = 100 * np.diag(_row_shares(counts))[images > 0]
+    right.hist(accuracies, bins=np.linspace(0, 100, 21), color="tab:blue", alpha=0.8)
+    right.set_xlabel("accuracy of a class, %")
+    right.set_ylabel(f"classes, of {len(accuracies)} with validation images")
+    right.yaxis.get_major_locator().set_params(integer=True)
+    right.grid(alpha=0.3)
+    return _png(figure)
+
+
+def _most_confused(axes: Axes, counts: Matrix, names: Sequence[str]) -> None:
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    share = wrong / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    order = np.lexsort((-share.ravel(), -wrong.ravel()))[:PAIRS]
+    pairs = [divmod(int(i), len(names)) for i in order if wrong.flat[i] > 0]
+    axes.set_title("most confused: true → predicted", fontsize=11)
+    if not pairs:
+        axes.text(0.5, 0.5, "none is confused", ha="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return
+    images = counts.sum(axis=1)
+    places = range(len(pairs))
+    bars = axes.barh(places, [100 * share[pair] for pair in pairs], color="tab:red", alpha=0.75)
+    axes.set_yticks(places, [f"{names[true]} → {names[guess]}" for true, guess in pairs])
+    shown = [f"{wrong[pair]:.0f} of {images[pair[0]]:.0f}" for pair in pairs]
+    axes.bar_label(bars, shown, padding=3, fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.set_xlabel("% of the true class")
+
+
+def _row_shares(counts: Matrix) -> Matrix:
+    """Divide each row by its sum; a class without images stays at nothing."""
+    shares: Matrix = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares
+
+
+def _overall(counts: Matrix) -> str:
+    total = counts.sum()
+    accuracy = f"{100 * np.trace(counts) / total:.1f} %" if total else "-"
+    return f"validation accuracy {accuracy} on {total:.0f} images of {len(counts)} classes"
+
+
+def _shortened(name: str) -> str:
+    """Return a class name as it can stand beside a picture; `$` would begin a formula."""
+    shown = name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"
+    return shown.replace("$", r"\$")
+
+
+def _figure(width: float, height: float, title: str, columns: int = 1) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    axes = figure.subplots(1, columns)
+    write = axes.set_title if columns == 1 else figure.suptitle
+    write(title.replace("$", r"\$"), fontsize=12)
+    return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # then it is a box
+        figure.savefig(file, format="png")
+    return file.getvalue()

@@ -1,0 +1,82 @@
+"""What steers a study while it runs: its state and its budget as they stand now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from tlsearch.records import Controls
+from tlsearch.spec import BudgetSpec
+
+State = Literal["running", "paused", "stopped"]
+LIMITS = ("trials", "gpu_hours", "until", "target_accuracy", "patience_trials")
+
+_READ = sa.text(
+    "SELECT c.state, c.trials, c.gpu_hours, c.until, c.target_accuracy, c.patience_trials,"
+    " tlsearch.gpu_hours_used(c.study_id) AS gpu_hours_used, v.verdict, v.why"
+    " FROM tlsearch.controls AS c, tlsearch.verdict(c.study_id) AS v WHERE study_id = :study_id"
+)
+_CREATE = sa.text(
+    "INSERT INTO tlsearch.controls (study_id, trials, gpu_hours, target_accuracy, patience_trials)"
+    " VALUES (:study_id, :trials, :gpu_hours, :target_accuracy, :patience_trials)"
+    " ON CONFLICT DO NOTHING"
+)
+_STATE = sa.text(
+    "UPDATE tlsearch.controls SET state = :state, changed_at = clock_timestamp()"
+    " WHERE study_id = ANY(CAST(:study_ids AS integer[]))"
+)
+_BUDGET = sa.text(
+    "UPDATE tlsearch.controls SET trials = :trials, gpu_hours = :gpu_hours, until = :until,"
+    " target_accuracy = :target_accuracy, patience_trials = :patience_trials,"
+    " changed_at = clock_timestamp() WHERE study_id = :study_id"
+)
+_SWEEP = tuple(
+    sa.text(f"DELETE FROM tlsearch.{table} WHERE study_id NOT IN (SELECT study_id FROM studies)")
+    for table in ("attempts", "controls")
+)
+
+
+def create_controls(connection: sa.Connection, study_id: int, budget: BudgetSpec) -> None:
+    """Give a study the budget of its spec, unless it has one."""
+    connection.execute(_CREATE, {"study_id": study_id, **budget.model_dump()})
+
+
+def read_controls(engine: sa.Engine, study_id: int) -> Controls:
+    """Return what steers a study.
+
+    Raises:
+        sqlalchemy.exc.NoResultFound: the study was deleted.
+    """
+    with engine.connect() as connection:
+        row = connection.execute(_READ, {"study_id": study_id}).one()
+    return Controls(**row._mapping)
+
+
+def set_state(engine: sa.Engine, study_ids: Sequence[int], state: State) -> None:
+    """Pause, stop or resume studies; their workers see it with their next report."""
+    with engine.begin() as connection:
+        connection.execute(_STATE, {"study_ids": list(study_ids), "state": state})
+
+
+def change_budget(engine: sa.Engine, study_id: int, changes: Mapping[str, Any]) -> Controls:
+    """Change limits of a study's budget; None takes a limit away.
+
+    Args:
+        engine: of the database.
+        study_id: Optuna's key of the study.
+        changes: by the names of `LIMITS`; those left out stay.
+
+    Returns:
+        What steers the study now.
+    """
+    now = {name: asdict(read_controls(engine, study_id))[name] for name in LIMITS}
+    with engine.begin() as connection:
+        connection.execute(_BUDGET, {"study_id": study_id, **now, **changes})
+    return read_controls(engine, study_id)
+
+
+def sweep(connection: sa.Connection) -> None:
+    """Forget what was kept of studies that are deleted."""
+    for statement in _SWEEP:
+        connection.execute(statement)

@@ -1,0 +1,114 @@
+"""Tells a database that is away for a while from one that refuses, and waits for it."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+import optuna
+import sqlalchemy as sa
+
+from tlsearch.errors import DatabaseAway
+
+T = TypeVar("T")
+
+DATABASE_ERRORS = (sa.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
+_FIRST_WAIT_SECONDS = 0.2
+_LONGEST_WAIT_SECONDS = 15.0
+# SQLSTATE classes and codes that pass: connection lost, server stops, starts or is full,
+# a standby before its promotion, a deadlock, a transaction to be repeated.
+_PASSING = ("08", "57P", "53300", "25006", "40001", "40P01")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the error says that the database cannot be reached now, but may be later."""
+    while error.__cause__ is not None and not isinstance(error, sa.exc.DBAPIError):
+        error = error.__cause__
+    if isinstance(error, sa.exc.TimeoutError):  # no connection of the pool was free
+        return True
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    code = getattr(error.orig, "pgcode", None)
+    if code is None:
+        lost = error.connection_invalidated  # psycopg2 may call it a DatabaseError
+        return lost or isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+    return str(code).startswith(_PASSING)
+
+
+def cause_of(error: BaseException) -> str:
+    """Return the database's own words, on one line."""
+    while error.__cause__ is not None and not isinstance(error, sa.exc.DBAPIError):
+        error = error.__cause__
+    words = str(getattr(error, "orig", error)).strip().splitlines()
+    return words[0] if words else "no reason given"
+
+
+def within(seconds: float, action: Callable[[], T]) -> T:
+    """Do something with the database, but do not wait longer than so many seconds for it.
+
+    A network that swallows everything is noticed by the system after a minute only. What takes
+    longer goes on in a thread that ends with the process.
+
+    Raises:
+        DatabaseAway: it was not done in time.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(action())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return outcome.result(timeout=seconds)
+    except TimeoutError:
+        raise DatabaseAway(f"the database has not answered for {seconds:.0f} s") from None
+
+
+class Patience:
+    """How long to wait for a database that is away.
+
+    Args:
+        limit_seconds: of one outage; then the waiting is given up.
+        over: where set, the waiting ends at once.
+        on_wait: told of every failed try: seconds away so far, and why.
+    """
+
+    def __init__(
+        self,
+        limit_seconds: float,
+        over: threading.Event | None = None,
+        on_wait: Callable[[float, str], None] = lambda *_: None,
+    ) -> None:
+        self.limit_seconds = limit_seconds
+        self._over = over or threading.Event()
+        self._on_wait = on_wait
+
+    def call(self, action: Callable[[], T]) -> T:
+        """Do something with the database, again and again while it is away.
+
+        The action must be one that may be repeated when only its answer was lost.
+
+        Raises:
+            DatabaseAway: the limit was reached, or waiting was ended.
+        """
+        start = time.monotonic()
+        wait = _FIRST_WAIT_SECONDS
+        while True:
+            try:
+                return action()
+            except DATABASE_ERRORS as error:
+                if not is_outage(error):
+                    raise
+                away = time.monotonic() - start
+                why = cause_of(error)
+                self._on_wait(away, why)
+                if away >= self.limit_seconds or self._over.wait(wait * random.uniform(0.5, 1)):
+                    raise DatabaseAway(
+                        f"the database has been out of reach for {away:.0f} s ({why})"
+                    ) from error
+                wait = min(2 * wait, _LONGEST_WAIT_SECONDS)

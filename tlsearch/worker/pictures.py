@@ -1,0 +1,34 @@
+"""Pictures of a trial for the dashboard."""
+
+from collections.abc import Sequence
+
+from tlsearch.records import FineTuneResult
+from tlsearch.report import confusion_matrix, learning_curve
+from tlsearch.store.history import StudyHistory
+
+
+def draw_pictures(
+    number: int,
+    result: FineTuneResult,
+    history: StudyHistory,
+    labels: Sequence[int],
+    class_names: Sequence[str],
+) -> dict[str, bytes]:
+    """Return PNG pictures by file name: the learning curve among others', the confusion matrix.
+
+    Args:
+        number: of the trial.
+        result: how its training went.
+        history: of the study, for the other curves.
+        labels: class index of each validation image.
+        class_names: by class index.
+    """
+    curve = [report.val_accuracy for report in result.curve]
+    others = [
+        [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
+        for trial in history.finished()
+    ]
+    return {
+        "learning_curve.png": learning_curve(curve, others, f"Trial {number}"),
+        "confusion_matrix.png": confusion_matrix(labels, result.val_predictions, class_names),
+    }
