@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import threading
 import uuid
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import TcpServer, execute
-from tests.db.conftest import ask, psql, run, start_process
+from tests.db.conftest import ask, connect, psql, run, start_process
 from tests.db.test_db_command import tlsearch
 from tlsearch.errors import StorageError
 from tlsearch.store import schema
@@ -207,6 +208,45 @@ def test_what_was_granted_is_granted_again(tcp_server, tcp_database: str, poor_u
     assert poor_user in str(before)
     migrate(url)
     assert ask(url, shown) == before
+
+
+def test_installing_while_others_ask(storage_url: str, engine: sa.Engine) -> None:
+    open_storage(storage_url)
+    over, asked, errors = threading.Event(), [], []
+
+    def ask_on() -> None:
+        with connect(storage_url).connect() as connection:
+            while not over.is_set():
+                try:
+                    for view in ("study_overview", "best_trials", "gpu_hours"):
+                        connection.execute(sa.text(f"SELECT * FROM tlsearch.{view}")).all()
+                    connection.execute(sa.text("SELECT * FROM tlsearch.refusal(1, 0)")).all()
+                except sa.exc.DBAPIError as error:
+                    errors.append(error)
+                asked.append(1)
+
+    threads = [threading.Thread(target=ask_on) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(15):
+        schema.install(engine)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(asked) > 15
+
+
+def test_a_session_that_keeps_a_view_locked(
+    storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_storage(storage_url)
+    monkeypatch.setattr(schema, "_PATIENCE_SECONDS", 0.5)
+    with connect(storage_url).execution_options(isolation_level="READ COMMITTED").begin() as other:
+        other.execute(sa.text("SELECT * FROM tlsearch.best_trials"))
+        with pytest.raises(StorageError, match="has a session that keeps tlsearch's views"):
+            migrate(storage_url)
+    migrate(storage_url)
 
 
 def test_a_dump_can_be_restored(storage_url: str, embedded_url: str) -> None:

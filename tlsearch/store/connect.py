@@ -4,7 +4,7 @@ import getpass
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote, unquote
@@ -131,19 +131,21 @@ def _engine(url: sa.URL) -> sa.Engine:
 def _open(url: sa.URL, engine: sa.Engine, migrate: bool = False) -> optuna.storages.RDBStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if schema.is_current(engine) and _has_tables(engine) and not migrate:
-            return _rdb_storage(url)
-        with create_lock(engine):
-            storage = _rdb_storage(url, create=not _has_tables(engine))
-            try:
-                if migrate:
-                    schema.install(engine)
-                elif not schema.is_current(engine):
-                    schema.install_if_allowed(engine)
-            except BaseException:
-                storage.engine.dispose()
-                raise
-            return storage
+        if migrate or not _is_ready(engine):
+            with create_lock(engine):
+                if migrate or not _is_ready(engine):
+                    _create(url, engine, schema.install if migrate else schema.install_if_allowed)
+        return _rdb_storage(url)
+
+
+def _is_ready(engine: sa.Engine) -> bool:
+    return schema.is_current(engine) and _has_tables(engine)
+
+
+def _create(url: sa.URL, engine: sa.Engine, install: Callable[[sa.Engine], None]) -> None:
+    _rdb_storage(url, create=not _has_tables(engine)).engine.dispose()
+    schema.is_current(engine)  # refuses what is newer or belongs to other tables
+    install(engine)
 
 
 def _rdb_storage(url: sa.URL, create: bool = False) -> optuna.storages.RDBStorage:

@@ -5,6 +5,8 @@ write but never alter.
 """
 
 import hashlib
+import random
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +18,10 @@ from tlsearch.store.controls import sweep
 VERSION = 1  # of the tables and functions; raise it with every release that changes them
 FILES = ("tables.sql", "trials.sql", "views.sql", "overviews.sql")
 
-_LOCK_SECONDS = 20  # for sessions that read a view which is to be replaced
+_PATIENCE_SECONDS = 20  # with sessions that read a view which is to be replaced
+_BUSY = ("55P03", "40P01")  # SQLSTATE: a lock was not free in time, deadlock
+# Who waits for a lock gives up before PostgreSQL looks for deadlocks, which would end the others.
+_SETTINGS = ("lock_timeout = '400ms'", "statement_timeout = 0", "client_min_messages = warning")
 _MISSING = ("42P01", "42703", "3F000")  # SQLSTATE: no such table, column, schema
 _FORBIDDEN = ("42501", "25006")  # SQLSTATE: permission denied, read-only transaction
 
@@ -77,24 +82,15 @@ def install(engine: sa.Engine) -> None:
     that a user made beside them are left alone. Call it under the lock for creating tables, when
     Optuna's tables are there.
     """
-    found = _installed(engine)
-    ours = None if found is None else found.objects  # None: whatever is there
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
-        connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
-        connection.execute(sa.text("SET LOCAL client_min_messages = warning"))
-        grants = list(connection.execute(_GRANTS).scalars())
-        for drop in list(connection.execute(_DROPS, {"ours": ours}).scalars()):
-            _run(connection, drop)
-        theirs = set(connection.execute(_OBJECTS).scalars())
-        for name in FILES:
-            _run(connection, sql_text(name))
-        for grant in grants:
-            _run(connection, grant)
-        made = sorted(set(connection.execute(_OBJECTS).scalars()) - theirs)
-        values = {"version": VERSION, "sql_sha256": _digest(), "objects": made}
-        connection.execute(_WRITE, values)
-        sweep(connection)  # all rows where Optuna's tables were dropped and count from 1 again
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return _install_once(engine)
+        except sa.exc.DBAPIError as error:
+            busy = getattr(error.orig, "pgcode", None) in _BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.1, 0.5))
 
 
 def install_if_allowed(engine: sa.Engine) -> None:
@@ -115,6 +111,26 @@ def sql_text(name: str) -> str:
         if path.is_file():
             return path.read_text(encoding="utf-8")
     raise StorageError(f"{package}: sql/{name} is missing; install tlsearch again")
+
+
+def _install_once(engine: sa.Engine) -> None:
+    found = _installed(engine)
+    ours = None if found is None else found.objects  # None: whatever is there
+    with engine.begin() as connection:
+        for setting in _SETTINGS:
+            connection.execute(sa.text(f"SET LOCAL {setting}"))
+        grants = list(connection.execute(_GRANTS).scalars())
+        for drop in list(connection.execute(_DROPS, {"ours": ours}).scalars()):
+            _run(connection, drop)
+        theirs = set(connection.execute(_OBJECTS).scalars())
+        for name in FILES:
+            _run(connection, sql_text(name))
+        for grant in grants:
+            _run(connection, grant)
+        made = sorted(set(connection.execute(_OBJECTS).scalars()) - theirs)
+        values = {"version": VERSION, "sql_sha256": _digest(), "objects": made}
+        connection.execute(_WRITE, values)
+        sweep(connection)  # all rows where Optuna's tables were dropped and count from 1 again
 
 
 def _digest() -> str:
@@ -154,17 +170,18 @@ _WRITE = sa.text(
     " objects = excluded.objects, installed_at = now()"
 )
 _VIEWS = (
-    "SELECT format('tlsearch.%I', relname) AS name, 'VIEW' AS kind FROM pg_class"
+    "SELECT oid, format('tlsearch.%I', relname) AS name, 'VIEW' AS kind FROM pg_class"
     " WHERE relnamespace = to_regnamespace('tlsearch') AND relkind = 'v'"
 )
 _FUNCTIONS = (
-    "SELECT format('tlsearch.%I(%s)', proname, pg_get_function_identity_arguments(oid)), 'FUNCTION'"
-    " FROM pg_proc WHERE pronamespace = to_regnamespace('tlsearch') AND prokind = 'f'"
+    "SELECT oid, format('tlsearch.%I(%s)', proname, pg_get_function_identity_arguments(oid)),"
+    " 'FUNCTION' FROM pg_proc WHERE pronamespace = to_regnamespace('tlsearch') AND prokind = 'f'"
 )
 _OBJECTS = sa.text(f"SELECT name FROM ({_VIEWS} UNION ALL {_FUNCTIONS}) AS there")
-# One statement for all views, as they use one another; then one for all functions.
+# One statement for all views, as they use one another, those first that stand on others, in which
+# order queries lock them too; then one for all functions.
 _DROPS = sa.text(
-    f"SELECT format('DROP %s %s', kind, string_agg(name, ', ')) FROM"
+    f"SELECT format('DROP %s %s', kind, string_agg(name, ', ' ORDER BY oid DESC)) FROM"
     f" ({_VIEWS} UNION ALL {_FUNCTIONS}) AS there"
     " WHERE CAST(:ours AS text[]) IS NULL OR name = ANY(CAST(:ours AS text[]))"
     " GROUP BY kind ORDER BY kind DESC"
