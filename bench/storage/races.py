@@ -80,8 +80,9 @@ def plain_budget(url: str) -> Waits:
 
 def plain_twice(url: str) -> Waits:
     """Queue trials that may be there."""
+    study = _plain(url)
     for seed in _seeds():
-        _plain(url).enqueue_trial(seed.params.as_dict(), skip_if_exists=True)
+        study.enqueue_trial(seed.params.as_dict(), skip_if_exists=True)
     return []
 
 

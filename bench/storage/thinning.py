@@ -26,7 +26,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, create_trial
 
-from tlsearch.sampler import SeededPerTrialSampler, ThinnedTPESampler
+from tlsearch.sampler import ThinnedTPESampler
 
 Objective = Callable[[Mapping[str, float]], float]
 Found = dict[str, dict[str, list[float]]]  # by sampler and by what is compared
@@ -62,7 +62,7 @@ def run(
     objective: Objective, name: str, seed: int, before: list[FrozenTrial], n: int
 ) -> list[FrozenTrial]:
     """Return the trials of a study that begins with some and ends with n."""
-    sampler = SeededPerTrialSampler(SAMPLERS[name], seed)
+    sampler = SAMPLERS[name](1000 * seed + len(before))
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.add_trials(before)
     for number in range(len(before), n):

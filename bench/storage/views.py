@@ -106,7 +106,8 @@ def furnish(server: Server, database: str) -> None:
         database,
     )
     server.execute(
-        "UPDATE tlsearch.attempts SET worker_id = lpad(to_hex(mod(trial_id, 64) + 1), 32, '0')::uuid",
+        "UPDATE tlsearch.attempts"
+        " SET worker_id = lpad(to_hex(mod(trial_id, 64) + 1), 32, '0')::uuid",
         database,
     )
     server.execute(

@@ -116,7 +116,7 @@ def test_a_claim_repeated_after_the_trial_was_taken_over(storage, worker, storag
 
 
 def test_a_claim_repeated_after_its_trial_ended(worker):
-    """It never happens to a worker that waits for its answers; nothing new is begun all the same."""
+    """No worker that waits for its answers does this; nothing new is begun all the same."""
     token = fresh()
     worker.end(worker.claim(token), "complete", 0.5)
     assert worker.claim(token).verdict == "wait"

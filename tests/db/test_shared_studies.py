@@ -1,4 +1,4 @@
-"""A study that plain Optuna clients use at the same time, and a server that goes away for a while."""
+"""A study that plain Optuna clients use at the same time, and a server that goes away."""
 
 import json
 import time
@@ -14,12 +14,10 @@ from tests.db.claiming import (
     fresh,
     make_study,
     records,
-    rows,
-    run_one,
     silence,
     worker_on,
 )
-from tests.db.conftest import start_process, wait_for
+from tests.db.conftest import start_process
 from tlsearch.store import embedded
 from tlsearch.store.claims import Claim, Curve, Refusal
 from tlsearch.store.connect import open_storage
@@ -92,37 +90,6 @@ def test_a_client_does_not_get_what_a_worker_holds(storage_url):
     study = load_optuna_study(storage, "a")
     assert [study.ask().number for _ in range(3)] == [1, 2, 3]
     assert storage.get_trial(held.trial_id).number == 0
-
-
-def test_deleting_a_study_while_workers_run_it_leaves_nothing(storage_url):
-    """Optuna deletes in one transaction; whoever reports meanwhile must not make that fail."""
-    storage = open_storage(storage_url)
-    make_study(storage, trials=300, seeds=0)
-    worker = worker_on(storage_url)
-    claims = [run_one(worker) for _ in range(100)] and [claim(worker) for _ in range(4)]
-
-    def report(held):
-        epoch = 0
-        while True:
-            epoch += 1
-            try:
-                worker.report(held, Curve([epoch], [0.5]))
-            except Exception as error:
-                return type(error).__name__
-
-    with ThreadPoolExecutor(4) as pool:
-        outcomes = [pool.submit(report, held) for held in claims]
-        wait_for(lambda: max(r.epochs for r in records(storage)) > 5)
-        deleted = True
-        while deleted is not None:
-            try:
-                storage.delete_study(1)
-            except KeyError:
-                deleted = None
-            except Exception:  # Optuna read the trial's epochs before the last one was reported
-                continue
-        assert {outcome.result() for outcome in outcomes} == {"TrialLost"}
-    assert rows(storage, "SELECT 1 FROM trials") == []
 
 
 @pytest.mark.usefixtures("no_server_left")
