@@ -39,12 +39,14 @@ from tlsearch.store.studies import Seed, find_study, queue_trial
 
 QUEUED, BUDGET, SEEDS = 200, 50, 20
 Waits = list[float]
+_gate: Any = None  # where all wait for one another, once they are connected
 _MEASURES = Measures(0.7, 0.1, 0.5, 20, 6.0, 1.0, 0.1, None, None, "none", None, 200, 5.0, 3.0, 0.0)
 
 
 def plain_queue(url: str) -> Waits:
     """Take and end queued trials by ask and tell, until a new one is made."""
     study, waits = _plain(url), []
+    _gate.wait()
     while True:
         start = time.perf_counter()
         trial = study.ask()
@@ -62,6 +64,7 @@ def our_queue(url: str) -> Waits:
     session = WorkerSession(storage.engine, "cpu", "", 60)
     session.enter()
     claims, waits = Claims(storage.engine, study, session.worker_id), []
+    _gate.wait()
     while True:
         start = time.perf_counter()
         claim = claims.claim(str(uuid.uuid4()))
@@ -74,13 +77,16 @@ def our_queue(url: str) -> Waits:
 def plain_budget(url: str) -> Waits:
     """Optimize up to a number of trials, which the callback counts."""
     callback = MaxTrialsCallback(BUDGET, states=None)
-    _plain(url).optimize(lambda trial: trial.suggest_float("x", 0, 1), callbacks=[callback])
+    study = _plain(url)
+    _gate.wait()
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), callbacks=[callback])
     return []
 
 
 def plain_twice(url: str) -> Waits:
     """Queue trials that may be there."""
     study = _plain(url)
+    _gate.wait()
     for seed in _seeds():
         study.enqueue_trial(seed.params.as_dict(), skip_if_exists=True)
     return []
@@ -89,7 +95,9 @@ def plain_twice(url: str) -> Waits:
 def our_twice(url: str) -> Waits:
     """Queue the seeds of a study, unless somebody did."""
     storage = open_storage(url)
-    settle(storage, find_study(storage, STUDY), _MEASURES, None, _seeds())
+    study = find_study(storage, STUDY)
+    _gate.wait()
+    settle(storage, study, _MEASURES, None, _seeds())
     return []
 
 
@@ -112,7 +120,7 @@ def run(server: Server, filled: str, race: str, arm: int, n_workers: int) -> dic
     storage.engine.dispose()
     context = multiprocessing.get_context("spawn")
     gate, start = context.Barrier(n_workers), time.perf_counter()
-    with context.Pool(n_workers, _wait_at, (gate,)) as pool:
+    with context.Pool(n_workers, _prepare, (gate,)) as pool:
         url = server.url(database)
         results = pool.starmap(_race, [(actions[arm], url)] * n_workers, chunksize=1)
     waits = sorted(1000 * wait for each in results for wait in each or ())
@@ -166,10 +174,11 @@ def _seeds() -> list[Seed]:
     return [Seed(replace(default, beta=1e-4 + n * 1e-5), "user") for n in range(SEEDS)]
 
 
-def _wait_at(gate: Any) -> None:
+def _prepare(gate: Any) -> None:
+    global _gate  # noqa: PLW0603 - what processes of a pool share comes this way
+    _gate = gate
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    gate.wait()
 
 
 def _race(action: Callable[[str], Waits], url: str) -> Waits | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from tlsearch.store import cluster
 
 MEMORY = Path("/dev/shm")
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+_CONTROLS = ("BEGIN", "COMMIT", "ROLLBACK", "SET")
 _PINGS = "SELECT 1"  # what a pool asks before it hands out a connection
 
 
@@ -71,13 +73,12 @@ class Server:
         """Count what was logged so far."""
         lines = (self.folder / "server.log").read_text(errors="replace").splitlines()
         texts = [line.partition("statement: ")[2] for line in lines if "statement: " in line]
-        controls = sum(t in ("BEGIN", "COMMIT", "ROLLBACK") for t in texts)
+        controls = sum(t.split()[0] in _CONTROLS for t in texts)
         pings = sum(t.strip(" ;") == _PINGS for t in texts)
         return Logged(len(texts) - controls - pings, controls, pings)
 
 
-@dataclass(frozen=True)
-class Logged:
+class Logged(NamedTuple):
     """Statements by kind: those that do something, BEGIN and its like, and the pool's pings."""
 
     statements: int

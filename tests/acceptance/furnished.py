@@ -9,7 +9,7 @@ from optuna.trial import TrialState, create_trial
 
 from tlsearch.prior import build_prior
 from tlsearch.records import DEPTHS, Hyperparameters, Measures
-from tlsearch.report import confusion_matrix, learning_curve
+from tlsearch.report.trial_pictures import confusion_matrix, learning_curve
 from tlsearch.space import SearchSpace
 from tlsearch.store.artifacts import Artifacts, picture_attrs
 from tlsearch.store.measured import settle

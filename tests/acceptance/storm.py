@@ -102,7 +102,7 @@ class Storm:
         """Create the study, inject all faults while it runs, and let it come to its end."""
         self._create()
         faults = self._schedule()
-        due = [0.95 * self.options.trials * n / len(faults) for n in range(len(faults))]
+        due = [0.85 * self.options.trials * n / len(faults) for n in range(len(faults))]
         best, since = -1, time.monotonic()
         while (ended := self._ended()) < self.options.trials or self._workers:
             if ended > best:
@@ -120,7 +120,7 @@ class Storm:
         for worker in self._workers:
             worker.process.kill()
             worker.process.wait()
-        self._server.kill()
+        self._server.end()
 
     def _create(self) -> None:
         import safetensors.torch
@@ -170,7 +170,7 @@ class Storm:
 
     def _victim(self, wanted: str) -> tuple[Worker, str]:
         """Wait for a worker of which the moment is right; take any when none comes."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 15
         if wanted in (TRAINING, ANY):
             time.sleep(self._random.uniform(0, 1))  # where in an epoch is left to chance
         while True:

@@ -27,7 +27,9 @@ from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
 
-EPOCHS = 150  # long enough to be caught under way, short enough to be trained again
+pytestmark = pytest.mark.slow
+
+EPOCHS = 120  # long enough to be caught under way, short enough to be trained again
 LONG = 4000  # epochs: a trial that lasts until it is stopped
 TAME = "high_lr = 0.01\nalpha = 0.0001\nbeta = 0.0001"  # no trial fails
 STALLED_SECONDS = 3  # as the spec of `tiny` says
@@ -38,7 +40,7 @@ def own_server() -> Iterator[Server]:
     with server_folder() as folder:
         server = Server.create(folder / "postgres")
         yield server
-        server.kill()
+        server.end()
 
 
 @pytest.fixture

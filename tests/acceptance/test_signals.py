@@ -22,7 +22,9 @@ from tlsearch.store.locks import study_lock
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
 
-EPOCHS = 150  # long enough to be caught under way, short enough to be trained again
+pytestmark = pytest.mark.slow
+
+EPOCHS = 120  # long enough to be caught under way, short enough to be trained again
 LONG = 4000  # epochs: a trial that lasts until it is stopped
 
 
@@ -110,3 +112,16 @@ def test_a_second_signal_ends_it_at_once(tlsearch, tiny, storage_url, artifacts)
     assert worker.returncode == 143
     assert stderr.splitlines()[-1] == "stopped at once; another worker takes the trial over"
     assert [attempt.ended for attempt in attempts_of(storage_url)] == [None]
+
+
+def test_when_its_output_is_closed(tlsearch, tiny, storage_url, artifacts):
+    """As by `tlsearch worker tiny | head -3`."""
+    tlsearch.run("create", str(tiny(trials=1, epochs=LONG)))
+    worker = start_worker(storage_url)
+    wait_until(lambda: reported(storage_url) > 2, "the worker reports epochs")
+    worker.stdout.close()
+    assert worker.wait(timeout=60) == 1
+    (attempt,) = attempts_of(storage_url)
+    assert attempt.ended == "preempted"
+    assert attempt.reason.startswith("output closed on ")
+    assert attempt.last_epoch - attempt.checkpoint_epoch <= 1

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 
 import optuna
 import pytest
@@ -163,7 +164,7 @@ def test_what_the_server_refuses(storage_url, statement):
 
 def test_permission_denied(storage_url):
     execute(storage_url, "CREATE TABLE secret ()", "REVOKE ALL ON secret FROM PUBLIC")
-    role = f"reader_{storage_url.rpartition('_')[2].partition('?')[0]}"
+    role = f"reader_{uuid.uuid4().hex}"
     execute(storage_url, f"CREATE ROLE {role}")
     try:
         denied = error_of(storage_url, f"SET ROLE {role}", "SELECT * FROM secret")
@@ -176,10 +177,11 @@ def test_permission_denied(storage_url):
 def test_optunas_own_errors(storage_url):
     """Optuna wraps what SQLAlchemy raises, which wraps what psycopg2 raises."""
     storage = open_storage(storage_url)
-    execute(storage_url, "DROP TABLE study_user_attributes CASCADE")
+    execute(storage_url, "ALTER TABLE studies RENAME TO gone")
     with pytest.raises(optuna.exceptions.StorageInternalError) as raised:
-        storage.get_study_user_attrs(1)
+        storage.get_all_studies()
     assert not is_outage(raised.value)
+    execute(storage_url, "ALTER TABLE gone RENAME TO studies")
     database = storage.engine.url.database
     other = storage_url.replace(f"/{database}", "/postgres")
     execute(other, f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")

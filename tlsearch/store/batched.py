@@ -1,6 +1,6 @@
 """An Optuna storage for many workers on one PostgreSQL.
 
-Needs Optuna, SQLAlchemy and psycopg alone, apart from the history it reads with. With plain Optuna:
+Needs Optuna, SQLAlchemy and psycopg alone, beside its two neighbours here. With plain Optuna:
 
     storage = BatchedStorage(optuna.storages.RDBStorage(url))
     study = optuna.load_study(study_name="s", storage=storage, sampler=..., pruner=...)
@@ -13,43 +13,17 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from tlsearch.store.history import StudyHistory
-
-
-@dataclass
-class Pending:
-    """What was said of a running trial and is yet to be written.
-
-    Attributes:
-        params: name to (internal representation, distribution).
-        user_attrs: by key.
-        system_attrs: by key.
-        intermediate_values: by step.
-        since: when the first of them was said, on the monotonic clock.
-    """
-
-    params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
-    user_attrs: dict[str, Any] = field(default_factory=dict)
-    system_attrs: dict[str, Any] = field(default_factory=dict)
-    intermediate_values: dict[int, float] = field(default_factory=dict)
-    since: float = field(default_factory=time.monotonic)
-
-    def params_as_json(self) -> list[tuple[str, float, str]]:
-        """Return name, internal representation and distribution as JSON of each parameter."""
-        return [
-            (name, value, distribution_to_json(distribution))
-            for name, (value, distribution) in self.params.items()
-        ]
+from tlsearch.store.pending import Pending, write
 
 
 class BatchedStorage(BaseStorage):
@@ -58,7 +32,8 @@ class BatchedStorage(BaseStorage):
     Everything said of a running trial (parameters, attributes, reports) is held and sent in one
     transaction: when the trial ends, on `flush`, and with the first report after
     `flush_seconds`. Until then other processes do not see it; this one does. A process that dies
-    loses what it held. Everything else goes through to the storage underneath.
+    loses what it held. Everything else goes through to the storage underneath, whose heartbeats
+    are not used.
 
     Args:
         backend: Optuna's storage in the same PostgreSQL database.
@@ -72,6 +47,8 @@ class BatchedStorage(BaseStorage):
         self._own: dict[int, FrozenTrial] = {}
         self._study_of: dict[int, int] = {}
         self._pending: dict[int, Pending] = {}
+        self._directions: dict[int, list[StudyDirection]] = {}
+        self._distributions: dict[tuple[int, str], BaseDistribution] = {}
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,11 +66,17 @@ class BatchedStorage(BaseStorage):
         return self._histories[study_id]
 
     def adopt(self, study_id: int, trial_id: int) -> FrozenTrial:
-        """Hold what is said of a trial from now on, which runs in this process."""
+        """Hold what is said of a trial from now on, which runs in this process.
+
+        Raises:
+            KeyError: the study has no such trial that is queued or runs.
+        """
         with self._lock:
             history = self.history(study_id)
             history.refresh(curve_of=trial_id)
-            (trial,) = (each for each in history.open() if each._trial_id == trial_id)
+            trial = next((each for each in history.open() if each._trial_id == trial_id), None)
+            if trial is None:
+                raise KeyError(f"trial {trial_id} of study {study_id} is neither queued nor runs")
             self._own[trial_id] = copy.deepcopy(trial)
             self._study_of[trial_id] = study_id
             return self._own[trial_id]
@@ -115,12 +98,23 @@ class BatchedStorage(BaseStorage):
             self._study_of.pop(trial_id, None)
 
     def flush(self, trial_id: int) -> None:
-        """Write what is held of a trial."""
+        """Write what is held of a trial.
+
+        Raises:
+            KeyError: the trial was deleted.
+            optuna.exceptions.UpdateFinishedTrialError: it was ended elsewhere.
+        """
         with self._lock:
             pending = self._pending.get(trial_id)
-            if pending is not None:
-                _write(self._backend.engine, trial_id, pending)
-                self._pending.pop(trial_id, None)
+            if pending is None:
+                return
+            state = write(self._backend.engine, trial_id, pending)
+            self._pending.pop(trial_id, None)
+            if state is None or state.is_finished():
+                self.release(trial_id)
+            if state is None:
+                raise KeyError(f"trial {trial_id} was deleted")
+            self.check_trial_is_updatable(trial_id, state)
 
     # Trials of this process: held.
 
@@ -146,9 +140,11 @@ class BatchedStorage(BaseStorage):
                     trial_id, param_name, param_value_internal, distribution
                 )
                 return
+            self._check_distribution(self._study_of[trial_id], param_name, distribution)
             self._held(trial_id).params[param_name] = (param_value_internal, distribution)
-            own.params[param_name] = distribution.to_external_repr(param_value_internal)
-            own.distributions[param_name] = distribution
+            value = distribution.to_external_repr(param_value_internal)
+            own.params = {**own.params, param_name: value}
+            own.distributions = {**own.distributions, param_name: distribution}
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """See `optuna.storages.BaseStorage`."""
@@ -156,8 +152,10 @@ class BatchedStorage(BaseStorage):
             if trial_id not in self._own:
                 self._backend.set_trial_user_attr(trial_id, key, value)
                 return
+            value = json.loads(json.dumps(value))  # as it will be read; a copy
             self._held(trial_id).user_attrs[key] = value
-            self._own[trial_id].user_attrs[key] = value
+            own = self._own[trial_id]
+            own.user_attrs = {**own.user_attrs, key: value}
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """See `optuna.storages.BaseStorage`."""
@@ -165,8 +163,10 @@ class BatchedStorage(BaseStorage):
             if trial_id not in self._own:
                 self._backend.set_trial_system_attr(trial_id, key, value)
                 return
+            value = json.loads(json.dumps(value))  # as it will be read; a copy
             self._held(trial_id).system_attrs[key] = value
-            self._own[trial_id].system_attrs[key] = value
+            own = self._own[trial_id]
+            own.system_attrs = {**own.system_attrs, key: value}
 
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
@@ -227,10 +227,12 @@ class BatchedStorage(BaseStorage):
             else:
                 history.refresh()
             found = history.trials(wanted)
+            if not found and not history.trials():
+                self._backend.get_study_name_from_id(study_id)  # KeyError where it was deleted
             for own in self._own.values():
                 at = bisect_left(found, own.number, key=lambda trial: trial.number)
-                if at < len(found) and found[at]._trial_id == own._trial_id:
-                    found[at] = own
+                if at < len(found) and _is_open(found[at], own._trial_id):
+                    found[at] = _snapshot(own)
             return copy.deepcopy(found) if deepcopy else found
 
     def finished_trials(self, study_id: int, max_age_seconds: float = 0.0) -> list[FrozenTrial]:
@@ -252,7 +254,8 @@ class BatchedStorage(BaseStorage):
         """Return the queued and running trials of a study as they were read last."""
         with self._lock:
             open_now = self.history(study_id).open()
-            return [self._own.get(trial._trial_id, trial) for trial in open_now]
+            own = {trial_id: _snapshot(trial) for trial_id, trial in self._own.items()}
+            return [own.get(trial._trial_id, trial) for trial in open_now]
 
     # Passed on.
 
@@ -264,8 +267,10 @@ class BatchedStorage(BaseStorage):
 
     def delete_study(self, study_id: int) -> None:
         """See `optuna.storages.BaseStorage`."""
-        self._histories.pop(study_id, None)
-        self._backend.delete_study(study_id)
+        with self._lock:
+            self._backend.delete_study(study_id)
+            self._histories.pop(study_id, None)
+            self._directions.pop(study_id, None)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """See `optuna.storages.BaseStorage`."""
@@ -285,10 +290,9 @@ class BatchedStorage(BaseStorage):
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         """See `optuna.storages.BaseStorage`; they never change, so they are asked for once."""
-        known = self.__dict__.setdefault("_directions", {})
-        if study_id not in known:
-            known[study_id] = self._backend.get_study_directions(study_id)
-        return list(known[study_id])
+        if study_id not in self._directions:
+            self._directions[study_id] = self._backend.get_study_directions(study_id)
+        return list(self._directions[study_id])
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         """See `optuna.storages.BaseStorage`."""
@@ -313,62 +317,34 @@ class BatchedStorage(BaseStorage):
     def _held(self, trial_id: int) -> Pending:
         return self._pending.setdefault(trial_id, Pending())
 
+    def _check_distribution(self, study_id: int, name: str, distribution: BaseDistribution) -> None:
+        """Raise ValueError where other trials of the study have the parameter otherwise."""
+        known = self._distributions.get((study_id, name))
+        if known is None:
+            trials = self.history(study_id).trials()
+            found = (t.distributions[name] for t in trials if name in t.distributions)
+            known = self._distributions[study_id, name] = next(found, distribution)
+        check_distribution_compatibility(known, distribution)
+
     def _study_id_of(self, trial_id: int) -> int:
         with self._backend.engine.connect() as connection:
             found = connection.execute(_STUDY_ID, {"trial_id": trial_id})
             return int(found.scalar_one())
 
 
-def _write(engine: sa.Engine, trial_id: int, pending: Pending) -> None:
-    """Write everything in one transaction, if the trial still runs."""
-    curve = pending.intermediate_values
-    values = {
-        "trial_id": trial_id,
-        "params": json.dumps(pending.params_as_json()),
-        "user": json.dumps({k: json.dumps(v) for k, v in pending.user_attrs.items()}),
-        "system": json.dumps({k: json.dumps(v) for k, v in pending.system_attrs.items()}),
-        "steps": list(curve),
-        "values": list(curve.values()),
-    }
-    with engine.begin() as connection:
-        if connection.execute(_RUNS, values).first() is None:
-            return
-        if pending.params:
-            connection.execute(_PARAMS, values)
-        if pending.user_attrs:
-            connection.execute(_USER, values)
-        if pending.system_attrs:
-            connection.execute(_SYSTEM, values)
-        if curve:
-            connection.execute(_CURVE, values)
+def _snapshot(own: FrozenTrial) -> FrozenTrial:
+    """Return a trial of this process as it stands now.
+
+    Whoever asked for it counts on that: the pruner of successive halving notes a value with the
+    trial and adds it to those of the trials that it read before.
+    """
+    trial = copy.copy(own)  # its attributes and parameters are replaced, never changed
+    trial.intermediate_values = own.intermediate_values.copy()
+    return trial
+
+
+def _is_open(trial: FrozenTrial, trial_id: int) -> bool:
+    return trial._trial_id == trial_id and not trial.state.is_finished()
 
 
 _STUDY_ID = sa.text("SELECT study_id FROM trials WHERE trial_id = :trial_id")
-_RUNS = sa.text("SELECT 1 FROM trials WHERE trial_id = :trial_id AND state = 'RUNNING' FOR SHARE")
-_PARAMS = sa.text(
-    "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)"
-    " SELECT :trial_id, p ->> 0, CAST(p ->> 1 AS double precision), p ->> 2"
-    " FROM jsonb_array_elements(CAST(:params AS jsonb)) AS p"
-    " ON CONFLICT (trial_id, param_name) DO UPDATE SET param_value = excluded.param_value,"
-    " distribution_json = excluded.distribution_json"
-)
-_ATTRS = (
-    "INSERT INTO {table} (trial_id, key, value_json)"
-    " SELECT :trial_id, key, value FROM jsonb_each_text(CAST(:{values} AS jsonb))"
-    " ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json"
-)
-_USER = sa.text(_ATTRS.format(table="trial_user_attributes", values="user"))
-_SYSTEM = sa.text(_ATTRS.format(table="trial_system_attributes", values="system"))
-_CURVE = sa.text(
-    "INSERT INTO trial_intermediate_values"
-    " (trial_id, step, intermediate_value, intermediate_value_type)"
-    " SELECT :trial_id, step, CASE WHEN kind = 'FINITE' THEN value END,"
-    " CAST(kind AS trialintermediatevaluetype)"
-    " FROM (SELECT step, value, CASE value WHEN 'NaN' THEN 'NAN' WHEN 'Infinity' THEN 'INF_POS'"
-    "       WHEN '-Infinity' THEN 'INF_NEG' ELSE 'FINITE' END AS kind"
-    "       FROM unnest(CAST(:steps AS integer[]), CAST(:values AS double precision[]))"
-    "       AS given (step, value)) AS curve"
-    " ON CONFLICT (trial_id, step) DO UPDATE"
-    " SET intermediate_value = excluded.intermediate_value,"
-    " intermediate_value_type = excluded.intermediate_value_type"
-)

@@ -1,11 +1,11 @@
 """What steers a study while it runs: its state and its budget as they stand now."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from tlsearch.errors import StudyError
 from tlsearch.records import Controls
 from tlsearch.spec import BudgetSpec
 
@@ -26,10 +26,12 @@ _STATE = sa.text(
     "UPDATE tlsearch.controls SET state = :state, changed_at = clock_timestamp()"
     " WHERE study_id = ANY(CAST(:study_ids AS integer[]))"
 )
-_BUDGET = sa.text(
-    "UPDATE tlsearch.controls SET trials = :trials, gpu_hours = :gpu_hours, until = :until,"
-    " target_accuracy = :target_accuracy, patience_trials = :patience_trials,"
-    " changed_at = clock_timestamp() WHERE study_id = :study_id"
+_BUDGET = {
+    name: sa.text(f"UPDATE tlsearch.controls SET {name} = :limit WHERE study_id = :study_id")
+    for name in LIMITS
+}
+_CHANGED = sa.text(
+    "UPDATE tlsearch.controls SET changed_at = clock_timestamp() WHERE study_id = :study_id"
 )
 _SWEEP = tuple(
     sa.text(f"DELETE FROM tlsearch.{table} WHERE study_id NOT IN (SELECT study_id FROM studies)")
@@ -46,10 +48,15 @@ def read_controls(engine: sa.Engine, study_id: int) -> Controls:
     """Return what steers a study.
 
     Raises:
-        sqlalchemy.exc.NoResultFound: the study was deleted.
+        StudyError: there is nothing: the study was deleted.
     """
     with engine.connect() as connection:
-        row = connection.execute(_READ, {"study_id": study_id}).one()
+        row = connection.execute(_READ, {"study_id": study_id}).one_or_none()
+    if row is None:
+        raise StudyError(
+            "the study has no budget: it was deleted meanwhile, or an older tlsearch created it; "
+            "for that one run tlsearch db migrate"
+        )
     return Controls(**row._mapping)
 
 
@@ -69,10 +76,14 @@ def change_budget(engine: sa.Engine, study_id: int, changes: Mapping[str, Any]) 
 
     Returns:
         What steers the study now.
+
+    Raises:
+        StudyError: as `read_controls`.
     """
-    now = {name: asdict(read_controls(engine, study_id))[name] for name in LIMITS}
     with engine.begin() as connection:
-        connection.execute(_BUDGET, {"study_id": study_id, **now, **changes})
+        connection.execute(_CHANGED, {"study_id": study_id})
+        for name, limit in changes.items():
+            connection.execute(_BUDGET[name], {"study_id": study_id, "limit": limit})
     return read_controls(engine, study_id)
 
 

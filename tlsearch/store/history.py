@@ -3,7 +3,7 @@
 import json
 import time
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,12 +82,11 @@ class StudyHistory:
         Raises:
             sqlalchemy.exc.DBAPIError: the database cannot be reached; what was read before stays.
         """
-        rows = self._read(_CHANGED if curve_of is None else _ONE_CURVE, curve_of)
+        trials = self._read(_CHANGED if curve_of is None else _ONE_CURVE, curve_of)
         before, self._open = self._open, {}
         self._last = max(self._last, *self._ahead, -1)
         self._ahead = set()
-        for row in rows:
-            trial = self._trial(row)
+        for trial in trials:
             if trial.state.is_finished():
                 self._add_finished(trial)
             else:
@@ -107,8 +106,7 @@ class StudyHistory:
         """
         if time.monotonic() - self._read_at <= max_age_seconds:
             return
-        for row in self._read(_FINISHED):
-            trial = self._trial(row)
+        for trial in self._read(_FINISHED):
             self._add_finished(trial)
             self._open.pop(trial._trial_id, None)
             if trial._trial_id > self._last:
@@ -134,7 +132,7 @@ class StudyHistory:
                 insort(found, trial, key=_number_of)
         return found
 
-    def _read(self, statement: sa.TextClause, curve_of: int | None = None) -> Sequence[Any]:
+    def _read(self, statement: sa.TextClause, curve_of: int | None = None) -> list[FrozenTrial]:
         began = time.monotonic()
         values = {
             "study_id": self._study_id,
@@ -145,8 +143,9 @@ class StudyHistory:
         }
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             rows = connection.execute(statement, values).all()
+        trials = [self._trial(row) for row in rows]
         self._read_at = began
-        return rows
+        return trials
 
     def _add_finished(self, trial: FrozenTrial) -> None:
         self._finished.append(trial)

@@ -1,6 +1,7 @@
 """Tells a database that is away for a while from one that refuses, and waits for it."""
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -18,8 +19,14 @@ DATABASE_ERRORS = (sa.exc.SQLAlchemyError, optuna.exceptions.StorageInternalErro
 _FIRST_WAIT_SECONDS = 0.2
 _LONGEST_WAIT_SECONDS = 15.0
 # SQLSTATE classes and codes that pass: connection lost, server stops, starts or is full,
-# a standby before its promotion, a deadlock, a transaction to be repeated.
-_PASSING = ("08", "57P", "53300", "25006", "40001", "40P01")
+# a standby before its promotion, a deadlock, a transaction to be repeated, waiting cut short.
+_PASSING = ("08", "57P", "53300", "25006", "40001", "40P01", "55P03", "57014")
+# What is said to who connects comes without a code, in the server's language. Words that are not
+# known here are taken for an outage, which is given up at its limit.
+_LASTING = re.compile(
+    "authentication failed|no password supplied|no pg_hba.conf entry|permission denied"
+    "|(role|database) .* does not exist|not permitted to log in"
+)
 
 
 def is_outage(error: BaseException) -> bool:
@@ -32,6 +39,8 @@ def is_outage(error: BaseException) -> bool:
         return False
     code = getattr(error.orig, "pgcode", None)
     if code is None:
+        if _LASTING.search(str(error.orig)):
+            return False
         lost = error.connection_invalidated  # psycopg2 may call it a DatabaseError
         return lost or isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
     return str(code).startswith(_PASSING)

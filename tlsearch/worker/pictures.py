@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from tlsearch.records import FineTuneResult
-from tlsearch.report import confusion_matrix, learning_curve
 from tlsearch.store.history import StudyHistory
 
 
@@ -23,6 +22,9 @@ def draw_pictures(
         labels: class index of each validation image.
         class_names: by class index.
     """
+    # Matplotlib takes seconds to import, and few trials are among the best.
+    from tlsearch.report.trial_pictures import confusion_matrix, learning_curve
+
     curve = [report.val_accuracy for report in result.curve]
     others = [
         [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]

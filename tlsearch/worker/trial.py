@@ -155,6 +155,10 @@ class _Run:
         except (TlsearchError, *DATABASE_ERRORS):
             self._files.wait()
             raise
+        except SystemExit:  # of who shows the progress: nobody reads it any more
+            self._note_saved()
+            self._hand_back()
+            raise
         except Exception as error:
             ended = self._fault("error", _words(error), traceback.format_exc()[-4000:])
         return self._runner.record(self._claim) if ended else None
@@ -318,7 +322,8 @@ class _Run:
             refusal = None
             self._outbox.check()
         ended = refusal.verdict if refusal else "preempted"
-        reason = refusal.why if refusal else f"{runner.shutdown.by} on {runner.workplace.name}"
+        by = runner.shutdown.by if runner.shutdown.requested.is_set() else "output closed"
+        reason = refusal.why if refusal else f"{by} on {runner.workplace.name}"
         curve, epoch = self._outbox.undelivered()
 
         def hand_back() -> bool:
