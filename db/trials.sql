@@ -194,6 +194,20 @@ BEGIN
                       WHERE held.trial_id = trials.trial_id AND held.ended_at IS NULL);
 END $$;
 
+-- A worker takes a trial that it failed on itself only where there is nothing else to do: others
+-- may have more luck. The budget keeps a place for that trial.
+CREATE OR REPLACE FUNCTION tlsearch.next_in_queue(p_study integer, p_worker uuid, p_keep integer)
+RETURNS integer LANGUAGE sql AS $$
+    SELECT trial_id FROM trials CROSS JOIN LATERAL
+        (SELECT EXISTS (SELECT FROM tlsearch.attempts AS mine
+                        WHERE mine.trial_id = trials.trial_id AND mine.worker_id = p_worker
+                          AND mine.ended IN ('out_of_memory', 'error')) AS here) AS failed
+    WHERE study_id = p_study AND state = 'WAITING'
+      AND NOT (here AND (SELECT count(*) FROM trials WHERE study_id = p_study) + p_keep
+                        < (SELECT trials FROM tlsearch.controls WHERE study_id = p_study))
+    ORDER BY here, trial_id LIMIT 1 FOR NO KEY UPDATE OF trials SKIP LOCKED
+$$;
+
 CREATE OR REPLACE FUNCTION tlsearch.claim_trial(
     p_study integer, p_worker uuid, p_token uuid, p_keep integer,
     p_stalled_seconds double precision, p_max_attempts integer,
@@ -210,26 +224,22 @@ BEGIN
     IF FOUND THEN  -- the answer to an earlier call was lost
         verdict := 'claimed';
     ELSE
+        IF EXISTS (SELECT FROM tlsearch.attempts WHERE token = p_token) THEN  -- lost for too long
+            verdict := 'wait'; why := 'the trial claimed was taken over meanwhile'; RETURN;
+        END IF;
+        -- Trials are locked before their study, as a deletion does: else each could wait for the
+        -- other.
+        PERFORM tlsearch.rescue_stalled(p_study, p_stalled_seconds, p_max_attempts);
         PERFORM FROM studies WHERE study_id = p_study FOR UPDATE;
         IF NOT FOUND THEN
             verdict := 'deleted'; why := 'the study was deleted'; RETURN;
         END IF;
-        IF EXISTS (SELECT FROM tlsearch.attempts WHERE token = p_token) THEN  -- lost for too long
-            verdict := 'wait'; why := 'the trial claimed was taken over meanwhile'; RETURN;
-        END IF;
-        PERFORM tlsearch.rescue_stalled(p_study, p_stalled_seconds, p_max_attempts);
         SELECT r.verdict, r.why INTO verdict, why FROM tlsearch.refusal(p_study, p_keep) AS r;
         IF verdict IS NOT NULL THEN
             RETURN;
         END IF;
-        SELECT trial_id INTO claimed_id FROM trials
-        WHERE study_id = p_study AND state = 'WAITING'
-        ORDER BY EXISTS (SELECT FROM tlsearch.attempts AS mine
-                         WHERE mine.trial_id = trials.trial_id AND mine.worker_id = p_worker
-                           AND mine.ended IN ('out_of_memory', 'error')),
-                 trial_id
-        LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
-        IF FOUND THEN
+        claimed_id := tlsearch.next_in_queue(p_study, p_worker, p_keep);
+        IF claimed_id IS NOT NULL THEN
             UPDATE trials SET state = 'RUNNING', datetime_start = tlsearch.utc_now()
             WHERE trial_id = claimed_id;
         ELSE

@@ -1,8 +1,8 @@
 """A worker as tlsearch's own, statement by statement, around a training that is only pretended.
 
 `tlsearch.worker` itself needs torch, 300 MB a process. This follows `worker/post.py` (`Post.next`)
-and `worker/trial.py` (`_Run`) without checkpoints, pictures and faults; what says
-`as _Run.x` must be kept like it. The outbox, its thread included, and the search for twins are the
+and `worker/attempt.py` (`Attempt`) without checkpoints, pictures and faults; what says
+`as Attempt.x` must be kept like it. The outbox with its thread and the search for twins are the
 worker's own.
 """
 
@@ -132,7 +132,7 @@ class Ours:
         self._optuna_study.sampler = build_sampler(self._study.spec.sampler, beliefs)
 
     def _prepare(self, claim: Claim) -> dict[str, Any]:
-        """As _Run._attempt up to the training."""
+        """As Attempt._attempt up to the training."""
         trial = self._open(claim)
         self._patience.call(lambda: trial_counts(self._database, self._study.study_id))
         finished = self._storage.history(self._study.study_id).finished()
@@ -148,14 +148,14 @@ class Ours:
         return drawn.as_dict()
 
     def _open(self, claim: Claim) -> optuna.Trial:
-        """As _Run._open."""
+        """As Attempt._open."""
         self._storage.release(claim.trial_id)
         self._frozen: FrozenTrial = self._storage.adopt(self._study.study_id, claim.trial_id)
         self._optuna_study._thread_local.cached_all_trials = None
         return optuna.Trial(self._optuna_study, claim.trial_id)
 
     def _write(self, claim: Claim) -> None:
-        """As _Run._write."""
+        """As Attempt._write."""
         held = self._storage.take(claim.trial_id)
         params = held.params_as_json()
         self._patience.call(
@@ -163,7 +163,7 @@ class Ours:
         )
 
     def _report(self, claim: Claim, outbox: Any, epoch: int, value: float) -> None:
-        """As _Run._on_epoch."""
+        """As Attempt._on_epoch."""
         outbox.raise_if_lost()
         assert not outbox.should_stop(), outbox.refusal
         self._frozen.intermediate_values[epoch] = value
@@ -173,7 +173,7 @@ class Ours:
             self._write(claim)
 
     def _finish(self, claim: Claim, outbox: Any, value: float) -> None:
-        """As _Run._finish and TrialRunner.record."""
+        """As Attempt._finish and Setting.record."""
         study = self._optuna_study
         frozen = self._storage.get_trial(claim.trial_id)
         study.sampler.after_trial(study, frozen, TrialState.COMPLETE, [value])

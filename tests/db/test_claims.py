@@ -140,7 +140,19 @@ def test_a_worker_prefers_trials_that_it_did_not_fail_on(storage, storage_url):
     third = claim(one)
     assert len({first.trial_id, second.trial_id, third.trial_id}) == 3
     assert claim(other).trial_id == first.trial_id  # which the other one did not fail on
+    new = [claim(one) for _ in range(7)]
+    number_of = {r.trial_id: r.number for r in rows(storage, "SELECT * FROM trials")}
+    assert [number_of[each.trial_id] for each in new] == list(range(3, 10))
     assert claim(one).trial_id == second.trial_id  # better than leaving it queued
+    assert worker_on(storage_url, "b").claim(fresh()).verdict == "wait", "the budget is exact"
+
+
+def test_part_of_the_budget_is_kept_from_what_a_worker_does_instead(storage, storage_url):
+    make_study(storage, "b", seeds=1, trials=3)
+    worker = worker_on(storage_url, "b")
+    failed = claim(worker)
+    worker.hand_back(failed, "out_of_memory", "too little")
+    assert claim(worker, keep=2).trial_id == failed.trial_id
 
 
 def test_a_worker_takes_up_again_at_once_what_it_was_preempted_from(worker):

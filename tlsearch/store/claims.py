@@ -317,13 +317,9 @@ _LEAVE = sa.text(
 )
 _CURVE = "CAST(:epochs AS integer[]), CAST(:accuracies AS double precision[])"
 _HELD = "CAST(:trial_id AS integer), CAST(:token AS uuid)"
-# Workers that were cut off by the server's absence get as long as any to report again, before they
-# are taken for dead: nobody is stalled until the server has run for so long.
 _CLAIM = sa.text(
     "SELECT * FROM tlsearch.claim_trial(:study_id, CAST(:worker_id AS uuid), CAST(:token AS uuid),"
-    " :keep, CASE WHEN clock_timestamp() - pg_postmaster_start_time()"
-    "             < make_interval(secs => CAST(:stalled AS double precision))"
-    "        THEN 1e9 ELSE CAST(:stalled AS double precision) END, :max_attempts)"
+    " :keep, CAST(:stalled AS double precision), :max_attempts)"
 )
 _REFUSAL = sa.text("SELECT * FROM tlsearch.refusal(:study_id, :keep)")
 _SURPLUS = sa.text("SELECT tlsearch.surplus_models(:study_id, :keep)")

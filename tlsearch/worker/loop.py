@@ -258,7 +258,7 @@ class _Loop:
         self._shutdown = shutdown
         self._limits = limits
         self._ended: list[TrialRecord] = []
-        self._failures: list[str | None] = []
+        self._failures: list[tuple[str, int]] = []  # in a row: what kind, and of which trial
         self._why: list[str] = []
 
     def run(self) -> WorkerSummary:
@@ -296,15 +296,19 @@ class _Loop:
         trial = post.run(claim)
         if trial is None:
             return
-        if trial.state != "waiting":
+        if trial.state in ("complete", "pruned", "fail"):  # else others may have it again
             self._ended.append(trial)
             self._progress.ended(trial)
-        self._failures.append(failure_kind(trial))
-        self._stop_if_failing(trial)
+        self._stop_if_failing(claim, trial)
 
-    def _stop_if_failing(self, trial: TrialRecord) -> None:
-        kinds = self._failures[-_SAME_FAILURES:]
-        if len(kinds) == _SAME_FAILURES and kinds[0] is not None and len(set(kinds)) == 1:
+    def _stop_if_failing(self, claim: Claim, trial: TrialRecord) -> None:
+        """Raise where trials fail here; one that fails again and again is that trial's matter."""
+        kind = failure_kind(trial)
+        if kind is None or (self._failures and self._failures[-1][0] != kind):
+            self._failures = []
+        if kind is not None:
+            self._failures.append((kind, claim.trial_id))
+        if len(set(self._failures)) == _SAME_FAILURES:
             raise WorkerStopped(
                 f"{_SAME_FAILURES} trials in a row failed for the same reason, so this worker "
                 f"stops: {trial.reason}"

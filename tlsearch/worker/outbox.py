@@ -120,26 +120,27 @@ class Outbox:
         wait = self._interval
         while True:
             self._wake.wait(wait)
+            self._wake.clear()  # first: who closes sets `_over`, then `_wake`
             if self._over.is_set():
                 return
-            self._wake.clear()
             try:
                 self._deliver()
-            except TrialLost as lost:
-                self._failure = lost
-                return
             except DATABASE_ERRORS as error:
                 if not self._bear(error):
                     return
                 self._over.wait(self._back_off())
                 self._wake.set()
                 continue
+            except Exception as error:  # TrialLost, or our own: no sign of life can be given
+                self._failure = error
+                return
             wait = self._interval
             self._over.wait(_GAP_SECONDS)
 
     def _deliver(self) -> None:
         curve, checkpoint_epoch = self.undelivered()
-        self.refusal = self._claims.report(self._claim, curve, checkpoint_epoch)
+        refusal = self._claims.report(self._claim, curve, checkpoint_epoch)
+        self.refusal = self.refusal or refusal  # one that passes has been acted on by then
         with self._lock:  # what came meanwhile is behind what was sent
             del self._waiting.epochs[: len(curve.epochs)]
             del self._waiting.accuracies[: len(curve.accuracies)]
