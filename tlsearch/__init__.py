@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tlsearch.results import best_trials
     from tlsearch.spec import StudySpec, load_spec
     from tlsearch.steering import (
+        delete_study,
         edit_prior,
         enqueue_trial,
         pause_study,
@@ -34,6 +35,7 @@ _HOMES = {
     "TrialRecord": "tlsearch.records",
     "best_trials": "tlsearch.results",
     "create_study": "tlsearch.study",
+    "delete_study": "tlsearch.steering",
     "edit_prior": "tlsearch.steering",
     "enqueue_trial": "tlsearch.steering",
     "load_spec": "tlsearch.spec",
@@ -52,6 +54,7 @@ __all__ = [
     "__version__",
     "best_trials",
     "create_study",
+    "delete_study",
     "edit_prior",
     "enqueue_trial",
     "load_spec",

@@ -15,8 +15,10 @@ from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Controls, Hyperparame
 from tlsearch.results import not_measured
 from tlsearch.space import SearchSpace
 from tlsearch.spec import StudySpec, differences, spec_hash, to_toml_dict
+from tlsearch.store.artifacts import artifacts_place, remove_if_there
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import LIMITS, State, change_budget, read_controls, set_state
+from tlsearch.store.deletion import delete_study as delete
 from tlsearch.store.measured import enqueue, read_measures, read_prior, replace_prior
 from tlsearch.store.studies import Seed, StoredStudy, find_study, read_study
 from tlsearch.worker import prior_of, seeds_of
@@ -37,6 +39,21 @@ class EditedPrior:
     before: Prior | None
     after: Prior | None
     queued: int | None = None
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A study that is gone.
+
+    Attributes:
+        n_trials: trials it had, in any state.
+        n_files: files of its trials that were removed: checkpoints, models, pictures.
+        problem: why files were left behind; None where none is known to be.
+    """
+
+    n_trials: int
+    n_files: int
+    problem: str | None = None
 
 
 def enqueue_trial(
@@ -132,6 +149,30 @@ def set_budget(study_name: str, changes: Mapping[str, Any], storage: str | None 
     database = open_storage(storage)
     study = find_study(database, study_name)
     return change_budget(database.engine, study.study_id, changes)
+
+
+def delete_study(
+    study_name: str, storage: str | None = None, *, artifacts: str | None = None
+) -> Deleted:
+    """Delete a study with its trials, its measures and their files; its workers end.
+
+    Args:
+        study_name: the study.
+        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
+        artifacts: where its files lie, as for `run_worker`.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    database = open_storage(storage)
+    study = find_study(database, study_name)
+    family = read_study(database, study_name + FAMILY)  # without the first one: removed by create
+    gone = [delete(database.engine, each.study_id) for each in (study, family) if each is not None]
+    where = artifacts_place(artifacts, study.spec.checkpoints.folder)
+    names = [name for each in gone for name in each.files]
+    removed, problem = remove_if_there(where, names) if names else (0, None)
+    return Deleted(gone[0].n_trials, removed, problem)
 
 
 def edit_prior(

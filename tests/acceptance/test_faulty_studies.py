@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
@@ -65,17 +66,51 @@ def test_two_create_at_the_same_moment(tiny, storage_url):
     assert len(ask(storage_url, "SELECT * FROM trials WHERE state = 'WAITING'")) == ROUNDS
 
 
-def test_a_study_deleted_under_its_workers(tlsearch, tiny, storage_url, artifacts):
+def by_optuna(tlsearch):
+    """As the dashboard does it: silently in vain where a worker reports in the same moment."""
+    storage = open_storage(tlsearch.storage_url)
+
+    def gone():
+        with suppress(KeyError):
+            optuna.delete_study(study_name="tiny", storage=storage)
+        return not ask(tlsearch.storage_url, "SELECT FROM studies")
+
+    wait_until(gone, "the study is gone")
+
+
+def by_tlsearch(tlsearch):
+    assert tlsearch.json("delete", "tiny", "--yes")["trials"] == 2
+    assert not ask(tlsearch.storage_url, "SELECT FROM studies")
+
+
+@pytest.mark.parametrize("delete", [by_tlsearch, by_optuna])
+def test_a_study_deleted_under_its_workers(tlsearch, tiny, storage_url, artifacts, delete):
     tlsearch.run("create", str(tiny(trials=2, epochs=LONG, space=TAME)))
     workers = [start_worker(storage_url) for _ in range(2)]
     with stopped(*workers):
         wait_until(lambda: len(curves_of(storage_url)) == 2, "both workers train", 240)
         wait_until(lambda: len(files_in(artifacts)) == 2, "both workers have checkpoints")
-        optuna.delete_study(study_name="tiny", storage=open_storage(storage_url))
+        delete(tlsearch)
         outputs = [worker.communicate(timeout=120) for worker in workers]
     assert [worker.returncode for worker in workers] == [2, 2]
     assert [stderr for _, stderr in outputs] == ["error: study 'tiny' was deleted\n"] * 2
     assert files_in(artifacts) == []
+
+
+def test_deleting_takes_models_and_pictures_along(tlsearch, tiny, storage_url, artifacts):
+    tlsearch.run("create", str(tiny(trials=2)))
+    tlsearch.run("worker", "tiny")
+    assert len(files_in(artifacts)) == 2
+    assert len(list(artifacts.iterdir())) > 2, "pictures too"
+    foreign = artifacts / f"{uuid.uuid4()}{SUFFIX}"
+    foreign.write_bytes(b"of another study")
+    refused = tlsearch.run("delete", "tiny", rc=2)
+    assert "give --yes" in refused.stderr
+    done = tlsearch.run("delete", "tiny", "--yes")
+    assert done.stdout.startswith("study 'tiny' is deleted: 2 trials, ")
+    assert list(artifacts.iterdir()) == [foreign]
+    assert "does not exist" in tlsearch.run("delete", "tiny", "--yes", rc=2).stderr
+    assert tlsearch.run("create", str(tiny())).stdout.startswith("study 'tiny' created")
 
 
 def claim(url, age_seconds=0):
@@ -117,7 +152,7 @@ def test_files_of_a_training_that_diverges_go(tlsearch, tiny, storage_url, artif
     (attempt,) = attempts_of(storage_url)
     assert attempt.ended == "fail"
     assert attempt.reason.startswith("nan: ")
-    assert attempt.checkpoint_epoch is not None, "it had a checkpoint"
+    assert attempt.last_epoch >= 2, "it had a checkpoint, written with every epoch"
     assert files_in(artifacts) == []
 
 

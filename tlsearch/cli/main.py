@@ -41,7 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(db.app, name="db")
-for command in (steer.pause, steer.resume, steer.stop, steer.budget):
+for command in (steer.pause, steer.resume, steer.stop, steer.budget, steer.delete):
     app.command()(command)
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

@@ -1,12 +1,13 @@
-"""`tlsearch pause`, `resume`, `stop` and `budget`: steering a study while it runs."""
+"""`tlsearch pause`, `resume`, `stop`, `budget` and `delete`: steering a study while it runs."""
 
+import sys
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from tlsearch.cli.display import console, percent, print_json
-from tlsearch.cli.options import Json, Storage, StudyName
+from tlsearch.cli.options import Artifacts, Json, Storage, StudyName
 from tlsearch.records import Controls
 
 _NONE = "none"
@@ -74,6 +75,37 @@ def budget(
         _show(study, set_budget(study, changes, storage), as_json)
     else:
         _show(study, StudyReader(study, storage).status().controls, as_json)
+
+
+def delete(
+    study: StudyName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    storage: Storage = None,
+    artifacts: Artifacts = None,
+    as_json: Json = False,
+) -> None:
+    """Delete a study with its trials, measures and files; its workers end."""
+    from tlsearch.results import StudyReader
+    from tlsearch.steering import delete_study
+
+    status = StudyReader(study, storage).status()
+    if not yes:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter(f"deleting study {study!r} cannot be undone: give --yes")
+        n_trials = sum(status.counts.values())
+        typer.confirm(f"delete study {study!r} with its {n_trials} trials for good?", abort=True)
+    deleted = delete_study(study, storage, artifacts=artifacts)
+    if as_json:
+        print_json(
+            {"name": study, "trials": deleted.n_trials, "files_removed": deleted.n_files}
+            | {"files_left_because": deleted.problem}
+        )
+        return
+    console.print(
+        f"study {study!r} is deleted: {deleted.n_trials} trials, {deleted.n_files} files removed"
+    )
+    if deleted.problem:
+        console.print(f"  files may be left: {deleted.problem}")
 
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> float | None:

@@ -13,7 +13,7 @@ import shutil
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +26,7 @@ from tlsearch.errors import StorageError
 ENVIRONMENT = "TLSEARCH_ARTIFACTS"
 HALF_WRITTEN = ".half-written-"
 LEFT_OVER_SECONDS = 24 * 3600.0  # a file that took longer to write is of a killed process
+ATTEMPT_SUFFIX = ".safetensors"
 _HINT = "give a folder, or s3://bucket/prefix"
 
 
@@ -82,6 +83,11 @@ class Artifacts(ABC):
         """Turn what the place refuses into a StorageError of one sentence."""
 
 
+def attempt_file(token: str) -> str:
+    """Return the name of the file of an attempt: its checkpoint, or the model it ended with."""
+    return token + ATTEMPT_SUFFIX
+
+
 def open_artifacts(where: str | None = None, *, writable: bool = True) -> Artifacts:
     """Open the place where files of trials lie.
 
@@ -104,6 +110,11 @@ def open_artifacts(where: str | None = None, *, writable: bool = True) -> Artifa
     from tlsearch.store.bucket import ArtifactBucket
 
     return ArtifactBucket(bucket, prefix)
+
+
+def artifacts_place(given: str | None, of_study: str | None) -> str | None:
+    """Return where a study's files lie: what is said on this machine wins over its spec."""
+    return given or os.environ.get(ENVIRONMENT) or of_study
 
 
 def default_folder() -> Path:
@@ -201,6 +212,25 @@ class ArtifactFolder(Artifacts):
             why = error.strerror or type(error).__name__
             hint = "mend that, or give another folder by --artifacts or TLSEARCH_ARTIFACTS"
             raise StorageError(f"artifact folder {self._path} {what} ({why}); {hint}") from None
+
+
+def remove_if_there(where: str | None, names: Iterable[str]) -> tuple[int, str | None]:
+    """Remove those of some files that are there.
+
+    Returns:
+        How many there were, and why not all could be removed, if so.
+    """
+    try:
+        artifacts = open_artifacts(where, writable=False)
+        found = sorted(set(names) & set(artifacts.names()))
+        for n, name in enumerate(found):
+            try:
+                artifacts.remove(name)
+            except StorageError as error:
+                return n, str(error)
+    except StorageError as error:
+        return 0, str(error)
+    return len(found), None
 
 
 def picture_attrs(artifacts: Artifacts, pictures: Mapping[str, bytes]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from tlsearch.errors import StudyError
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import BudgetSpec, StudySpec, parse_spec
 from tlsearch.store.controls import create_controls, sweep
+from tlsearch.store.deletion import delete_study
 from tlsearch.store.locks import create_lock
 
 UNFINISHED = "tlsearch-being-created-"  # what the names of studies begin with until they are whole
@@ -205,7 +206,7 @@ def without_notices() -> Iterator[None]:
 def _remove_unfinished(storage: RDBStorage) -> None:
     for study in storage.get_all_studies():
         if study.study_name.startswith(UNFINISHED):
-            storage.delete_study(study._study_id)
+            delete_study(storage.engine, study._study_id)
 
 
 def _remove_orphan(storage: RDBStorage, name: str, first: str) -> None:
@@ -216,7 +217,7 @@ def _remove_orphan(storage: RDBStorage, name: str, first: str) -> None:
             f"study {name!r} exists already, and study {first!r} needs that name; choose another "
             "name"
         )
-    storage.delete_study(study_id)
+    delete_study(storage.engine, study_id)
 
 
 def _write(storage: RDBStorage, study: NewStudy) -> int:

@@ -7,10 +7,8 @@ from contextlib import suppress
 
 from tlsearch.errors import CheckpointError, StorageError
 from tlsearch.finetune import curve_of
-from tlsearch.store.artifacts import Artifacts
+from tlsearch.store.artifacts import ATTEMPT_SUFFIX, Artifacts, attempt_file
 from tlsearch.store.claims import Claim, Claims
-
-_SUFFIX = ".safetensors"
 
 
 class TrialFiles:
@@ -92,7 +90,7 @@ class TrialFiles:
 
     def _write(self, epoch: int, data: bytes) -> None:
         try:
-            self._artifacts.save(file_of(self._claim.token), data)
+            self._artifacts.save(attempt_file(self._claim.token), data)
         except (OSError, StorageError) as error:
             self.problem = str(error)
             return
@@ -103,29 +101,24 @@ class TrialFiles:
 
     def _read(self, token: str) -> bytes | None:
         try:
-            return self._artifacts.read(file_of(token))
+            return self._artifacts.read(attempt_file(token))
         except (OSError, StorageError) as error:
             self.problem = str(error)
             return None
-
-
-def file_of(token: str) -> str:
-    """Return the name of an attempt's file."""
-    return token + _SUFFIX
 
 
 def remove_left_over(artifacts: Artifacts, claims: Claims, keep_best: int) -> None:
     """Remove the files of a study's trials that dead workers left; what cannot be removed stays."""
     remove_files(artifacts, claims.surplus_models(keep_best))
     with suppress(OSError, StorageError):
-        names = [name for name in artifacts.names() if name.endswith(_SUFFIX)]
+        names = [name for name in artifacts.names() if name.endswith(ATTEMPT_SUFFIX)]
         tokens = [token for token in map(_token_of, names) if token is not None]
         remove_files(artifacts, claims.left_over(tokens) if tokens else [])
 
 
 def _token_of(name: str) -> str | None:
     try:
-        return str(uuid.UUID(name.removesuffix(_SUFFIX)))
+        return str(uuid.UUID(name.removesuffix(ATTEMPT_SUFFIX)))
     except ValueError:  # somebody else's
         return None
 
@@ -134,6 +127,6 @@ def remove_files(artifacts: Artifacts, tokens: Sequence[str]) -> None:
     """Remove the files of attempts; what cannot be removed stays."""
     for token in tokens:
         try:
-            artifacts.remove(file_of(token))
+            artifacts.remove(attempt_file(token))
         except (OSError, StorageError):
             continue

@@ -1,6 +1,5 @@
 """The worker: claims trials of one or more studies and runs them until the budgets are spent."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ from tlsearch.errors import DatabaseAway, StorageError, StudyError, WorkerStoppe
 from tlsearch.records import Measures, TrialRecord
 from tlsearch.sampler import try_sampler
 from tlsearch.space import SearchSpace
-from tlsearch.store.artifacts import ENVIRONMENT, Artifacts, open_artifacts
+from tlsearch.store.artifacts import Artifacts, artifacts_place, open_artifacts
 from tlsearch.store.claims import Claim, Refusal, WorkerSession
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measured import read_measures
@@ -186,9 +185,7 @@ def _session(
 
 
 def _artifacts(given: str | None, study: StoredStudy) -> Artifacts:
-    """Open the place of a study's files; what is said on this machine wins over the spec."""
-    on_machine = given or os.environ.get(ENVIRONMENT)
-    return open_artifacts(on_machine or study.spec.checkpoints.folder)
+    return open_artifacts(artifacts_place(given, study.spec.checkpoints.folder))
 
 
 @contextmanager
