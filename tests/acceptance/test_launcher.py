@@ -65,6 +65,8 @@ def test_processes_take_trials_of_several_studies(tlsearch, tiny, storage_url):
     done = tlsearch.run_process("worker", "tiny", "other", "--processes", "2")
     assert done.returncode == 0, done
     assert "trials run: 6 in 2 slots (tlsearch best tiny, tlsearch best other)" in done.stdout
+    ended = [line.split() for line in done.stdout.splitlines() if "/3 trials done" in line]
+    assert sorted(words[1] for words in ended) == ["other"] * 3 + ["tiny"] * 3, done.stdout
     for name in ("tiny", "other"):
         assert {r.state for r in records_of(storage_url, name)} <= {"complete", "pruned"}
 

@@ -3,9 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -13,6 +13,9 @@ from rich.text import Text
 
 from tlsearch.records import HYPERPARAMETER_NAMES, EpochReport, StudyStatus, TrialRecord
 from tlsearch.store.outages import DATABASE_ERRORS
+
+if TYPE_CHECKING:
+    from tlsearch.results import StudyReader
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -91,9 +94,9 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 class TerminalProgress:
     """Shows a worker's progress: one live line on a terminal, plain lines elsewhere."""
 
-    def __init__(self, epochs: int | None, read_status: Callable[[], StudyStatus] | None) -> None:
-        self._epochs = epochs
-        self._read_status = read_status
+    def __init__(self) -> None:
+        self._readers: Mapping[str, StudyReader] = {}
+        self._reader: StudyReader | None = None
         self._status: StudyStatus | None = None
         self._last_shown = 0.0
         self._last_line = ""
@@ -107,6 +110,18 @@ class TerminalProgress:
     def __exit__(self, *_: object) -> None:
         if console.is_terminal:
             self._live.stop()
+
+    def follow(self, readers: Mapping[str, "StudyReader"]) -> None:
+        """Show also where studies stand; readers by study name. Several are told apart by it."""
+        self._readers = readers
+        if len(readers) == 1:
+            (self._reader,) = readers.values()
+
+    def at_study(self, name: str) -> None:
+        """Show from now on what is of this study."""
+        reader = self._readers.get(name)
+        if reader is not self._reader:
+            self._reader, self._status = reader, None
 
     def preparing(self, what: str) -> None:
         """Show what is being prepared."""
@@ -125,8 +140,9 @@ class TerminalProgress:
 
     def epoch(self, number: int, report: EpochReport) -> None:
         """Show the epoch that ended."""
-        of = f"/{self._epochs}" if self._epochs else ""
-        standing = self._standing(report.epoch / (self._epochs or report.epoch), report)
+        epochs = self._reader.study.spec.recipe.epochs if self._reader else None
+        of = f"/{epochs}" if epochs else ""
+        standing = self._standing(report.epoch / (epochs or report.epoch), report)
         self._passing(
             f"trial {number}  epoch {report.epoch}{of}"
             f"  val {percent(report.val_accuracy)}  {standing}",
@@ -152,9 +168,9 @@ class TerminalProgress:
 
     def _look(self) -> None:
         """Read where the study stands; what was read before will do while the database is away."""
-        if self._read_status is not None:
+        if self._reader is not None:
             with suppress(*DATABASE_ERRORS):
-                self._status = self._read_status()
+                self._status = self._reader.status()
 
     def _standing(self, current: float, report: EpochReport | None = None) -> str:
         status = self._status
@@ -180,16 +196,23 @@ class TerminalProgress:
 
     def _passing(self, line: str, at_least_every: float) -> None:
         """Show a line that the next one replaces; elsewhere than on a terminal, now and then."""
+        line = self._named(line)
         if console.is_terminal:
             self._live.update(Text(line))
         elif line != self._last_line and time.monotonic() - self._last_shown >= at_least_every:
             self._print(line)
 
     def _lasting(self, line: str) -> None:
+        line = self._named(line)
         if console.is_terminal:
             self._live.console.print(line)
         else:
             self._print(line)
+
+    def _named(self, line: str) -> str:
+        if self._reader is None or len(self._readers) == 1:
+            return line
+        return f"{self._reader.study.name}  {line}"
 
     def _print(self, line: str) -> None:
         self._last_line, self._last_shown = line, time.monotonic()

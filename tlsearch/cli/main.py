@@ -68,7 +68,7 @@ def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> No
     if as_json or loaded.measures.when != "create":
         study, created = create_study(loaded, storage)
     else:
-        with TerminalProgress(loaded.recipe.epochs, None) as progress:
+        with TerminalProgress() as progress:
             study, created = create_study(loaded, storage, progress)
     if as_json:
         print_json({"name": study.name, "created": created, "spec_hash": study.spec_hash})

@@ -13,7 +13,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tlsearch.cli.display import trial_as_json
@@ -33,12 +33,17 @@ class News:
     """
 
     def __init__(self) -> None:
+        self._readers: Mapping[str, StudyReader] = {}
         self._reader: StudyReader | None = None
         self._anybody_reads = True
 
-    def follow(self, reader: "StudyReader") -> None:
-        """Tell also which study the trials are of, and where it stands."""
-        self._reader = reader
+    def follow(self, readers: Mapping[str, "StudyReader"]) -> None:
+        """Tell also which study trials are of, and where it stands; readers by study name."""
+        self._readers = readers
+
+    def at_study(self, name: str) -> None:
+        """Tell from now on of this study."""
+        self._reader = self._readers.get(name)
 
     def preparing(self, what: str) -> None:
         """Tell what is being prepared."""

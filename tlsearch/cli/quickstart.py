@@ -23,7 +23,8 @@ def run(storage: str | None) -> None:
         console.print(
             f"study {study.name!r} goes on: {before.ended} of {before.budget_trials} trials done"
         )
-    with TerminalProgress(study.spec.recipe.epochs, reader.status) as progress:
+    with TerminalProgress() as progress:
+        progress.follow({study.name: reader})
         try:
             run_worker(study.name, storage, progress=progress)
         except KeyboardInterrupt:

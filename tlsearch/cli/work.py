@@ -15,7 +15,8 @@ def work(studies: list[str], storage: str | None, limits: dict[str, Any], as_jso
 
     if as_json:
         summary = run_worker(studies, storage, **limits)
-        print_json([trial_as_json(trial) for trial in summary.trials])
+        ended = zip(summary.studies, summary.trials, strict=True)
+        print_json([{"study": study} | trial_as_json(trial) for study, trial in ended])
         return
     with progress_of(*studies, storage=storage) as progress:
         try:
@@ -38,8 +39,7 @@ def work_with_news(
         from tlsearch.results import StudyReader
         from tlsearch.worker import run_worker
 
-        if len(studies) == 1:  # of several, a worker does not tell which one a trial is of
-            news.follow(StudyReader(studies[0], storage))
+        news.follow({study: StudyReader(study, storage) for study in studies})
         set_threads(threads)
         summary = run_worker(studies, storage, progress=news, **limits)
         news.done("spent" if summary.budget_spent else "limit", summary.why)
@@ -49,10 +49,9 @@ def progress_of(*studies: str, storage: str | None) -> TerminalProgress:
     """Return a progress display for a worker on these studies."""
     from tlsearch.results import StudyReader
 
-    if len(studies) > 1:  # a worker does not tell which one a trial is of
-        return TerminalProgress(None, None)
-    reader = StudyReader(studies[0], storage)
-    return TerminalProgress(reader.study.spec.recipe.epochs, reader.status)
+    progress = TerminalProgress()
+    progress.follow({study: StudyReader(study, storage) for study in studies})
+    return progress
 
 
 def set_threads(threads: int | None) -> None:

@@ -35,11 +35,13 @@ class WorkerSummary:
 
     Attributes:
         trials: the trials it ended, in order.
+        studies: the name of each one's study.
         budget_spent: whether the studies are done; otherwise the worker reached its own limit.
         why: a clause on why it left.
     """
 
     trials: tuple[TrialRecord, ...]
+    studies: tuple[str, ...]
     budget_spent: bool
     why: str
 
@@ -254,7 +256,7 @@ class _Loop:
         self._progress = progress
         self._shutdown = shutdown
         self._limits = limits
-        self._ended: list[TrialRecord] = []
+        self._ended: list[tuple[str, TrialRecord]] = []  # with the name of its study
         self._failures: list[tuple[str, int]] = []  # in a row: what kind, and of which trial
         self._why: list[str] = []
 
@@ -262,18 +264,23 @@ class _Loop:
         """Run trials until the budgets or a limit are reached."""
         while self._posts:
             if self._limits.reached(len(self._ended)):
-                return WorkerSummary(tuple(self._ended), False, "this worker's limit is reached")
+                return self._summary(False, "this worker's limit is reached")
             if not self._turn() and self._posts:
                 self._shutdown.requested.wait(min(map(_poll_seconds, self._studies())))
-        return WorkerSummary(tuple(self._ended), True, "; ".join(self._why))
+        return self._summary(True, "; ".join(self._why))
+
+    def _summary(self, budget_spent: bool, why: str) -> WorkerSummary:
+        trials = tuple(trial for _, trial in self._ended)
+        return WorkerSummary(trials, tuple(name for name, _ in self._ended), budget_spent, why)
 
     def _turn(self) -> bool:
         """Give every study a turn, until one had something to do; return whether one had."""
         refusals = []
         for post in list(self._posts):
+            self._progress.at_study(post.study.name)
             outcome = post.next()
             if isinstance(outcome, Refusal):
-                refusals.append(outcome)
+                refusals.append((post, outcome))
                 if outcome.over:
                     post.clean_up()
                     self._posts.remove(post)
@@ -284,9 +291,11 @@ class _Loop:
             if isinstance(outcome, Claim):
                 self._run(post, outcome)
             return True
-        waiting = [each for each in refusals if not each.over]
+        waiting = [(post, refusal) for post, refusal in refusals if not refusal.over]
         if waiting:
-            self._progress.preparing(waiting[0].why)
+            post, refusal = waiting[0]
+            self._progress.at_study(post.study.name)
+            self._progress.preparing(refusal.why)
         return False
 
     def _run(self, post: Post, claim: Claim) -> None:
@@ -294,7 +303,7 @@ class _Loop:
         if trial is None:
             return
         if trial.state in ("complete", "pruned", "fail"):  # else others may have it again
-            self._ended.append(trial)
+            self._ended.append((post.study.name, trial))
             self._progress.ended(trial)
         self._stop_if_failing(claim, trial)
 

@@ -8,6 +8,9 @@ from tlsearch.records import EpochReport, TrialRecord
 class Progress(Protocol):
     """Receives a worker's news; the command line shows them."""
 
+    def at_study(self, name: str) -> None:
+        """What is told from now on is of this study; told again with every turn."""
+
     def preparing(self, what: str) -> None:
         """Something slow begins before the first trial."""
 
@@ -29,6 +32,9 @@ class Progress(Protocol):
 
 class SilentProgress:
     """Says nothing."""
+
+    def at_study(self, name: str) -> None:
+        """Ignore."""
 
     def preparing(self, what: str) -> None:
         """Ignore."""
