@@ -115,7 +115,7 @@ def tcp_server(private_home: Path) -> Iterator[TcpServer]:
     folder = private_home / "tcp"
     folder.mkdir(mode=0o700)
     cluster.create_cluster(folder, "--auth-host=scram-sha-256")
-    server = TcpServer(_free_port(), folder)
+    server = TcpServer(free_port(), folder)
     options = f"-h 127.0.0.1 -p {server.port} -k {folder}"
     log = str(folder / "server.log")
     done = cluster.run_as_server_user(folder, "pg_ctl", "start", "-w", "-l", log, "-o", options)
@@ -135,7 +135,7 @@ def tcp_database(tcp_server: TcpServer) -> Iterator[str]:
     tcp_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
