@@ -1,4 +1,4 @@
-"""Results as Markdown: `python bench/storage/tables.py FILE ...`."""
+"""Results as Markdown: `python bench/storage/tables.py FILE ...`; with --ratios arm beside arm."""
 
 import json
 import statistics
@@ -9,6 +9,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 Key = tuple[int, int, str]
+PAIRS = (("tlsearch-nop", "plain-nop"), ("tlsearch", "plain-median"), ("tlsearch", "plain-nop"))
 
 
 def table(rows: Iterable[Row]) -> str:
@@ -29,6 +30,38 @@ def table(rows: Iterable[Row]) -> str:
             + "".join(f" {_calls(runs, call)} |" for call in ("ask", "report", "tell"))
         )
     return "\n".join(lines)
+
+
+def ratios(rows: Iterable[Row]) -> str:
+    """Return one line a number of trials and workers: ours beside plain Optuna, round by round."""
+    cells = by_cell(rows)
+    lines = [
+        "| existing | workers | rounds | " + " | ".join(f"{a} / {b}" for a, b in PAIRS) + " |",
+        "|---" * (3 + len(PAIRS)) + "|",
+    ]
+    for existing, workers in dict.fromkeys(key[:2] for key in cells):
+        of = {arm: runs for (e, w, arm), runs in cells.items() if (e, w) == (existing, workers)}
+        shown = [_pair(of[a], of[b]) if a in of and b in of else "-" for a, b in PAIRS]
+        n = max(map(len, of.values()))
+        lines.append(f"| {existing} | {workers} | {n} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def _pair(ours: Sequence[Row], plain: Sequence[Row]) -> str:
+    """Return how many times the trials a second, and which share of the CPU a trial."""
+    faster = [rate(a) / rate(b) for a, b in zip(ours, plain, strict=False)]
+    cpu = [_cpu(a) / _cpu(b) for a, b in zip(ours, plain, strict=False)]
+    return f"{_range(faster, '.1f')} x, {_range(cpu, '.2f')} of the CPU"
+
+
+def _cpu(row: Row) -> float:
+    """Return seconds of CPU a trial, of client and server together."""
+    return float(row["client_seconds"] + row["server_seconds"]) / max(1, row["trials"])
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 
 def by_cell(rows: Iterable[Row]) -> dict[Key, list[Row]]:
@@ -55,6 +88,6 @@ def _calls(runs: Sequence[Row], call: str) -> str:
 
 
 if __name__ == "__main__":
-    print(
-        table([row for name in sys.argv[1:] for row in json.loads(Path(name).read_text())["runs"]])
-    )
+    files = [name for name in sys.argv[1:] if name != "--ratios"]
+    found = [row for name in files for row in json.loads(Path(name).read_text())["runs"]]
+    print((ratios if "--ratios" in sys.argv else table)(found))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.crashes import Server
-from tests.conftest import free_port, execute, server_folder
+from tests.conftest import execute, free_port, server_folder
 from tests.db.claiming import fresh, make_study, rows, worker_on
 from tests.db.conftest import wait_for
 from tlsearch.errors import StorageError

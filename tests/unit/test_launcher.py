@@ -66,9 +66,18 @@ class TestSlots:
         assert {s.device for s in process_slots(2, "cpu")} == {"cpu"}
 
     def test_threads_are_shared_out(self):
-        cores = len(os.sched_getaffinity(0))
-        assert threads_each(1) == cores
+        cores = threads_each(1)
+        assert 1 <= cores <= len(os.sched_getaffinity(0))
+        assert threads_each(2) == max(1, cores // 2)
         assert threads_each(10 * cores) == 1
+
+    def test_fewer_cores_than_the_machine_has(self):
+        """Told by affinity here; by a container's quota where there is one."""
+        code = (
+            "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+            "from tlsearch.launcher import threads_each; print(threads_each(1))"
+        )
+        assert subprocess.check_output([sys.executable, "-c", code], text=True) == "1\n"
 
     def test_counting_gpus_loads_no_torch_here(self):
         code = (

@@ -1,6 +1,5 @@
 """Where the workers of one machine run: a slot a process."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -101,5 +100,10 @@ def process_slots(n_processes: int, device: str) -> tuple[Slot, ...]:
 
 
 def threads_each(n_slots: int) -> int:
-    """Return a slot's share of the CPU cores this process may use, at least one."""
-    return max(1, len(os.sched_getaffinity(0)) // n_slots)
+    """Return a slot's share of the CPU cores this process may use, at least one.
+
+    Affinity counts, and so does a container's CPU quota.
+    """
+    from joblib import cpu_count
+
+    return max(1, int(cpu_count()) // n_slots)
