@@ -196,7 +196,8 @@ class Controls:
         target_accuracy: validation accuracy that ends the study, a fraction; None = none.
         patience_trials: trials in a row without a better accuracy that end it; None = none.
         gpu_hours_used: hours that workers held trials so far.
-        verdict: `paused`, `stopped`, `budget` where workers let go of their trials; else None.
+        verdict: why no trial runs now: `paused`, `stopped`, `budget` (a limit but the number of
+            trials; workers let go of theirs), `done` (that number has run); else None.
         why: a clause on that.
     """
 
@@ -209,6 +210,11 @@ class Controls:
     gpu_hours_used: float
     verdict: str | None
     why: str | None
+
+    @property
+    def over(self) -> bool:
+        """Whether workers leave; a paused study is not over."""
+        return self.verdict not in (None, "paused")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What a user tells a study that exists: wait, stop, another budget, own trials, another prior."""
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any
 
 from optuna.storages import RDBStorage
@@ -246,9 +247,18 @@ def _limit_problems(name: str, value: Any) -> list[str]:
     if value is None:
         return ["trials: a study needs a number of trials; give one"] if name == "trials" else []
     if name == "until":
-        zoned = isinstance(value, datetime) and value.tzinfo is not None
-        return [] if zoned else [f"until = {value}: must be a time with its zone"]
+        return _time_problems(value)
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return [f"{name}: must be a whole number up to {_MOST_TRIALS}"]
     return [f"{name} = {value:g}: {must}" for must in _number_problems(name, value)]
+
+
+def _time_problems(value: Any) -> list[str]:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        return [f"until = {value}: must be a time with its zone"]
+    if value.year in (MINYEAR, MAXYEAR):  # elsewhere it is in a year that there is not
+        return [f"until = {value}: must lie in the years {MINYEAR + 1} to {MAXYEAR - 1}"]
+    return []
 
 
 def _number_problems(name: str, value: float) -> list[str]:

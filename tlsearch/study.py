@@ -18,6 +18,7 @@ from tlsearch.space import SearchSpace, resolve
 from tlsearch.spec import StudySpec, differences, load_spec, spec_hash, to_toml_dict
 from tlsearch.store.connect import given_storage, open_storage
 from tlsearch.store.studies import (
+    UNFINISHED,
     NewStudy,
     Seed,
     StoredStudy,
@@ -167,15 +168,23 @@ def _check_measurable(spec: StudySpec, catalog: Catalog) -> None:
 
 
 def _check_name(spec: StudySpec) -> None:
-    if spec.name.endswith(FAMILY):
-        raise SpecError(
-            [f"name = {spec.name!r}: tlsearch keeps studies that end in {FAMILY}; choose another"]
-        )
+    if why := _why_not(spec.name):
+        raise SpecError([f"name = {spec.name!r}: {why}; choose another"])
     most = 200 - len(FAMILY)
     if spec.measures.when != "off" and len(spec.name) > most:
         raise SpecError(
             [f"name: has {len(spec.name)} characters; {most} leave room for {FAMILY} behind it"]
         )
+
+
+def _why_not(name: str) -> str | None:
+    if name.endswith(FAMILY):
+        return f"tlsearch keeps studies that end in {FAMILY}"
+    if name.startswith(UNFINISHED):
+        return f"tlsearch keeps studies that begin with {UNFINISHED}"
+    if name.startswith("-"):
+        return "commands would take it for an option"
+    return None
 
 
 def _check_source(spec: StudySpec) -> None:

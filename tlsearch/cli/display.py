@@ -17,7 +17,7 @@ from tlsearch.store.outages import DATABASE_ERRORS
 if TYPE_CHECKING:
     from tlsearch.results import StudyReader
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -158,12 +158,6 @@ class TerminalProgress:
         self._lasting(
             f"trial {trial.number} {how:<8} {trial.epochs} epochs  val"
             f" {percent(trial.val_accuracy)}  in {duration(trial.seconds)}  {self._standing(0)}"
-        )
-
-    def waiting(self, n_running: int) -> None:
-        """Show what is waited for."""
-        self._passing(
-            f"all trials are claimed; waiting for {n_running} running elsewhere", at_least_every=0
         )
 
     def _look(self) -> None:

@@ -298,7 +298,9 @@ def best(
     elif found:
         console.print("\n".join(trials_lines(found)))
     else:
-        console.print(f"no trial of study {study!r} is complete yet; run tlsearch worker {study}")
+        console.print(
+            f"no trial of study {study!r} is complete yet; run tlsearch worker {shlex.quote(study)}"
+        )
 
 
 @app.command()

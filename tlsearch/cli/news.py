@@ -1,6 +1,6 @@
 """A worker's progress for a program: one JSON object a line (`tlsearch worker --news`).
 
-Every object has an `event`: preparing, measuring, claimed, epoch, ended, waiting, or at last done
+Every object has an `event`: preparing, measuring, claimed, epoch, ended, or at last done
 with `how`: spent (the studies are done), limit (the worker's own), interrupted, stopped (failures
 repeat), refused (bad input), database (out of reach) or crashed. The launcher reads them.
 """
@@ -72,10 +72,6 @@ class News:
     def ended(self, trial: TrialRecord) -> None:
         """Tell how a trial ended, and where its study stands."""
         self._tell("ended", trial=trial_as_json(trial), standing=self._standing())
-
-    def waiting(self, n_running: int) -> None:
-        """Tell what is waited for."""
-        self._tell("waiting", n_running=n_running)
 
     def done(self, how: str, why: str | None = None) -> None:
         """Tell how the worker ended."""

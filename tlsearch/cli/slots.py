@@ -141,5 +141,4 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "claimed": _claimed,
     "epoch": _epoch,
     "ended": _ended,
-    "waiting": lambda news: f"waiting for {news['n_running']} trials running elsewhere",
 }

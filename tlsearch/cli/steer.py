@@ -164,6 +164,6 @@ def controls_as_json(controls: Controls) -> dict[str, Any]:
         "until": controls.until.isoformat() if controls.until else None,
         "target_accuracy": controls.target_accuracy,
         "patience_trials": controls.patience_trials,
-        "over": controls.verdict is not None,
+        "over": controls.over,
         "why": controls.why,
     }

@@ -78,9 +78,13 @@ def _resolve_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     for table, key in ((data, "path"), (document.get("measures"), "source")):
         path = table.get(key) if isinstance(table, dict) else None
         if isinstance(path, str) and path and not path.startswith("builtin:"):
-            table[key] = str((folder / Path(path).expanduser()).resolve())  # type: ignore[index]
+            table[key] = _resolved(folder, path)  # type: ignore[index]
     if isinstance(backbone, dict):
         weights = backbone.get("weights")
         if isinstance(weights, str) and weights.endswith((".safetensors", ".pth", ".pt", ".bin")):
-            backbone["weights"] = str((folder / Path(weights).expanduser()).resolve())
+            backbone["weights"] = _resolved(folder, weights)
     return document
+
+
+def _resolved(folder: Path, path: str) -> str:
+    return path if "\0" in path else str((folder / Path(path).expanduser()).resolve())

@@ -6,7 +6,15 @@ Defaults marked "ours" are our own choice: the paper's tables do not state them.
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from tlsearch.records import Range
 
@@ -40,6 +48,13 @@ RangeField = Annotated[Range | None, BeforeValidator(_to_range), PlainSerializer
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must have no NUL character")
+        return value
 
 
 class DataSpec(_Table):
@@ -290,10 +305,10 @@ class BudgetSpec(_Table):
         patience_trials: trials in a row without a better accuracy that end the study.
     """
 
-    trials: PositiveInt = 40
+    trials: int = Field(40, ge=1, lt=2**31)
     gpu_hours: float | None = Field(None, gt=0)
     target_accuracy: float | None = Field(None, gt=0, le=1)
-    patience_trials: PositiveInt | None = None
+    patience_trials: int | None = Field(None, ge=1, lt=2**31)
 
 
 class WorkersSpec(_Table):

@@ -14,8 +14,10 @@ LIMITS = ("trials", "gpu_hours", "until", "target_accuracy", "patience_trials")
 
 _READ = sa.text(
     "SELECT c.state, c.trials, c.gpu_hours, c.until, c.target_accuracy, c.patience_trials,"
-    " tlsearch.gpu_hours_used(c.study_id) AS gpu_hours_used, v.verdict, v.why"
-    " FROM tlsearch.controls AS c, tlsearch.verdict(c.study_id) AS v WHERE study_id = :study_id"
+    " tlsearch.gpu_hours_used(c.study_id) AS gpu_hours_used,"
+    " CASE WHEN r.verdict <> 'wait' THEN r.verdict END AS verdict,"
+    " CASE WHEN r.verdict <> 'wait' THEN r.why END AS why"
+    " FROM tlsearch.controls AS c, tlsearch.refusal(c.study_id, 0) AS r WHERE study_id = :study_id"
 )
 _CREATE = sa.text(
     "INSERT INTO tlsearch.controls (study_id, trials, gpu_hours, target_accuracy, patience_trials)"

@@ -112,6 +112,8 @@ def read_study(storage: RDBStorage, name: str) -> StoredStudy | None:
     Raises:
         StudyError: tlsearch did not create it.
     """
+    if not _is_storable(name):
+        return None
     try:
         study_id = storage.get_study_id_from_name(name)
     except KeyError:
@@ -227,3 +229,8 @@ def _write(storage: RDBStorage, study: NewStudy) -> int:
     for seed in study.seeds:
         queue_trial(storage, study_id, seed)
     return study_id
+
+
+def _is_storable(name: str) -> bool:
+    """Whether PostgreSQL can hold a name: it has neither a NUL nor half a character."""
+    return "\0" not in name and name == name.encode(errors="ignore").decode()

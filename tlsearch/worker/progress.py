@@ -26,9 +26,6 @@ class Progress(Protocol):
     def ended(self, trial: TrialRecord) -> None:
         """The current trial is over."""
 
-    def waiting(self, n_running: int) -> None:
-        """All trials are claimed; others still run, and may yet need to be taken over."""
-
 
 class SilentProgress:
     """Says nothing."""
@@ -49,7 +46,4 @@ class SilentProgress:
         """Ignore."""
 
     def ended(self, trial: TrialRecord) -> None:
-        """Ignore."""
-
-    def waiting(self, n_running: int) -> None:
         """Ignore."""
