@@ -25,8 +25,6 @@ from tlsearch.store.artifacts import open_artifacts
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import UNFINISHED, find_study
 
-pytestmark = pytest.mark.slow
-
 TOKEN = "a-token-of-some-length"
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]

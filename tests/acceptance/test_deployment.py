@@ -29,8 +29,6 @@ from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
 from tlsearch.study import create_study
 
-pytestmark = pytest.mark.slow
-
 LONG = 400  # epochs: a trial that lasts until it is stopped
 ENDS_SECONDS = 30  # stop_grace_period and its like are 60
 TOKEN = "0123456789abcdef"

@@ -27,8 +27,6 @@ from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
 
-pytestmark = pytest.mark.slow
-
 EPOCHS = 120  # long enough to be caught under way, short enough to be trained again
 LONG = 4000  # epochs: a trial that lasts until it is stopped
 TAME = "high_lr = 0.01\nalpha = 0.0001\nbeta = 0.0001"  # no trial fails

@@ -24,8 +24,6 @@ from tlsearch.store.claims import Claims, WorkerSession
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 
-pytestmark = pytest.mark.slow
-
 ROUNDS = 5
 LONG = 4000  # epochs: a trial that lasts until it is stopped
 TAME = "high_lr = 0.01\nalpha = 0.0001\nbeta = 0.0001"  # no trial fails

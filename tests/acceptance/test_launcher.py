@@ -11,8 +11,6 @@ import pytest
 from tests.acceptance.conftest import wait_until
 from tests.acceptance.test_workers import LONG, SOME, records_of, running
 
-pytestmark = pytest.mark.slow
-
 
 def children(pid):
     shown = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)

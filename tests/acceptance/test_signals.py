@@ -22,8 +22,6 @@ from tlsearch.store.locks import study_lock
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
 
-pytestmark = pytest.mark.slow
-
 EPOCHS = 120  # long enough to be caught under way, short enough to be trained again
 LONG = 4000  # epochs: a trial that lasts until it is stopped
 

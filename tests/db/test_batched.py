@@ -28,8 +28,6 @@ from tlsearch.store.batched import BatchedStorage
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import without_notices
 
-pytestmark = pytest.mark.slow
-
 GRID = {"x": [0.1, 0.2, 0.3], "k": ["a", "b"]}
 SAMPLERS = {
     "random": lambda: RandomSampler(seed=1),

@@ -10,8 +10,6 @@ from tests.conftest import execute
 from tests.db.test_batched import batched, outcome, rdb, study_in
 from tlsearch.store.batched import BatchedStorage
 
-pytestmark = pytest.mark.slow
-
 __all__ = ["batched", "rdb"]
 
 

@@ -26,8 +26,6 @@ from tlsearch.store.connect import migrate, open_storage
 from tlsearch.store.controls import change_budget, read_controls
 from tlsearch.store.trials import trial_counts
 
-pytestmark = pytest.mark.slow
-
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
 

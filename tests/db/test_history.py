@@ -17,8 +17,6 @@ from tlsearch.store.connect import open_storage
 from tlsearch.store.history import StudyHistory
 from tlsearch.store.studies import without_notices
 
-pytestmark = pytest.mark.slow
-
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 UNORDERED = ("_user_attrs", "_system_attrs", "intermediate_values")
 NUMBERS = st.floats(allow_nan=False)

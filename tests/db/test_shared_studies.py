@@ -23,8 +23,6 @@ from tlsearch.store.claims import Claim, Curve, Refusal
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import load_optuna_study
 
-pytestmark = pytest.mark.slow
-
 ASKS = 15
 CLIENT = f"""
 import json, sys, optuna

@@ -88,11 +88,10 @@ def delete(
     from tlsearch.results import StudyReader
     from tlsearch.steering import delete_study
 
-    status = StudyReader(study, storage).status()
     if not yes:
+        n_trials = sum(StudyReader(study, storage).status().counts.values())
         if not sys.stdin.isatty():
             raise typer.BadParameter(f"deleting study {study!r} cannot be undone: give --yes")
-        n_trials = sum(status.counts.values())
         typer.confirm(f"delete study {study!r} with its {n_trials} trials for good?", abort=True)
     deleted = delete_study(study, storage, artifacts=artifacts)
     if as_json:
