@@ -1,7 +1,7 @@
 """A storm of faults over one study: what was injected, and what was lost.
 
     python -m tests.acceptance.storm [--trials 200] [--kills 100] [--database-kills 20]
-        [--terminations 12] [--workers 3] [--epochs 30] [--seed 0] [--write FOLDER]
+        [--terminations 12] [--workers 3] [--epochs 60] [--seed 0] [--write FOLDER]
 
 Real workers (`tlsearch worker`) train a tiny network; random ones of them get kill -9 or SIGTERM at
 random moments, and so does PostgreSQL with all of its processes. Each worker is replaced. Prints
@@ -39,6 +39,7 @@ STALLED = ("stalled_after_seconds = 3", "stalled_after_seconds = 6")  # the mach
 TRAINING, ENDING, CLAIMED = "in training", "at the end of a trial", "after a claim"
 STARTING, BETWEEN, ANY = "as it starts", "between trials", "at any time"
 MOMENTS = {TRAINING: 12, ENDING: 3, CLAIMED: 2, ANY: 3}  # of kills, and how often
+MOST_BEHIND = 10  # trials that may end before a fault that was due by then
 HANG_SECONDS = 600.0  # without a trial that ends
 
 _ENDED = "SELECT count(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED', 'FAIL')"
@@ -57,7 +58,7 @@ class Options:
     database_kills: int = 20
     terminations: int = 12
     workers: int = 3
-    epochs: int = 30
+    epochs: int = 60  # trials must not outrun the faults
     seed: int = 0
 
 
@@ -91,6 +92,7 @@ class Storm:
         self._server.start()
         self._workers: list[Worker] = []
         self._n_started = 0
+        self._late = False
         self.url = self._server.create_database("storm")
         self.artifacts = folder / "artifacts"
         self.injected: Counter[str] = Counter()
@@ -102,7 +104,7 @@ class Storm:
         """Create the study, inject all faults while it runs, and let it come to its end."""
         self._create()
         faults = self._schedule()
-        due = [0.85 * self.options.trials * n / len(faults) for n in range(len(faults))]
+        due = [0.7 * self.options.trials * n / len(faults) for n in range(len(faults))]
         best, since = -1, time.monotonic()
         while (ended := self._ended()) < self.options.trials or self._workers:
             if ended > best:
@@ -110,6 +112,7 @@ class Storm:
             assert time.monotonic() - since < HANG_SECONDS, f"nothing ends after {ended} trials"
             self._look_after(ended)
             if faults and ended >= due[-len(faults)]:
+                self._late = ended > due[-len(faults)] + MOST_BEHIND
                 self._inject(faults.pop())
                 _say(f"{ended} trials ended, {len(faults)} faults to come")
             time.sleep(0.02)
@@ -170,8 +173,8 @@ class Storm:
 
     def _victim(self, wanted: str) -> tuple[Worker, str]:
         """Wait for a worker of which the moment is right; take any when none comes."""
-        deadline = time.monotonic() + 15
-        if wanted in (TRAINING, ANY):
+        deadline = time.monotonic() + (1 if self._late else 15)
+        if wanted in (TRAINING, ANY) and not self._late:
             time.sleep(self._random.uniform(0, 1))  # where in an epoch is left to chance
         while True:
             self._look_after(self._ended())
