@@ -2,15 +2,12 @@
 
 import json
 import re
-import socket
-import urllib.request
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import tlsearch as library
-from tests.acceptance.conftest import wait_until
 
 
 def test_create_then_again_then_changed(tlsearch, tiny):
@@ -182,27 +179,3 @@ def test_help_names_every_command(tlsearch):
     for command in ("create", "worker", "status", "best", "layers", "check", "db", "quickstart"):
         assert command in text
         assert json.dumps(tlsearch.run(*command.split(), "--help").stdout)
-
-
-def test_dashboard_serves_the_studies_on_localhost(tlsearch, tiny):
-    tlsearch.run("create", str(tiny(trials=1)))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = tlsearch.start("dashboard", "--port", str(port))
-
-    def studies():
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
-                return json.load(answer)["study_summaries"]
-        except OSError:
-            return None
-
-    try:
-        (study,) = wait_until(studies, "the dashboard answers")
-        assert study["study_name"] == "tiny"
-        refused = tlsearch.run("dashboard", "--port", str(port), rc=2)
-        assert f"cannot listen on 127.0.0.1:{port}" in refused.stderr
-    finally:
-        server.kill()
-        server.communicate()

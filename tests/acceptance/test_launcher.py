@@ -30,6 +30,7 @@ def both_train(url, launcher):
     return pids
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_study_exactly(tlsearch, tiny, storage_url):
     tlsearch.run("create", str(tiny(trials=13)))
     done = tlsearch.run_process("worker", "tiny", "--processes", "2", "--json")
@@ -45,6 +46,7 @@ def test_two_processes_share_a_study_exactly(tlsearch, tiny, storage_url):
     assert {r.state for r in records} <= {"complete", "pruned"}
 
 
+@pytest.mark.slow
 def test_lines_of_progress_and_limits_of_each_process(tlsearch, tiny):
     tlsearch.run("create", str(tiny(trials=9)))
     done = tlsearch.run_process("worker", "tiny", "--processes", "2", "--trials", "2")
@@ -69,6 +71,7 @@ def test_processes_take_trials_of_several_studies(tlsearch, tiny, storage_url):
         assert {r.state for r in records_of(storage_url, name)} <= {"complete", "pruned"}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_starts_again_and_the_study_completes(tlsearch, tiny, storage_url):
     tlsearch.run("create", str(tiny(trials=3, epochs=SOME, space="high_lr = 0.01")))
     launcher = tlsearch.start("worker", "tiny", "--processes", "2", "--json")
@@ -114,6 +117,7 @@ def test_workers_stop_when_their_launcher_is_killed(tlsearch, tiny, storage_url)
     assert [r.state for r in records_of(storage_url)] == ["waiting"] * 2
 
 
+@pytest.mark.slow
 def test_what_all_workers_refuse_is_said_by_each_and_not_tried_again(tlsearch, tiny, tmp_path):
     tlsearch.run("create", str(tiny()))
     nowhere = str(tmp_path / "nowhere.safetensors")
@@ -165,6 +169,7 @@ def test_news_are_one_json_object_a_line(tlsearch, tiny):
     assert json.loads(done.stdout.splitlines()[-1])["how"] == "refused"
 
 
+@pytest.mark.slow
 def test_a_worker_whose_news_nobody_reads_stops(tlsearch, tiny, storage_url):
     tlsearch.run("create", str(tiny(trials=1, epochs=LONG)))
     worker = tlsearch.start("worker", "tiny", "--news")

@@ -67,6 +67,7 @@ def test_while_it_claims(tlsearch, tiny, storage_url, artifacts):
     assert [attempt.ended for attempt in attempts_of(storage_url)] == ["preempted"]
 
 
+@pytest.mark.slow
 def test_while_it_waits(tlsearch, tiny, storage_url, artifacts):
     tlsearch.run("create", str(tiny(trials=1)))
     tlsearch.run("pause", "tiny")
@@ -112,6 +113,7 @@ def test_a_second_signal_ends_it_at_once(tlsearch, tiny, storage_url, artifacts)
     assert [attempt.ended for attempt in attempts_of(storage_url)] == [None]
 
 
+@pytest.mark.slow
 def test_when_its_output_is_closed(tlsearch, tiny, storage_url, artifacts):
     """As by `tlsearch worker tiny | head -3`."""
     tlsearch.run("create", str(tiny(trials=1, epochs=LONG)))

@@ -117,6 +117,7 @@ def test_one_worker_is_paused_resumed_and_stopped(tlsearch, tiny, storage_url, a
     assert len({a.worker_id for a in attempts_of(storage_url)}) == 1
 
 
+@pytest.mark.slow
 def test_a_stopped_study_waits_for_resume_and_a_worker(tlsearch, tiny, storage_url, artifacts):
     tlsearch.run("create", str(tiny(trials=1, epochs=LONG)))
     with stopped(*(workers := [start_worker(storage_url) for _ in range(2)])):
@@ -148,6 +149,7 @@ def test_more_trials_while_two_workers_run(tlsearch, tiny, storage_url):
     assert (shown["over"], shown["why"]) == (True, "its budget of 30 trials is spent")
 
 
+@pytest.mark.slow
 def test_fewer_trials_while_two_workers_run(tlsearch, tiny, storage_url):
     """What is under way may end, and nothing else begins."""
     tlsearch.run("create", str(tiny(trials=50, epochs=SOME, space=TAME)))
@@ -169,8 +171,10 @@ def in_a_second():
     ("option", "limit", "why"),
     [
         ("--until", lambda: PAST, "its time was up at 2020-01-01 00:00:00 UTC"),
-        ("--until", in_a_second, "its time was up at"),
-        ("--gpu-hours", lambda: "1e-9", "its 1e-09 GPU-hours are used up"),
+        pytest.param("--until", in_a_second, "its time was up at", marks=pytest.mark.slow),
+        pytest.param(
+            "--gpu-hours", lambda: "1e-9", "its 1e-09 GPU-hours are used up", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_limit_that_is_reached_and_taken_away(
@@ -328,6 +332,7 @@ def test_one_worker_takes_trials_of_two_studies_in_turn(tlsearch, tiny, storage_
     assert tlsearch.json("worker", "tiny", "other") == []
 
 
+@pytest.mark.slow
 def test_a_worker_on_a_paused_study_and_another(tlsearch, tiny, storage_url):
     for name in ("tiny", "other"):
         tlsearch.run("create", str(tiny(name, trials=3, epochs=1)))

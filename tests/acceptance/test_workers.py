@@ -187,6 +187,7 @@ def test_equal_trials_are_recognised(tlsearch, tiny):
     assert len({t["params"]["alpha"] for t in trials}) > 1
 
 
+@pytest.mark.slow
 def test_lagging_trials_are_pruned_but_not_the_default(tlsearch, tiny, storage_url):
     space = "high_lr = [1e-7, 3e-2]"
     tlsearch.run("create", str(tiny(trials=12, epochs=8, space=space, real=True)))
