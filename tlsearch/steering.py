@@ -1,6 +1,7 @@
 """What a user tells a study that exists: wait, stop, another budget, own trials, another prior."""
 
 import math
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -85,8 +86,9 @@ def enqueue_trial(
     if number is None:
         budget = read_controls(database.engine, study.study_id).trials
         raise StudyError(
-            f"study {study_name!r}: its budget of {budget} trials is taken up, so a trial queued "
-            f"now would never run; raise it first: tlsearch budget STUDY --trials {budget + 1}"
+            f"study {study_name!r}: its budget of {budget} trials is taken up by those that ran or "
+            "are queued (the default, the prior's), so a trial queued now would never run; raise "
+            f"it first: tlsearch budget {shlex.quote(study_name)} --trials {budget + 1}"
         )
     return number, whole
 

@@ -16,7 +16,8 @@ from tlsearch.prior import check_overrides
 from tlsearch.sampler import try_sampler
 from tlsearch.space import SearchSpace, resolve
 from tlsearch.spec import StudySpec, differences, load_spec, spec_hash, to_toml_dict
-from tlsearch.store.connect import given_storage, open_storage
+from tlsearch.store.artifacts import check_place
+from tlsearch.store.connect import given_storage, open_storage, resolve_url
 from tlsearch.store.studies import (
     UNFINISHED,
     NewStudy,
@@ -70,6 +71,9 @@ def check_study(spec: StudySpec) -> CheckedStudy:
         _collect(problems, lambda: try_sampler(spec.sampler, space))
     _collect(problems, lambda: _check_name(spec))
     _collect(problems, lambda: _check_source(spec))
+    _collect(problems, lambda: check_place(spec.checkpoints.folder or "."))
+    if spec.storage is not None:
+        _collect(problems, lambda: resolve_url(spec.storage))
     if problems or catalog is None or backbone is None or space is None:
         raise SpecError(problems)
     return CheckedStudy(spec, catalog, backbone, space)

@@ -159,6 +159,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.slow
 def test_compose_runs_a_study_to_its_end(place, spec):
     name = spec(trials=2)
     lines = deployment.compose_lines(SETTINGS, cpu=True)

@@ -116,6 +116,7 @@ def test_postgresql_restarts_and_crashes_under_a_worker(tlsearch, tiny, server, 
     assert_as_undisturbed(url)
 
 
+@pytest.mark.slow
 def test_an_outage_past_the_limit(tlsearch, tiny, server, url, artifacts):
     more = "outage_limit_seconds = 3"
     tlsearch.run("create", str(tiny(trials=1, epochs=EPOCHS, more=more)))
@@ -137,6 +138,7 @@ def test_an_outage_past_the_limit(tlsearch, tiny, server, url, artifacts):
     assert_as_undisturbed(url)
 
 
+@pytest.mark.slow
 def test_a_worker_is_ended_while_the_database_is_away(tlsearch, tiny, server, url, artifacts):
     tlsearch.run("create", str(tiny(trials=1, epochs=EPOCHS)))
     worker = start_worker(url)

@@ -81,7 +81,7 @@ def by_tlsearch(tlsearch):
     assert not ask(tlsearch.storage_url, "SELECT FROM studies")
 
 
-@pytest.mark.parametrize("delete", [by_tlsearch, by_optuna])
+@pytest.mark.parametrize("delete", [by_tlsearch, pytest.param(by_optuna, marks=pytest.mark.slow)])
 def test_a_study_deleted_under_its_workers(tlsearch, tiny, storage_url, artifacts, delete):
     tlsearch.run("create", str(tiny(trials=2, epochs=LONG, space=TAME)))
     workers = [start_worker(storage_url) for _ in range(2)]

@@ -100,6 +100,7 @@ def test_seeds_are_queued_once_whatever_the_number_of_workers(tlsearch, tiny):
     assert origins_of(tlsearch.storage_url, "tiny/measures") == ["random_init"]
 
 
+@pytest.mark.slow
 def test_a_worker_killed_while_it_measures_loses_nothing(tlsearch, tiny):
     path = tiny(trials=3, epochs=60, **MEASURED)
     tlsearch.run("create", str(path))
@@ -167,6 +168,7 @@ def test_measuring_when_creating_and_never(tlsearch, tiny):
     assert "not exist" in tlsearch.run("status", "never/measures", rc=2).stderr
 
 
+@pytest.mark.slow
 def test_one_worker_or_one_after_each_trial_search_alike(tlsearch, tiny):
     for name in ("straight", "restarted"):
         tlsearch.run("create", str(tiny(name, trials=9, **MEASURED)))

@@ -113,7 +113,7 @@ def test_one_worker_is_paused_resumed_and_stopped(tlsearch, tiny, storage_url, a
         tlsearch.run("pause", "tiny")
         assert_handed_back(storage_url, artifacts, "paused", attempt=2)
         assert tlsearch.json("stop", "tiny")["state"] == "stopped"
-        assert "the study was stopped" in assert_left(worker)
+        assert "study 'tiny' was stopped" in assert_left(worker)
     assert len({a.worker_id for a in attempts_of(storage_url)}) == 1
 
 
@@ -125,7 +125,7 @@ def test_a_stopped_study_waits_for_resume_and_a_worker(tlsearch, tiny, storage_u
         said = tlsearch.run("stop", "tiny").stdout
         assert said.startswith("tiny: stopped (the study was stopped)\n  budget: 1 trials,")
         for worker in workers:
-            assert "the study was stopped" in assert_left(worker)
+            assert "study 'tiny' was stopped" in assert_left(worker)
     last_epoch = assert_handed_back(storage_url, artifacts, "stopped")
     assert tlsearch.json("worker", "tiny") == []
     assert len(attempts_of(storage_url)) == 1
@@ -134,6 +134,7 @@ def test_a_stopped_study_waits_for_resume_and_a_worker(tlsearch, tiny, storage_u
         assert_goes_on(storage_url, last_epoch)
 
 
+@pytest.mark.slow
 def test_more_trials_while_two_workers_run(tlsearch, tiny, storage_url):
     tlsearch.run("create", str(tiny(trials=1, epochs=SOME, space=ALIKE)))
     with two_workers(tlsearch, storage_url) as workers:

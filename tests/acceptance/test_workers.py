@@ -10,6 +10,7 @@ from tests.acceptance.conftest import wait_until
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
+from tlsearch.worker import SilentProgress, run_worker
 
 LONG = 400  # epochs: a trial that lasts until it is killed
 SOME = 120  # epochs: long enough to be caught under way on any machine, short enough to finish
@@ -215,3 +216,30 @@ def test_the_database_stays_away(tlsearch, tiny, tcp_server, tcp_database):
     assert "the database has been out of reach for" in stderr
     assert "goes on from its last checkpoint" in stderr
     assert "Traceback" not in stderr
+
+
+class InterruptedAtTheEnd(SilentProgress):
+    """Ctrl-C as the last epoch ends: too late to hand the trial back."""
+
+    def __init__(self, epochs):
+        self._epochs = epochs
+        self.ended_trials = []
+
+    def epoch(self, number, report):
+        if report.epoch == self._epochs:
+            signal.raise_signal(signal.SIGINT)
+
+    def ended(self, trial):
+        self.ended_trials.append(trial)
+
+
+def test_a_trial_that_ends_as_the_worker_is_interrupted_is_told_of(tlsearch, tiny, storage_url):
+    tlsearch.run("create", str(tiny(trials=3, epochs=2)))
+    progress = InterruptedAtTheEnd(2)
+    with pytest.raises(KeyboardInterrupt):
+        run_worker("tiny", storage_url, progress=progress)
+    (told,) = progress.ended_trials
+    assert (told.number, told.state) == (0, "complete")
+    assert tlsearch.json("status", "tiny")["counts"] == {
+        "complete": 1, "waiting": 0, "running": 0, "fail": 0, "pruned": 0,
+    }  # fmt: skip

@@ -220,12 +220,12 @@ def test_letting_go_on_request_is_no_fault(storage, worker, kind):
     assert records(storage)[0].state == "waiting"
 
 
-def test_faults_of_all_kinds_count_together(storage, worker):
+def test_faults_of_all_kinds_count_together(storage, worker, other):
     worker.hand_back(claim(worker), "out_of_memory", "too little")
-    worker.hand_back(claim(worker), "preempted", "SIGTERM")
-    claim(worker)
+    other.hand_back(claim(other), "preempted", "SIGTERM")
+    claim(other)
     silence(storage)
-    worker.hand_back(claim(worker), "error", "ValueError: x")
+    other.hand_back(claim(other), "error", "ValueError: x")
     record = records(storage)[0]
     assert (record.state, record.reason) == ("fail", "error: ValueError: x")
     assert worker.claim(fresh()).trial_id != 1

@@ -38,7 +38,10 @@ def test_defaults_and_round_trip():
             "recipe.batch_size = 0: must be greater than or equal to 1",
         ),
         ({"recipe": {"schedule": "cos"}}, 'recipe.schedule = "cos": must be one of'),
-        ({"recipe": {"epochs": 2}}, "[recipe]: warmup_epochs = 3 must be below epochs = 2"),
+        (
+            {"recipe": {"epochs": 2, "warmup_epochs": 3}},
+            "[recipe]: warmup_epochs = 3 must be below epochs = 2",
+        ),
         ({"space": {"high_lr": [0.1, 0.01]}}, "space.high_lr = [0.1, 0.01]: is upside down"),
         ({"space": {"high_lr": [0.1]}}, "space.high_lr = [0.1]: must be a number (fixed) or"),
         ({"space": {"alpha": "x"}}, 'space.alpha = "x": must be a number (fixed) or'),

@@ -217,7 +217,9 @@ def prior(
     ] = None,
     spec: Annotated[
         Path | None,
-        typer.Option(metavar="SPEC.toml", help="Show what this spec's [prior] would change."),
+        typer.Option(
+            metavar="SPEC.toml", help="Show what the prior table of this spec would change."
+        ),
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="With --spec: keep it.")] = False,
     as_json: Json = False,

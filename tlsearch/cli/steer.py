@@ -37,7 +37,7 @@ def stop(study: StudyName, storage: Storage = None, as_json: Json = False) -> No
 def budget(
     study: StudyName,
     trials: Annotated[
-        int | None, typer.Option(metavar="N", help="Trials that may run in all.")
+        str | None, typer.Option(metavar="N", help="Trials that may run in all.")
     ] = None,
     gpu_hours: Annotated[
         str | None, typer.Option(metavar="H", help="Hours of devices, added up; none = no limit.")
@@ -64,11 +64,12 @@ def budget(
     from tlsearch.results import StudyReader
     from tlsearch.steering import set_budget
 
-    changes: dict[str, Any] = {} if trials is None else {"trials": trials}
-    given = {"gpu_hours": gpu_hours, "target_accuracy": target, "patience_trials": patience}
+    changes: dict[str, Any] = {}
+    given = {"trials": trials, "gpu_hours": gpu_hours}
+    given |= {"target_accuracy": target, "patience_trials": patience}
     for name, text in given.items():
         if text is not None:
-            changes[name] = _number(name, text, int if name == "patience_trials" else float)
+            changes[name] = _number(name, text, int if name.endswith("trials") else float)
     if until is not None:
         changes["until"] = None if until == _NONE else _time(until)
     if changes:
@@ -115,8 +116,9 @@ def _number(name: str, text: str, kind: type[int] | type[float]) -> float | None
     except ValueError:
         what = "a whole number" if kind is int else "a number"
         option = {"target_accuracy": "target", "patience_trials": "patience"}.get(name, name)
+        or_none = "" if name == "trials" else ", or none"
         raise typer.BadParameter(
-            f"--{option.replace('_', '-')} {text!r}: give {what}, or none"
+            f"--{option.replace('_', '-')} {text!r}: give {what}{or_none}"
         ) from None
 
 

@@ -100,6 +100,9 @@ class BackboneSpec(_Table):
     weights: str = Field("timm", min_length=1)
 
 
+_WARMUP_EPOCHS = 3  # or one fewer than there are
+
+
 class RecipeSpec(_Table):
     """How every trial is trained; read by `tlsearch.finetune`.
 
@@ -129,7 +132,7 @@ class RecipeSpec(_Table):
     batch_size: PositiveInt = 32
     momentum: Fraction = 0.9
     schedule: Literal["cosine", "step", "constant"] = "cosine"
-    warmup_epochs: int = Field(3, ge=0)
+    warmup_epochs: int = Field(_WARMUP_EPOCHS, ge=0)
     step_epochs: PositiveInt = 10
     step_factor: float = Field(0.1, gt=0, le=1)
     label_smoothing: Fraction = 0.1
@@ -139,6 +142,17 @@ class RecipeSpec(_Table):
     eval_crop: float = Field(0.875, gt=0, le=1)
     decay_norm: bool = False
     seed: int = Field(0, ge=0, lt=2**31)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorter_warmup(cls, given: Any) -> Any:
+        """Let the default warm-up end before the last epoch of a short training."""
+        if not isinstance(given, dict) or "warmup_epochs" in given:
+            return given
+        epochs = given.get("epochs")
+        if isinstance(epochs, int) and 1 <= epochs <= _WARMUP_EPOCHS:
+            return given | {"warmup_epochs": epochs - 1}
+        return given
 
     @model_validator(mode="after")
     def _fits_together(self) -> "RecipeSpec":

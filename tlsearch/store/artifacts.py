@@ -101,15 +101,27 @@ def open_artifacts(where: str | None = None, *, writable: bool = True) -> Artifa
         StorageError: there is no such place, or it cannot be used.
     """
     where = where or os.environ.get(ENVIRONMENT) or str(default_folder())
+    bucket_and_prefix = check_place(where)
+    if bucket_and_prefix is None:
+        return ArtifactFolder(Path(where).expanduser(), writable=writable)
+    from tlsearch.store.bucket import ArtifactBucket
+
+    return ArtifactBucket(*bucket_and_prefix)
+
+
+def check_place(where: str) -> tuple[str, str] | None:
+    """Return bucket and prefix where files are to lie in one, or None for a folder.
+
+    Raises:
+        StorageError: it is neither.
+    """
     scheme, separator, rest = where.partition("://")
     if not separator:
-        return ArtifactFolder(Path(where).expanduser(), writable=writable)
+        return None
     bucket, _, prefix = rest.partition("/")
     if scheme.lower() != "s3" or not bucket:
         raise StorageError(f"artifacts cannot lie in {where}: {_HINT}")
-    from tlsearch.store.bucket import ArtifactBucket
-
-    return ArtifactBucket(bucket, prefix)
+    return bucket, prefix
 
 
 def artifacts_place(given: str | None, of_study: str | None) -> str | None:

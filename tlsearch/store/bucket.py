@@ -89,7 +89,7 @@ def _errors() -> tuple[type[Exception], ...]:
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
         raise StorageError(
-            "artifacts in s3:// need boto3, which is not installed: pip install 'tlsearch[s3]', or "
+            "artifacts in s3:// need boto3, which is not installed: pip install boto3, or "
             "give a folder"
         ) from None
     return Boto3Error, BotoCoreError, ClientError, ValueError

@@ -232,6 +232,12 @@ def _poll_seconds(study: StoredStudy) -> float:
     return min(2.0, study.spec.workers.heartbeat_seconds)
 
 
+def _end_of(study_name: str, refusal: Refusal) -> str:
+    if refusal.verdict == "stopped":
+        return f"study {study_name!r} was stopped"
+    return f"study {study_name!r} is done: {refusal.why}"
+
+
 class _Limits:
     """A worker's own limits, beside the study's budget."""
 
@@ -284,7 +290,7 @@ class _Loop:
                 if outcome.over:
                     post.clean_up()
                     self._posts.remove(post)
-                    self._why.append(f"study {post.study.name!r} is done: {outcome.why}")
+                    self._why.append(_end_of(post.study.name, outcome))
                 continue
             self._posts.remove(post)  # the others first, next time
             self._posts.append(post)
@@ -299,13 +305,14 @@ class _Loop:
         return False
 
     def _run(self, post: Post, claim: Claim) -> None:
-        trial = post.run(claim)
-        if trial is None:
-            return
-        if trial.state in ("complete", "pruned", "fail"):  # else others may have it again
+        trial = post.run(claim, lambda ended: self._tell(post, ended))
+        if trial is not None:
+            self._stop_if_failing(claim, trial)
+
+    def _tell(self, post: Post, trial: TrialRecord | None) -> None:
+        if trial is not None and trial.state in ("complete", "pruned", "fail"):
             self._ended.append((post.study.name, trial))
             self._progress.ended(trial)
-        self._stop_if_failing(claim, trial)
 
     def _stop_if_failing(self, claim: Claim, trial: TrialRecord) -> None:
         """Raise where trials fail here; one that fails again and again is that trial's matter."""

@@ -1,5 +1,6 @@
 """A worker at work on one study: data and network are loaded when the first trial is claimed."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -101,9 +102,9 @@ class Post:
             self.clean_up()
             raise
 
-    def run(self, claim: Claim) -> TrialRecord | None:
+    def run(self, claim: Claim, tell: Callable[[TrialRecord | None], None]) -> TrialRecord | None:
         """Run a trial; see `TrialRunner.run`."""
-        return self.runner.run(claim)
+        return self.runner.run(claim, tell)
 
     def clean_up(self) -> None:
         """Remove files that dead workers left, once the study is over or deleted."""

@@ -1,6 +1,7 @@
 """Claims trials of one study and runs them."""
 
 import uuid
+from collections.abc import Callable
 
 from tlsearch.errors import TrialLost
 from tlsearch.prior import Prior
@@ -18,7 +19,7 @@ class TrialRunner(Setting):
     def claim(self, keep: int = 0) -> Claim | Refusal:
         """Claim the study's next trial; waits for a database that is away.
 
-        A claim has to be followed by `run`: until that ends, signals are only noted.
+        A claim has to be followed by `run`: until that returns, signals are only noted.
         """
         token = str(uuid.uuid4())
         self.shutdown.hold()
@@ -39,8 +40,14 @@ class TrialRunner(Setting):
         beliefs = normal_priors(Prior.from_dict(stored)) if stored else None
         self.optuna_study.sampler = build_sampler(self.study.spec.sampler, beliefs)
 
-    def run(self, claim: Claim) -> TrialRecord | None:
+    def run(
+        self, claim: Claim, tell: Callable[[TrialRecord | None], None] = lambda _: None
+    ) -> TrialRecord | None:
         """Run a trial and record how it ended: complete, pruned, failed, or back in the queue.
+
+        Args:
+            claim: the trial.
+            tell: told of the end, also where a signal came meanwhile, which this then obeys.
 
         Returns:
             How it ended; None where it did not end here: handed back, or another worker has it.
@@ -49,12 +56,18 @@ class TrialRunner(Setting):
             DatabaseAway: the database stayed away; the trial is taken over from its checkpoint.
         """
         try:
-            return Attempt(self, claim).run()
-        except TrialLost:
-            return None
+            ended = self._attempt(claim)
+            tell(ended)
+            return ended
         finally:
             self.storage.release(claim.trial_id)
             self.shutdown.release()
+
+    def _attempt(self, claim: Claim) -> TrialRecord | None:
+        try:
+            return Attempt(self, claim).run()
+        except TrialLost:
+            return None
 
 
 def failure_kind(trial: TrialRecord) -> str | None:
