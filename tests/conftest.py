@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
-from tlsearch.store import cluster, embedded
+from tlsearch.postgres import cluster, embedded
 
 # One thread a process: tests share two cores with the processes that they start, and threads that
 # wait for one another while others have their core take ten times as long.

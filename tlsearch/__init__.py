@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tlsearch.records import Hyperparameters, TrialRecord
-    from tlsearch.results import best_trials
     from tlsearch.spec import StudySpec, load_spec
-    from tlsearch.steering import (
+    from tlsearch.studies.create import create_study
+    from tlsearch.studies.read import best_trials
+    from tlsearch.studies.steer import (
         delete_study,
         edit_prior,
         enqueue_trial,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
         set_budget,
         stop_study,
     )
-    from tlsearch.study import create_study
     from tlsearch.worker import measure_study, run_worker
 
 __version__ = "0.1.0"
@@ -33,18 +33,18 @@ _HOMES = {
     "Hyperparameters": "tlsearch.records",
     "StudySpec": "tlsearch.spec",
     "TrialRecord": "tlsearch.records",
-    "best_trials": "tlsearch.results",
-    "create_study": "tlsearch.study",
-    "delete_study": "tlsearch.steering",
-    "edit_prior": "tlsearch.steering",
-    "enqueue_trial": "tlsearch.steering",
+    "best_trials": "tlsearch.studies.read",
+    "create_study": "tlsearch.studies.create",
+    "delete_study": "tlsearch.studies.steer",
+    "edit_prior": "tlsearch.studies.steer",
+    "enqueue_trial": "tlsearch.studies.steer",
     "load_spec": "tlsearch.spec",
     "measure_study": "tlsearch.worker",
-    "pause_study": "tlsearch.steering",
-    "resume_study": "tlsearch.steering",
+    "pause_study": "tlsearch.studies.steer",
+    "resume_study": "tlsearch.studies.steer",
     "run_worker": "tlsearch.worker",
-    "set_budget": "tlsearch.steering",
-    "stop_study": "tlsearch.steering",
+    "set_budget": "tlsearch.studies.steer",
+    "stop_study": "tlsearch.studies.steer",
 }
 
 __all__ = [

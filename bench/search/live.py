@@ -29,12 +29,12 @@ from tlsearch.backbones import load_backbone
 from tlsearch.data import load_catalog, load_training_data
 from tlsearch.finetune import FineTuneData, fine_tune
 from tlsearch.records import TrialRecord
-from tlsearch.results import StudyReader
 from tlsearch.spec import BudgetSpec, MeasuresSpec, PrunerSpec, SamplerSpec, StudySpec, load_spec
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
-from tlsearch.study import create_study
+from tlsearch.studies.create import create_study
+from tlsearch.studies.read import StudyReader
 
 ARMS = ("tpe", "earned_prior")
 AGAIN = 5  # times the best trial is trained again

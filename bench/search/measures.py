@@ -11,9 +11,9 @@ import json
 
 from table import HERE, TARGETS, write_digits
 
-from tlsearch.results import StudyReader
 from tlsearch.spec import BudgetSpec, MeasuresSpec, SamplerSpec, load_spec
-from tlsearch.study import create_study
+from tlsearch.studies.create import create_study
+from tlsearch.studies.read import StudyReader
 
 
 def main() -> None:

@@ -38,13 +38,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from surrogate import RESULTS, Surrogate, fit_surrogate, read_table, report, targets_with_table
 
-from tlsearch.prior import Prior, build_prior
-from tlsearch.records import DEPTHS, Hyperparameters, Measures
-from tlsearch.sampler import COMPONENT, build_pruner, build_sampler
+from tlsearch.optuna_ext.earned_prior import COMPONENT
+from tlsearch.prior import build_prior, normal_priors, starting_trials
+from tlsearch.records import DEPTHS, Hyperparameters, Measures, Prior, QueuedTrial
+from tlsearch.sampler import build_pruner, build_sampler
 from tlsearch.space import SearchSpace
 from tlsearch.spec import PriorSpec, PrunerSpec, SamplerSpec, load_spec
-from tlsearch.store.studies import Seed
-from tlsearch.worker.seeding import normal_priors, seeds_of
 
 HERE = Path(__file__).resolve().parent
 MEASURES = RESULTS / "measures.json"
@@ -274,7 +273,7 @@ def measures_seconds(stored: Mapping[str, Any], epoch_seconds: float) -> float:
     return float(stored["random_init_epochs"] * epoch_seconds + sum(rest.values()))
 
 
-def waiting(seed: Seed) -> FrozenTrial:
+def waiting(seed: QueuedTrial) -> FrozenTrial:
     """Return a seed as a trial that Optuna hands out before it asks the sampler."""
     return create_trial(
         state=TrialState.WAITING,
@@ -338,11 +337,11 @@ def search(setting: Setting, arm_name: str, seed: int) -> Trace:
 
 def study_of(arm: Arm, setting: Setting, seed: int) -> optuna.Study:
     """Return an arm's study with its queued trials."""
-    beliefs, seeds = None, [Seed(setting.space.plain_default(), "default")]
+    beliefs, seeds = None, [QueuedTrial(setting.space.plain_default(), "default")]
     if arm.prior:
         prior = setting.priors[arm.prior]
         beliefs = normal_priors(prior)
-        seeds += seeds_of(prior, setting.space, PriorSpec().draws, seed)
+        seeds += starting_trials(prior, setting.space, PriorSpec().draws, seed)
     study = optuna.create_study(
         direction="maximize",
         sampler=build_sampler(_sampler(arm, seed), beliefs),

@@ -22,8 +22,8 @@ from replay import commit, measures_of, prior_of, table_lines
 from scipy.stats import spearmanr
 from surrogate import Surrogate, fit_surrogate, read_table, targets_with_table
 
-from tlsearch.prior import Prior, build_prior
-from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Hyperparameters, Measures
+from tlsearch.prior import build_prior
+from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Hyperparameters, Measures, Prior
 from tlsearch.spec import PriorSpec, load_spec
 
 HERE = Path(__file__).resolve().parent

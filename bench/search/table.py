@@ -15,6 +15,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from tlsearch.records import HYPERPARAMETER_NAMES
 from tlsearch.spec import load_spec
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
-from tlsearch.study import create_study
+from tlsearch.studies.create import create_study
 
 HERE = Path(__file__).resolve().parent
 TARGETS = ("fashion-30", "emoji", "digits")
@@ -90,11 +91,11 @@ def export(target: str, storage: str | None) -> None:
         {
             "target": target,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "n_body_layers": study.space["n_body_layers"],
-            "ranges": study.space["ranges"],
-            "n_train": study.data["n_train"],
-            "n_val": study.data["n_val"],
-            "provenance": dict(study.provenance),
+            "n_body_layers": study.space.n_body_layers,
+            "ranges": study.space.as_dict()["ranges"],
+            "n_train": study.data.n_train,
+            "n_val": study.data.n_val,
+            "provenance": asdict(study.provenance),
         }
     ]
     for trial in database.get_all_trials(study.study_id, deepcopy=False):

@@ -9,7 +9,7 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, TPESampler
 from ours import Ours
 
-from tlsearch.sampler import IncrementalPercentilePruner, ThinnedTPESampler
+from tlsearch.optuna_ext import IncrementalPercentilePruner, ThinnedTPESampler
 from tlsearch.spec import PrunerSpec, SamplerSpec
 
 

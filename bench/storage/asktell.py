@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from timing import Times
 
-from tlsearch.store.batched import BatchedStorage
+from tlsearch.optuna_ext.storage import BatchedStorage
 from tlsearch.store.connect import open_storage
 
 Wait = Callable[[], None]

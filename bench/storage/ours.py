@@ -1,6 +1,6 @@
 """A worker as tlsearch's own, statement by statement, around a training that is only pretended.
 
-`tlsearch.worker` itself needs torch, 300 MB a process. This follows `worker/post.py` (`Post.next`)
+`tlsearch.worker` itself needs torch, 300 MB a process. This follows `StudySession.next`
 and `worker/attempt.py` (`Attempt`) without checkpoints, pictures and faults; what says
 `as Attempt.x` must be kept like it. The outbox with its thread and the search for twins are the
 worker's own.
@@ -20,16 +20,15 @@ from optuna.trial import FrozenTrial, TrialState
 from timing import Times
 
 import tlsearch
-from tlsearch.prior import Prior
+from tlsearch.optuna_ext.storage import BatchedStorage
 from tlsearch.sampler import build_pruner, build_sampler, origin_of
-from tlsearch.space import SearchSpace
 from tlsearch.spec import PrunerSpec, SamplerSpec
-from tlsearch.store.batched import BatchedStorage
-from tlsearch.store.claims import Claim, Claims, WorkerSession
+from tlsearch.store.claims import Claim, Claims, WorkerRegistration
 from tlsearch.store.connect import open_storage
-from tlsearch.store.measured import read_prior
+from tlsearch.store.measures import read_prior
 from tlsearch.store.outages import Patience
-from tlsearch.store.studies import StoredStudy, find_study, load_optuna_study
+from tlsearch.store.stored_study import StoredStudy
+from tlsearch.store.studies import find_study, load_optuna_study
 from tlsearch.store.trials import to_record, trial_counts
 
 
@@ -42,10 +41,10 @@ def _without_torch() -> None:
 
 
 _without_torch()
-_outbox = importlib.import_module("tlsearch.worker.outbox")
+_outbox = importlib.import_module("tlsearch.worker.epoch_reporter")
 _progress = importlib.import_module("tlsearch.worker.progress")
-_seeding = importlib.import_module("tlsearch.worker.seeding")
-_twins = importlib.import_module("tlsearch.worker.twins")
+_seeding = importlib.import_module("tlsearch.prior")
+_twins = importlib.import_module("tlsearch.worker.duplicates")
 
 
 class Ours:
@@ -63,7 +62,7 @@ class Ours:
         found = find_study(self._database, study_name)
         spec = found.spec.model_copy(update={"sampler": sampler, "pruner": pruner})
         self._study = StoredStudy(**vars(found) | {"spec": spec})
-        self._space = SearchSpace.from_dict(found.space)
+        self._space = found.space
         self._storage = BatchedStorage(self._database)
         self._optuna_study = load_optuna_study(
             self._storage,
@@ -72,7 +71,7 @@ class Ours:
             build_pruner(pruner, spec.recipe.epochs),
         )
         self._patience = Patience(spec.workers.outage_limit_seconds)
-        self._twins = _twins.Twins()
+        self._twins = _twins.Duplicates()
         self._enter()
 
     def trial(self, times: Times, wait: Wait, epochs: int = EPOCHS) -> None:
@@ -80,7 +79,7 @@ class Ours:
         with times.of("ask"):
             claim = self._claim()
             workers = self._study.spec.workers
-            outbox = _outbox.Outbox(
+            outbox = _outbox.EpochReporter(
                 self._claims,
                 claim,
                 workers.heartbeat_seconds,
@@ -108,12 +107,12 @@ class Ours:
         self._enter()
 
     def _enter(self) -> None:
-        self._session = WorkerSession(self._database.engine, "cpu", "none", 60)
+        self._session = WorkerRegistration(self._database.engine, "cpu", "none", 60)
         self._session.enter()
         self._claims = Claims(self._database.engine, self._study, self._session.worker_id)
 
     def _claim(self) -> Claim:
-        """As Post.next."""
+        """As StudySession.next."""
         self._patience.call(self._session.seen)
         refusal = self._patience.call(self._claims.refusal)
         assert refusal is None, refusal
@@ -128,7 +127,7 @@ class Ours:
         if self._study.spec.sampler.name != "earned_prior":
             return
         stored = self._patience.call(lambda: read_prior(self._database, self._study.study_id))
-        beliefs = _seeding.normal_priors(Prior.from_dict(stored)) if stored else None
+        beliefs = _seeding.normal_priors(stored) if stored else None
         self._optuna_study.sampler = build_sampler(self._study.spec.sampler, beliefs)
 
     def _prepare(self, claim: Claim) -> dict[str, Any]:

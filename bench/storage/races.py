@@ -30,12 +30,12 @@ from optuna.samplers import RandomSampler
 from optuna.study import MaxTrialsCallback
 from server import Server, running_server
 
-from tlsearch.records import Measures
-from tlsearch.store.claims import Claims, WorkerSession
+from tlsearch.records import Measures, QueuedTrial
+from tlsearch.store.claims import Claims, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import change_budget
-from tlsearch.store.measured import settle
-from tlsearch.store.studies import Seed, find_study, queue_trial
+from tlsearch.store.measures import settle
+from tlsearch.store.studies import find_study, queue_trial
 
 QUEUED, BUDGET, SEEDS = 200, 50, 20
 Waits = list[float]
@@ -61,7 +61,7 @@ def our_queue(url: str) -> Waits:
     """Claim and end trials until the budget is spent."""
     storage = open_storage(url)
     study = find_study(storage, STUDY)
-    session = WorkerSession(storage.engine, "cpu", "", 60)
+    session = WorkerRegistration(storage.engine, "cpu", "", 60)
     session.enter()
     claims, waits = Claims(storage.engine, study, session.worker_id), []
     _gate.wait()
@@ -116,7 +116,7 @@ def run(server: Server, filled: str, race: str, arm: int, n_workers: int) -> dic
     study = find_study(storage, STUDY)
     change_budget(storage.engine, study.study_id, {"trials": wanted})
     for number in range(n_queued):
-        queue_trial(storage, study.study_id, Seed(_seeds()[number % SEEDS].params, "user"))
+        queue_trial(storage, study.study_id, QueuedTrial(_seeds()[number % SEEDS].params, "user"))
     storage.engine.dispose()
     context = multiprocessing.get_context("spawn")
     gate, start = context.Barrier(n_workers), time.perf_counter()
@@ -169,9 +169,9 @@ def _plain(url: str) -> optuna.Study:
     return optuna.load_study(study_name=STUDY, storage=storage, sampler=RandomSampler())
 
 
-def _seeds() -> list[Seed]:
+def _seeds() -> list[QueuedTrial]:
     default = SPACE.plain_default()
-    return [Seed(replace(default, beta=1e-4 + n * 1e-5), "user") for n in range(SEEDS)]
+    return [QueuedTrial(replace(default, beta=1e-4 + n * 1e-5), "user") for n in range(SEEDS)]
 
 
 def _prepare(gate: Any) -> None:

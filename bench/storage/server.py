@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from tlsearch.store import cluster
+from tlsearch.postgres import cluster
 
 MEMORY = Path("/dev/shm")
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")

@@ -26,7 +26,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, create_trial
 
-from tlsearch.sampler import ThinnedTPESampler
+from tlsearch.optuna_ext import ThinnedTPESampler
 
 Objective = Callable[[Mapping[str, float]], float]
 Found = dict[str, dict[str, list[float]]]  # by sampler and by what is compared

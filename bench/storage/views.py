@@ -28,7 +28,7 @@ import psycopg2.extensions
 from filled import STUDY, curve, fill
 from server import Server, running_server
 
-from tlsearch.store.claims import Claim, Claims, Curve, WorkerSession
+from tlsearch.store.claims import Claim, Claims, Curve, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 
@@ -176,7 +176,7 @@ def ingesting(url: str, rate: float) -> Iterator[Any]:
 def ingest(url: str, rate: float, reports: "Synchronized[int]", over: Any) -> None:
     """Run trials through the functions that workers call, one report after the other."""
     engine = open_storage(url).engine
-    session = WorkerSession(engine, "cpu", "none", 60)
+    session = WorkerRegistration(engine, "cpu", "none", 60)
     session.enter()
     claims = Claims(engine, find_study(open_storage(url), STUDY), session.worker_id)
     due = time.perf_counter()

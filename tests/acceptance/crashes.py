@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from tests.acceptance.conftest import wait_until
 from tests.conftest import execute
+from tlsearch.postgres import cluster, sockets, stale_files
 from tlsearch.records import FineTuneResult, Hyperparameters
-from tlsearch.store import cluster, leftovers, sockets
 
 SUFFIX = ".safetensors"
 
@@ -67,11 +67,11 @@ class Server:
         wait_until(lambda: not any(map(_lives, pids)), "the server is gone")
 
     def _postmaster(self) -> int:
-        return int((self.folder / leftovers.PID_FILE).read_text().split()[0])
+        return int((self.folder / stale_files.PID_FILE).read_text().split()[0])
 
     def _starts(self) -> bool:
         socket = sockets.new_folder(self.folder)
-        leftovers.remove_stale_locks(self.folder, socket)
+        stale_files.remove_stale_locks(self.folder, socket)
         log = str(self.folder / "server.log")
         done = cluster.run_as_server_user(
             self.folder, "pg_ctl", "start", "-w", "-l", log, "-o", f"-k {socket}"

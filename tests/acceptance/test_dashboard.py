@@ -19,11 +19,12 @@ import optuna_dashboard
 import pytest
 
 from tests.acceptance.conftest import wait_until
-from tests.acceptance.furnished import add_trial, measure, pictures
-from tlsearch.cli.dashboard import _announce, _places, _token
-from tlsearch.store.artifacts import open_artifacts
+from tests.acceptance.study_rows import add_trial, measure, pictures
+from tlsearch.artifacts import open_artifacts
+from tlsearch.dashboard.serve import _announce, _places, _token
+from tlsearch.records import BEING_CREATED_PREFIX
 from tlsearch.store.connect import open_storage
-from tlsearch.store.studies import UNFINISHED, find_study
+from tlsearch.store.studies import find_study
 
 TOKEN = "a-token-of-some-length"
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
@@ -89,7 +90,7 @@ def study(tlsearch, tiny) -> Any:
     shown = pictures(open_artifacts(), found, 0.8837)
     best = {"high_lr": 0.0123, "system_attrs": shown, "user_attrs": {"worker": "tower gpu 1"}}
     add_trial(storage, found, 0.8837, origin="draw", **best)
-    optuna.create_study(study_name=f"{UNFINISHED}x", storage=storage)
+    optuna.create_study(study_name=f"{BEING_CREATED_PREFIX}x", storage=storage)
     return optuna.load_study(study_name="tiny", storage=storage)
 
 
@@ -302,7 +303,7 @@ def test_in_a_browser(study, dashboard, tmp_path, monkeypatch):
         page.find_element("name", "token").send_keys(TOKEN)
         page.find_element("tag name", "button").click()
         page.get_log("browser")  # the 401 of the page before logging in
-        assert UNFINISHED not in reader.sees("/dashboard", "tiny", "tiny/measures")
+        assert BEING_CREATED_PREFIX not in reader.sees("/dashboard", "tiny", "tiny/measures")
         text = reader.sees(f"/dashboard/studies/{study_id}", "History", "Hyperparameter Importance")
         text = reader.sees(f"/dashboard/studies/{study_id}", f"Best Trial (number={best})")
         assert "0.8837" in text

@@ -22,12 +22,12 @@ from tests import deployment
 from tests.acceptance.conftest import wait_until
 from tests.conftest import TcpServer
 from tests.deployment import Line
+from tlsearch.postgres import cluster
 from tlsearch.records import TrialRecord
-from tlsearch.store import cluster
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
-from tlsearch.study import create_study
+from tlsearch.studies.create import create_study
 
 LONG = 400  # epochs: a trial that lasts until it is stopped
 ENDS_SECONDS = 30  # stop_grace_period and its like are 60

@@ -22,7 +22,7 @@ from tests.acceptance.crashes import (
     stopped,
 )
 from tests.conftest import server_folder
-from tlsearch.store.claims import Claims, Refusal, WorkerSession
+from tlsearch.store.claims import Claims, Refusal, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
@@ -82,7 +82,7 @@ def claims_of_a_newcomer(url) -> Claims:
     """What a worker that starts now would claim trials by."""
     storage = open_storage(url)
     study = find_study(storage, "tiny")
-    session = WorkerSession(storage.engine, "cpu", "", STALLED_SECONDS)
+    session = WorkerRegistration(storage.engine, "cpu", "", STALLED_SECONDS)
     session.enter()
     return Claims(storage.engine, study, session.worker_id)
 

@@ -20,7 +20,7 @@ from tests.acceptance.crashes import (
     start_worker,
     stopped,
 )
-from tlsearch.store.claims import Claims, WorkerSession
+from tlsearch.store.claims import Claims, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 
@@ -31,7 +31,7 @@ TAME = "high_lr = 0.01\nalpha = 0.0001\nbeta = 0.0001"  # no trial fails
 # Creates the study of each spec it is told, at the moment it is told.
 CREATOR = """
 import json, sys
-from tlsearch.study import create_study
+from tlsearch.studies.create import create_study
 print("ready", flush=True)
 for line in sys.stdin:
     spec, url = json.loads(line)
@@ -115,7 +115,7 @@ def claim(url, age_seconds=0):
     """Claim a trial as a worker would that then fell silent so long ago."""
     storage = open_storage(url)
     study = find_study(storage, "tiny")
-    session = WorkerSession(storage.engine, "cpu", "", 3)
+    session = WorkerRegistration(storage.engine, "cpu", "", 3)
     session.enter()
     claimed = Claims(storage.engine, study, session.worker_id).claim(str(uuid.uuid4()))
     ask(

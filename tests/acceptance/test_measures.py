@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.acceptance.conftest import wait_until
+from tlsearch.prior import starting_trials
 from tlsearch.records import Measures
-from tlsearch.store import measured
+from tlsearch.store import measures as measures_store
 from tlsearch.store.connect import open_storage
-from tlsearch.store.measured import read_measures
+from tlsearch.store.measures import read_measures
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_counts
-from tlsearch.worker import seeds_of
 from tlsearch.worker.measuring import prior_of
 
 MEASURED = {"measures": "worker", "sampler": "earned_prior"}
@@ -127,10 +127,9 @@ def test_an_interrupt_while_queueing_seeds_is_made_good(tlsearch, tiny, monkeypa
     study = find_study(storage, "tiny")
     measures = Measures(0.6, 0.1, 0.5, 3, 5.0, 1.0, 0.1, 9.0, 0.9, "x", 0.02, 50, 1.0, 1.0, 1.0)
     prior = prior_of(study, measures)
-    from tlsearch.space import SearchSpace
 
-    seeds = seeds_of(prior, SearchSpace.from_dict(study.space), 2, 0)
-    queue, queued = measured.queue_trial, []
+    seeds = starting_trials(prior, study.space, 2, 0)
+    queue, queued = measures.queue_trial, []
 
     def die_after_two(*args):
         if len(queued) == 2:
@@ -138,12 +137,12 @@ def test_an_interrupt_while_queueing_seeds_is_made_good(tlsearch, tiny, monkeypa
         queued.append(queue(*args))
 
     with monkeypatch.context() as patch:
-        patch.setattr(measured, "queue_trial", die_after_two)
+        patch.setattr(measures_store, "queue_trial", die_after_two)
         with pytest.raises(KeyboardInterrupt):
-            measured.settle(storage, study, measures, prior.as_dict(), seeds)
+            measures_store.settle(storage, study, measures, prior, seeds)
     assert read_measures(storage, study.study_id) is None
-    assert measured.settle(storage, study, measures, prior.as_dict(), seeds)
-    assert not measured.settle(storage, study, measures, prior.as_dict(), seeds)
+    assert measures_store.settle(storage, study, measures, prior, seeds)
+    assert not measures_store.settle(storage, study, measures, prior, seeds)
     assert origins_of(tlsearch.storage_url, "tiny") == [
         "default",
         "prior",

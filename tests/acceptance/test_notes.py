@@ -6,16 +6,15 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from tests.acceptance.furnished import add_trial, measure
+from tests.acceptance.study_rows import add_trial, measure
 from tests.conftest import execute
 from tlsearch.cli.main import app
-from tlsearch.measures import FAMILY
-from tlsearch.notes import NoteKeeper, write_note
-from tlsearch.report import study_note
+from tlsearch.dashboard.notes import NoteUpdater, write_note
+from tlsearch.records import BEING_CREATED_PREFIX
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import set_state
-from tlsearch.store.notes import keep_note
-from tlsearch.store.studies import UNFINISHED, find_study
+from tlsearch.store.studies import find_study
+from tlsearch.store.study_notes import keep_note
 
 
 class Study:
@@ -25,7 +24,7 @@ class Study:
         self.storage = open_storage(storage_url)
         self.study = find_study(self.storage, name)
         self.complaints: list[str] = []
-        self.keeper = NoteKeeper(self.storage, self.complaints.append)
+        self.supervisor = NoteUpdater(self.storage, self.complaints.append)
 
     @property
     def optuna(self) -> optuna.Study:
@@ -95,11 +94,11 @@ def test_every_command_of_the_note_exists(made):
 def test_what_a_user_wrote_is_kept(made):
     made.edit("My own words.")
     made.add(0.9)
-    made.keeper.refresh()
+    made.supervisor.refresh()
     assert write_note(made.storage, made.study) is False
     assert made.note == "My own words."
     made.edit("")
-    made.keeper.refresh()
+    made.supervisor.refresh()
     assert made.note == ""
     assert made.complaints == []
 
@@ -110,12 +109,12 @@ def test_an_edit_that_was_begun_before_a_refresh_is_taken(made):
     attrs = made.storage.get_study_system_attrs(made.study.study_id)
     version = _note.get_note_from_system_attrs(attrs, None)["version"]
     made.add(0.9)
-    made.keeper.refresh()
+    made.supervisor.refresh()
     assert "90.0 %" in made.note
     attrs = made.storage.get_study_system_attrs(made.study.study_id)
     assert _note.version_is_incremented(attrs, None, version + 1)
     _note.save_note_with_version(made.storage, made.study.study_id, None, version + 1, "Mine.")
-    made.keeper.refresh()
+    made.supervisor.refresh()
     assert made.note == "Mine."
 
 
@@ -132,14 +131,14 @@ def test_notes_of_any_length(made):
 def test_only_what_changed_is_read(made, tlsearch, tiny):
     tlsearch.run("create", str(tiny("other")))
     other = Study(tlsearch.storage_url, "other")
-    made.keeper.refresh()
+    made.supervisor.refresh()
     statements: list[str] = []
     listen = sa.event.listens_for(made.storage.engine, "before_cursor_execute")
     listen(lambda conn, cursor, statement, *_: statements.append(statement))
-    made.keeper.refresh()
+    made.supervisor.refresh()
     assert len(statements) == 1
     other.add(0.8)
-    made.keeper.refresh()
+    made.supervisor.refresh()
     assert "80.0 %" in other.note
     assert "80.0 %" not in made.note
     made.add(0.7)
@@ -147,31 +146,30 @@ def test_only_what_changed_is_read(made, tlsearch, tiny):
         lambda: made.storage.set_study_user_attr(made.study.study_id, "unmeasured", "no | images"),
         lambda: set_state(made.storage.engine, [made.study.study_id], "paused"),
     ):
-        made.keeper.refresh()
+        made.supervisor.refresh()
         before = made.note
         change()
-        made.keeper.refresh()
+        made.supervisor.refresh()
         assert made.note != before
     assert "Could not be measured: no \\| images." in made.note
 
 
 def test_studies_that_are_not_ours_and_those_being_created(made):
-    for name in ("somebody's", f"{UNFINISHED}x"):
+    for name in ("somebody's", f"{BEING_CREATED_PREFIX}x"):
         optuna.create_study(study_name=name, storage=made.storage)
-    made.keeper.refresh()
+    made.supervisor.refresh()
     somebodys = optuna.load_study(study_name="somebody's", storage=made.storage)
     assert optuna_dashboard.get_note(somebodys) == ""
     assert made.complaints == []
 
 
 def test_the_study_that_measures(made):
-    made.keeper.refresh()
+    made.supervisor.refresh()
     note = Study(made.storage.engine.url.render_as_string(False), "tiny/measures").note
     assert note == (
         "Trains the network from random weights, for the measures of study **tiny**, whose note "
         "says what came out.\n"
     )
-    assert study_note.FAMILY == FAMILY
 
 
 def test_a_database_that_refuses(made, embedded_url):
@@ -180,12 +178,12 @@ def test_a_database_that_refuses(made, embedded_url):
     execute(embedded_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     made.storage.engine.dispose()
     for _ in range(3):
-        made.keeper.refresh()
+        made.supervisor.refresh()
     assert len([words for words in made.complaints if "'tiny'" in words]) == 1
     assert "read-only transaction" in made.complaints[0]
     execute(embedded_url, f"ALTER DATABASE {name} SET default_transaction_read_only = off")
     made.storage.engine.dispose()
-    made.keeper.refresh()
+    made.supervisor.refresh()
     assert "80.0 %" in made.note
 
 
@@ -195,9 +193,9 @@ def test_a_database_that_is_away(made, embedded_url):
     made.storage.engine.dispose()
     execute(embedded_url, f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
     for _ in range(3):
-        made.keeper.refresh()
+        made.supervisor.refresh()
     assert len(made.complaints) == 1
     assert "\n" not in made.complaints[0]
     execute(embedded_url, f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
-    made.keeper.refresh()
+    made.supervisor.refresh()
     assert "80.0 %" in made.note

@@ -9,11 +9,12 @@ from optuna.storages import RDBStorage
 
 from tests.db.conftest import wait_for
 from tests.db.test_studies import ATTRS, PLAIN
+from tlsearch.records import QueuedTrial
 from tlsearch.spec import BudgetSpec, WorkersSpec, to_toml_dict
 from tlsearch.spec import parse_spec as parse
-from tlsearch.store.claims import Claim, Claims, Curve, WorkerSession
+from tlsearch.store.claims import Claim, Claims, Curve, WorkerRegistration
 from tlsearch.store.connect import open_storage
-from tlsearch.store.studies import NewStudy, Seed, find_study, write_studies
+from tlsearch.store.studies import NewStudy, find_study, write_studies
 from tlsearch.store.trials import trial_records
 
 STALLED_SECONDS = 3
@@ -32,7 +33,7 @@ def make_study(
         update={"name": name, "budget": budget_spec, "workers": workers}
     )
     attrs = {**ATTRS, "spec": to_toml_dict(spec)}
-    new = NewStudy(name, attrs, [Seed(PLAIN, "default")] * seeds, budget_spec)
+    new = NewStudy(name, attrs, [QueuedTrial(PLAIN, "default")] * seeds, budget_spec)
     assert write_studies(storage, [new])
     return find_study(storage, name).study_id
 
@@ -40,7 +41,7 @@ def make_study(
 def worker_on(url: str, name: str = "a") -> Claims:
     """Claims as a worker in another process would have them: only the database is shared."""
     storage = open_storage(url)
-    session = WorkerSession(storage.engine, "cpu", "", STALLED_SECONDS)
+    session = WorkerRegistration(storage.engine, "cpu", "", STALLED_SECONDS)
     session.enter()
     return Claims(storage.engine, find_study(storage, name), session.worker_id)
 

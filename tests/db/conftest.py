@@ -13,12 +13,12 @@ import pytest
 import sqlalchemy as sa
 
 from tests.db.rows import Rows
-from tlsearch.store import cluster, embedded, sockets
-from tlsearch.store.cluster import binary
+from tlsearch.postgres import cluster, embedded, sockets
+from tlsearch.postgres.cluster import binary
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 NOBODY = 65534
-ENSURE = "from tlsearch.store.embedded import ensure_running; print(ensure_running())"
+ENSURE = "from tlsearch.postgres.embedded import ensure_running; print(ensure_running())"
 
 
 @pytest.fixture

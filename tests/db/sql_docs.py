@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlsearch.store.cluster import binary
+from tlsearch.postgres.cluster import binary
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sql.md"
 _BLOCK = re.compile(r"```sql\n(?P<query>.*?)\n```\n\n```text\n(?P<answer>.*?)```", re.DOTALL)

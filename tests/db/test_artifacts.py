@@ -19,8 +19,8 @@ import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from tests.db.conftest import start_process, wait_for
+from tlsearch.artifacts import HALF_WRITTEN, Artifacts, open_artifacts, picture_attrs
 from tlsearch.errors import StorageError
-from tlsearch.store.artifacts import HALF_WRITTEN, Artifacts, open_artifacts, picture_attrs
 
 NAME = "0b5c1d2e.safetensors"
 
@@ -193,7 +193,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
 def test_killed_writers(tmp_path: Path) -> None:
     """Whenever a writer is killed, a reader finds a whole file."""
     code = (
-        "from tlsearch.store.artifacts import open_artifacts\n"
+        "from tlsearch.artifacts import open_artifacts\n"
         f"artifacts = open_artifacts({str(tmp_path)!r})\n"
         "n = 0\n"
         "while True:\n"

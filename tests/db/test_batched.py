@@ -24,9 +24,9 @@ from optuna.samplers import (
 from optuna.trial import TrialState
 
 from tests.db.conftest import start_process
-from tlsearch.store.batched import BatchedStorage
+from tlsearch.optuna_ext.quiet import without_notices
+from tlsearch.optuna_ext.storage import BatchedStorage
 from tlsearch.store.connect import open_storage
-from tlsearch.store.studies import without_notices
 
 GRID = {"x": [0.1, 0.2, 0.3], "k": ["a", "b"]}
 SAMPLERS = {

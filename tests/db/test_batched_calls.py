@@ -8,7 +8,7 @@ from optuna.trial import TrialState, create_trial
 
 from tests.conftest import execute
 from tests.db.test_batched import batched, outcome, rdb, study_in
-from tlsearch.store.batched import BatchedStorage
+from tlsearch.optuna_ext.storage import BatchedStorage
 
 __all__ = ["batched", "rdb"]
 

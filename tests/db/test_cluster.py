@@ -12,7 +12,7 @@ import pytest
 
 from tests.db.conftest import NOBODY, as_root, ask, postmaster, run, stale_pid_file
 from tlsearch.errors import StorageError
-from tlsearch.store import cluster, embedded
+from tlsearch.postgres import cluster, embedded
 
 pytestmark = pytest.mark.usefixtures("no_server_left")
 

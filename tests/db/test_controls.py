@@ -20,11 +20,11 @@ from tests.db.claiming import (
 )
 from tests.db.conftest import wait_for
 from tlsearch.errors import SpecError, StudyError
-from tlsearch.steering import pause_study, resume_study, set_budget, stop_study
 from tlsearch.store.claims import Claim, Curve
 from tlsearch.store.connect import migrate, open_storage
 from tlsearch.store.controls import change_budget, read_controls
 from tlsearch.store.trials import trial_counts
+from tlsearch.studies.steer import pause_study, resume_study, set_budget, stop_study
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 

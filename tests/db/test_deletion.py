@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from tests.db.claiming import attempts, claim, execute, fresh, make_study, rows, worker_on
+from tlsearch.artifacts import attempt_file
 from tlsearch.errors import StudyError, TrialLost
-from tlsearch.store.artifacts import attempt_file
 from tlsearch.store.claims import Claim, Curve
 from tlsearch.store.connect import open_storage
 from tlsearch.store.deletion import delete_study

@@ -22,7 +22,7 @@ from tests.db.conftest import (
     wait_for,
 )
 from tlsearch.errors import StorageError
-from tlsearch.store import embedded
+from tlsearch.postgres import embedded
 from tlsearch.store.connect import open_storage
 
 pytestmark = pytest.mark.usefixtures("no_server_left")

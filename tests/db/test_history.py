@@ -12,10 +12,10 @@ from optuna.trial import TrialState, create_trial
 
 from tests.db.claiming import claim, make_study, run_one, silence, worker_on
 from tests.db.conftest import start_process
+from tlsearch.optuna_ext.history import StudyHistory
+from tlsearch.optuna_ext.quiet import without_notices
 from tlsearch.store.claims import Curve
 from tlsearch.store.connect import open_storage
-from tlsearch.store.history import StudyHistory
-from tlsearch.store.studies import without_notices
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 UNORDERED = ("_user_attrs", "_system_attrs", "intermediate_values")
@@ -163,7 +163,7 @@ def test_it_follows_trials_through_all_that_workers_do_with_them(storage, storag
 CHILD = """
 import json, sys, time
 from tlsearch.store.connect import open_storage
-from tlsearch.store.history import StudyHistory
+from tlsearch.optuna_ext.history import StudyHistory
 history = StudyHistory(open_storage(sys.stdin.readline().strip()).engine, 1)
 seen = []
 while len(seen) < 20:

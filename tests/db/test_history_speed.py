@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from optuna.pruners import NopPruner
 from optuna.trial import TrialState, create_trial
 
-from tlsearch.sampler import IncrementalPercentilePruner, ThinnedTPESampler
-from tlsearch.sampler.finished import KeepsHistory
-from tlsearch.store.batched import BatchedStorage
+from tlsearch.optuna_ext import IncrementalPercentilePruner, ThinnedTPESampler
+from tlsearch.optuna_ext.accumulators import KeepsHistory
+from tlsearch.optuna_ext.history import StudyHistory
+from tlsearch.optuna_ext.storage import BatchedStorage
 from tlsearch.store.connect import open_storage
-from tlsearch.store.history import StudyHistory
 
 ODD = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, math.nan, -0.0]
 

@@ -14,7 +14,7 @@ from tests.conftest import execute, free_port, server_folder
 from tests.db.claiming import fresh, make_study, rows, worker_on
 from tests.db.conftest import wait_for
 from tlsearch.errors import StorageError
-from tlsearch.store import sockets
+from tlsearch.postgres import sockets
 from tlsearch.store.claims import Claim, Curve
 from tlsearch.store.connect import open_storage
 

@@ -12,10 +12,11 @@ import pytest
 from tests.conftest import TcpServer
 from tests.db.rows import PARAMS, VIEWS, Rows, read_all
 from tests.db.test_studies import ATTRS, PLAIN
-from tlsearch.store.cluster import binary
+from tlsearch.postgres.cluster import binary
+from tlsearch.records import QueuedTrial
 from tlsearch.store.connect import libpq_environment, migrate, open_storage, resolve_url
 from tlsearch.store.schema import sql_text
-from tlsearch.store.studies import NewStudy, Seed, write_studies
+from tlsearch.store.studies import NewStudy, write_studies
 
 FORBIDDEN = [
     "SELECT token FROM tlsearch.attempts",
@@ -59,7 +60,7 @@ def owner_url(tcp_server: TcpServer, tcp_database: str) -> Iterator[str]:
     """The database's owner, who may make roles; there is one study with one trial."""
     tcp_server.execute("ALTER ROLE tester CREATEROLE")
     url = tcp_server.url(tcp_database)
-    write_studies(open_storage(url), [NewStudy("a", ATTRS, [Seed(PLAIN, "default")])])
+    write_studies(open_storage(url), [NewStudy("a", ATTRS, [QueuedTrial(PLAIN, "default")])])
     rows = Rows(url)
     trial_id = rows.trial(1, 1, value=0.5, params=PARAMS, curve=[0.5], origin="tpe")
     rows.attempt(1, trial_id, 1, rows.worker(), 0, 10, "complete")

@@ -15,8 +15,8 @@ from tests.conftest import TcpServer, execute
 from tests.db.conftest import ask, connect, psql, run, start_process
 from tests.db.test_db_command import tlsearch
 from tlsearch.errors import StorageError
+from tlsearch.postgres.cluster import binary
 from tlsearch.store import schema
-from tlsearch.store.cluster import binary
 from tlsearch.store.connect import migrate, open_storage, resolve_url
 
 OPEN = (

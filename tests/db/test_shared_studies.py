@@ -18,7 +18,7 @@ from tests.db.claiming import (
     worker_on,
 )
 from tests.db.conftest import start_process
-from tlsearch.store import embedded
+from tlsearch.postgres import embedded
 from tlsearch.store.claims import Claim, Curve, Refusal
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import load_optuna_study

@@ -10,7 +10,7 @@ import pytest
 
 from tests.db.conftest import as_root, ask, postmaster, socket_folder, start_process
 from tlsearch.errors import StorageError
-from tlsearch.store import cluster, embedded
+from tlsearch.postgres import cluster, embedded
 
 pytestmark = pytest.mark.usefixtures("no_server_left")
 
@@ -70,7 +70,7 @@ def test_root_with_a_private_temporary_folder(home: Path) -> None:
     url = start_process(env=os.environ | more).communicate(timeout=60)[0]
     assert socket_folder(url.strip()).parent == temporary
     assert ask(url.strip(), "SELECT 1") == 1
-    stop = "from tlsearch.store.embedded import stop; print(stop())"
+    stop = "from tlsearch.postgres.embedded import stop; print(stop())"
     assert start_process(stop, env=os.environ | more).communicate(timeout=60)[0] == "True\n"
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.db.rows import PARAMS, VIEWS, Rows
 from tests.db.sql_docs import DOCUMENT, Question, answer, columns_of, questions
+from tlsearch.postgres.cluster import binary
 from tlsearch.records import Measures
-from tlsearch.store.cluster import binary
 from tlsearch.store.connect import libpq_environment, open_storage, resolve_url
 
 MEASURED = Measures(0.7, 1.0, 0.6, 10, 5.0, 2.0, 0.1, 12.5, 0.88, "a proxy", 0.1, 200, 1, 2, 3)

@@ -7,13 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from tlsearch.errors import StudyError
-from tlsearch.records import Hyperparameters
+from tlsearch.records import Hyperparameters, QueuedTrial
 from tlsearch.spec import parse_spec, spec_hash, to_toml_dict
 from tlsearch.store import studies
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import (
     NewStudy,
-    Seed,
     find_study,
     read_study,
     study_names,
@@ -50,7 +49,7 @@ ODD_NAMES = [
 
 def test_round_trip(storage_url):
     storage = open_storage(storage_url)
-    assert write_studies(storage, [NewStudy("a", ATTRS, [Seed(PLAIN, "default")])])
+    assert write_studies(storage, [NewStudy("a", ATTRS, [QueuedTrial(PLAIN, "default")])])
     found = find_study(storage, "a")
     assert found.spec == SPEC.model_copy(update={"storage": None})
     assert found.spec_hash == spec_hash(SPEC)
@@ -71,7 +70,7 @@ def test_the_storage_url_is_not_stored(storage_url):
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_any_name_works(storage_url, name):
     storage = open_storage(storage_url)
-    assert write_studies(storage, [NewStudy(name, ATTRS, [Seed(PLAIN, "default")])])
+    assert write_studies(storage, [NewStudy(name, ATTRS, [QueuedTrial(PLAIN, "default")])])
     assert study_names(storage) == [name]
     assert find_study(storage, name).name == name
     assert not write_studies(storage, [NewStudy(name, ATTRS, [])])
@@ -79,9 +78,9 @@ def test_any_name_works(storage_url, name):
 
 def test_a_second_study_of_a_name_changes_nothing(storage_url):
     storage = open_storage(storage_url)
-    write_studies(storage, [NewStudy("a", ATTRS, [Seed(PLAIN, "default")])])
+    write_studies(storage, [NewStudy("a", ATTRS, [QueuedTrial(PLAIN, "default")])])
     assert not write_studies(
-        storage, [NewStudy("a", {**ATTRS, "spec_hash": "other"}, [Seed(PLAIN, "x")] * 3)]
+        storage, [NewStudy("a", {**ATTRS, "spec_hash": "other"}, [QueuedTrial(PLAIN, "x")] * 3)]
     )
     found = find_study(storage, "a")
     assert found.spec_hash == ATTRS["spec_hash"]
@@ -90,7 +89,9 @@ def test_a_second_study_of_a_name_changes_nothing(storage_url):
 
 def create(url, results):
     results.put(
-        write_studies(open_storage(url), [NewStudy("a", ATTRS, [Seed(PLAIN, "default")] * 4)])
+        write_studies(
+            open_storage(url), [NewStudy("a", ATTRS, [QueuedTrial(PLAIN, "default")] * 4)]
+        )
     )
 
 
@@ -117,7 +118,7 @@ def test_an_interrupted_creation_leaves_nothing(storage_url, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(studies, "create_controls", killed)
         with pytest.raises(KeyboardInterrupt):
-            write_studies(storage, [NewStudy("a", ATTRS, [Seed(PLAIN, "default")])])
+            write_studies(storage, [NewStudy("a", ATTRS, [QueuedTrial(PLAIN, "default")])])
     assert read_study(storage, "a") is None
     assert study_names(storage) == []
     assert len(storage.get_all_studies()) == 1, "the half-made study is there, under no name"
@@ -127,7 +128,7 @@ def test_an_interrupted_creation_leaves_nothing(storage_url, monkeypatch):
 
 def test_what_is_left_of_a_deleted_family_makes_room(storage_url):
     storage = open_storage(storage_url)
-    family = [NewStudy("a", ATTRS, []), NewStudy("a/measures", ATTRS, [Seed(PLAIN, "x")])]
+    family = [NewStudy("a", ATTRS, []), NewStudy("a/measures", ATTRS, [QueuedTrial(PLAIN, "x")])]
     assert write_studies(storage, family)
     left = storage.get_study_id_from_name("a/measures")
     optuna.delete_study(study_name="a", storage=storage)
@@ -165,7 +166,7 @@ class TestErrors:
 
 def test_records_and_status(storage_url):
     storage = open_storage(storage_url)
-    write_studies(storage, [NewStudy("a", ATTRS, [Seed(PLAIN, "default")])])
+    write_studies(storage, [NewStudy("a", ATTRS, [QueuedTrial(PLAIN, "default")])])
     found = find_study(storage, "a")
     study = studies.load_optuna_study(storage, "a")
     for value in (0.5, 0.7, 0.7):

@@ -10,7 +10,7 @@ from optuna.trial import TrialState, create_trial
 from scipy import stats
 from scipy.integrate import quad
 
-from tlsearch.sampler.earned_prior import (
+from tlsearch.optuna_ext.earned_prior import (
     COMPONENT,
     PRIOR,
     TPE,

@@ -133,7 +133,7 @@ class TestRestarts:
 
 @dataclass
 class Notes:
-    """A watcher that takes notes."""
+    """A listener that takes notes."""
 
     events: list = field(default_factory=list)
     lines: list = field(default_factory=list)
@@ -172,16 +172,16 @@ def runs():
 def start(tmp_path):
     """Make a launcher whose workers are a script."""
 
-    def make(script, n=1, watcher=None, **more):
+    def make(script, n=1, listener=None, **more):
         path = tmp_path / "worker.py"
         path.write_text(PREAMBLE + textwrap.dedent(script))
 
         def command(slot, ended):
             return [sys.executable, str(path), str(tmp_path), slot.name, str(ended)]
 
-        watcher = watcher or Notes()
+        listener = listener or Notes()
         slots = process_slots(n, "cpu")
-        return Launcher(slots, command, os.environ, watcher, FAST, **more), watcher
+        return Launcher(slots, command, os.environ, listener, FAST, **more), listener
 
     return make
 
@@ -319,7 +319,7 @@ def test_signals_are_passed_on_and_a_third_kills(start, patience, sent, code, ex
 
     notes = Notes(on_news=next_signal)
     before = signal.getsignal(signal.SIGTERM)
-    launcher, _ = start(OBSTINATE.replace("PATIENCE", str(patience)), watcher=notes)
+    launcher, _ = start(OBSTINATE.replace("PATIENCE", str(patience)), listener=notes)
     (summary,) = launcher.run()
     assert (summary.ending, summary.exit_code) == (Ending.INTERRUPTED, exit_code)
     assert launcher.exit_code([summary]) == code
@@ -342,7 +342,7 @@ def test_a_signal_ends_the_wait_for_a_restart(tmp_path):
 
 
 def test_a_launcher_that_fails_leaves_no_worker_behind(start, tmp_path):
-    """Here its watcher raises, as a display whose reader is gone does."""
+    """Here its listener raises, as a display whose reader is gone does."""
 
     def fail(news):
         raise BrokenPipeError
@@ -352,7 +352,7 @@ def test_a_launcher_that_fails_leaves_no_worker_behind(start, tmp_path):
     sys.stdin.read()  # ends with the launcher
     open(folder + "/noticed", "w").close()
     """
-    launcher, _ = start(script, watcher=Notes(on_news=fail))
+    launcher, _ = start(script, listener=Notes(on_news=fail))
     with pytest.raises(BrokenPipeError):
         launcher.run()
     assert (tmp_path / "noticed").exists()
@@ -362,7 +362,7 @@ def test_workers_have_a_session_of_their_own(start):
     said = []
     launcher, _ = start(
         "tell('ids', pid=os.getpid(), session=os.getsid(0), group=os.getpgrp())",
-        watcher=Notes(on_news=said.append),
+        listener=Notes(on_news=said.append),
     )
     launcher.run()
     (news,) = said

@@ -6,20 +6,19 @@ import numpy as np
 import pytest
 
 from tlsearch.errors import SpecError
-from tlsearch.prior import (
+from tlsearch.prior.rule import (
     DISAGREEMENT,
     FISHER_MIDDLE,
     FISHER_SCALE,
     RULES,
     SHORT_STEPS,
-    Prior,
     build_prior,
     density,
     fisher_unfit,
     rule_of,
     unfit_weight,
 )
-from tlsearch.records import HYPERPARAMETER_NAMES, Measures, Range
+from tlsearch.records import HYPERPARAMETER_NAMES, Measures, Prior, Range
 from tlsearch.space import resolve
 from tlsearch.spec import KnobsSpec, PriorSpec, RecipeSpec, SpaceSpec
 

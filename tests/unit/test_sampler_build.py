@@ -9,18 +9,10 @@ import pytest
 from optuna import pruners
 
 from tlsearch.errors import SpecError
+from tlsearch.optuna_ext import EarnedPriorSampler, IncrementalPercentilePruner, NormalPrior
+from tlsearch.optuna_ext.earned_prior import COMPONENT, PRIOR
 from tlsearch.records import HYPERPARAMETER_NAMES
-from tlsearch.sampler import (
-    COMPONENT,
-    PRIOR,
-    EarnedPriorSampler,
-    IncrementalPercentilePruner,
-    NormalPrior,
-    build_pruner,
-    build_sampler,
-    origin_of,
-    try_sampler,
-)
+from tlsearch.sampler import build_pruner, build_sampler, origin_of, try_sampler
 from tlsearch.space import resolve
 from tlsearch.spec import PrunerSpec, SamplerSpec, SpaceSpec, parse_spec
 

@@ -38,7 +38,7 @@ def url(
 @app.command()
 def start(storage: Storage = None) -> None:
     """Start the embedded server; it goes on until it is stopped."""
-    from tlsearch.store import embedded
+    from tlsearch.postgres import embedded
 
     if _is_remote(storage):
         return
@@ -49,7 +49,7 @@ def start(storage: Storage = None) -> None:
 @app.command()
 def stop(storage: Storage = None) -> None:
     """Stop the embedded server; running studies lose their database."""
-    from tlsearch.store import embedded
+    from tlsearch.postgres import embedded
 
     if _is_remote(storage):
         return
@@ -91,7 +91,8 @@ def psql(
     storage: Storage = None,
 ) -> None:
     """Open psql on the database in use; give --storage before psql's own arguments."""
-    from tlsearch.store import cluster, connect
+    from tlsearch.postgres import cluster
+    from tlsearch.store import connect
 
     program = str(cluster.binary("psql"))
     environment = connect.libpq_environment(connect.resolve_url(storage))

@@ -15,7 +15,7 @@ from tlsearch.records import HYPERPARAMETER_NAMES, EpochReport, StudyStatus, Tri
 from tlsearch.store.outages import DATABASE_ERRORS
 
 if TYPE_CHECKING:
-    from tlsearch.results import StudyReader
+    from tlsearch.studies.read import StudyReader
 
 console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 

@@ -95,8 +95,8 @@ def share_of_threads(slots: Sequence[Slot], threads: int | None) -> int:
 
 def _look(command: WorkerCommand) -> list[str]:
     """Find mistakes that all workers would find, and return what must not be shown."""
-    from tlsearch.results import StudyReader
     from tlsearch.store.connect import resolve_url
+    from tlsearch.studies.read import StudyReader
 
     for study in command.studies:
         StudyReader(study, command.storage)

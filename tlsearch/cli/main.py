@@ -61,7 +61,7 @@ SpecPath = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Study spec.
 def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> None:
     """Create a study from its spec, or say that it exists."""
     from tlsearch.spec import load_spec
-    from tlsearch.study import create_study
+    from tlsearch.studies.create import create_study
 
     loaded = load_spec(spec)
     leave_on_sigterm()
@@ -84,7 +84,7 @@ def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> No
 def check(spec: SpecPath, as_json: Json = False) -> None:
     """Validate a spec, its images and its network without training."""
     from tlsearch.spec import load_spec, spec_hash
-    from tlsearch.study import check_study
+    from tlsearch.studies.create import check_study
 
     checked = check_study(load_spec(spec))
     catalog, space = checked.catalog, checked.space
@@ -250,7 +250,7 @@ def enqueue(
 @app.command()
 def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
     """Show where a study stands."""
-    from tlsearch.results import StudyReader
+    from tlsearch.studies.read import StudyReader
 
     reader = StudyReader(study, storage)
     found = reader.status()
@@ -292,7 +292,7 @@ def best(
     as_json: Json = False,
 ) -> None:
     """Show the best complete trials."""
-    from tlsearch.results import best_trials
+    from tlsearch.studies.read import best_trials
 
     found = best_trials(study, storage, top=top)
     if as_json:
@@ -359,7 +359,7 @@ def dashboard(
     ] = None,
 ) -> None:
     """Serve optuna-dashboard on this machine; see docs/dashboard.md before exposing it."""
-    from tlsearch.cli.dashboard import serve
+    from tlsearch.dashboard.serve import serve
 
     raise typer.Exit(serve(storage, host, port, artifacts, read_only, token_env))
 
@@ -398,7 +398,7 @@ def main() -> None:
     except Exception as error:
         if "sqlalchemy" not in sys.modules:
             raise
-        from tlsearch.store.refusals import explained
+        from tlsearch.store.error_messages import explained
 
         sentence = explained(error)
         if sentence is None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import typer
 
 from tlsearch.cli.display import columns, console, print_json
-from tlsearch.prior import DISAGREEMENT, Prior, density
-from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Range
+from tlsearch.prior import DISAGREEMENT, density
+from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Prior, Range
 from tlsearch.space import SearchSpace
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -19,7 +19,7 @@ _CELLS = 16
 def show_measures(study: str, storage: str | None, as_json: bool) -> None:
     """Show a study's measures beside the paper's."""
     from tlsearch.report import meaning, measures_rows, notes
-    from tlsearch.results import StudyReader
+    from tlsearch.studies.read import StudyReader
 
     reader = StudyReader(study, storage)
     measures, prior = reader.measures(), reader.prior_or_none()
@@ -42,11 +42,11 @@ def show_measures(study: str, storage: str | None, as_json: bool) -> None:
 
 def show_prior(study: str, storage: str | None, picture: Path | None, as_json: bool) -> None:
     """Show a study's prior: where it starts, by which rule, moved by which measure."""
-    from tlsearch.results import StudyReader
+    from tlsearch.studies.read import StudyReader
 
     reader = StudyReader(study, storage)
     prior = reader.prior()
-    space = SearchSpace.from_dict(reader.study.space)
+    space = reader.study.space
     if picture is not None:
         _draw(prior, space, picture)
     if as_json:
@@ -61,13 +61,13 @@ def show_edited(
     study: str, spec: Path, storage: str | None, apply: bool, picture: Path | None, as_json: bool
 ) -> None:
     """Show what an edited `[prior]` table changes, and keep it if so wanted."""
-    from tlsearch.results import StudyReader
     from tlsearch.spec import load_spec
-    from tlsearch.steering import edit_prior
+    from tlsearch.studies.read import StudyReader
+    from tlsearch.studies.steer import edit_prior
 
     loaded = load_spec(spec)
     edited = edit_prior(study, loaded, storage)
-    space = SearchSpace.from_dict(StudyReader(study, storage).study.space)
+    space = StudyReader(study, storage).study.space
     if picture is not None and edited.after is not None:
         _draw(edited.after, space, picture)
     if apply:  # once nothing can go wrong any more
@@ -100,7 +100,7 @@ def show_edited(
 
 def enqueue_trial(study: str, settings: Sequence[str], storage: str | None, as_json: bool) -> None:
     """Queue a trial of the user's own."""
-    from tlsearch.steering import enqueue_trial as queue
+    from tlsearch.studies.steer import enqueue_trial as queue
 
     number, whole = queue(study, _parsed(settings), storage)
     if as_json:

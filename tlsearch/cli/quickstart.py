@@ -8,8 +8,8 @@ from tlsearch.cli.display import TerminalProgress, console, duration, percent
 from tlsearch.errors import InputError
 from tlsearch.records import StudyStatus
 from tlsearch.report import meaning
-from tlsearch.results import StudyReader
-from tlsearch.study import create_study
+from tlsearch.studies.create import create_study
+from tlsearch.studies.read import StudyReader
 from tlsearch.worker import run_worker
 
 

@@ -15,21 +15,21 @@ _NONE = "none"
 
 def pause(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
     """Let workers hand their trials back, with checkpoints, and wait for resume."""
-    from tlsearch.steering import pause_study
+    from tlsearch.studies.steer import pause_study
 
     _show(study, pause_study(study, storage), as_json)
 
 
 def resume(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
     """Let workers go on with a study that was paused or stopped."""
-    from tlsearch.steering import resume_study
+    from tlsearch.studies.steer import resume_study
 
     _show(study, resume_study(study, storage), as_json)
 
 
 def stop(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
     """Let workers hand their trials back, with checkpoints, and leave."""
-    from tlsearch.steering import stop_study
+    from tlsearch.studies.steer import stop_study
 
     _show(study, stop_study(study, storage), as_json)
 
@@ -61,8 +61,8 @@ def budget(
     as_json: Json = False,
 ) -> None:
     """Show a study's budget, or change it; running workers see it within an epoch."""
-    from tlsearch.results import StudyReader
-    from tlsearch.steering import set_budget
+    from tlsearch.studies.read import StudyReader
+    from tlsearch.studies.steer import set_budget
 
     changes: dict[str, Any] = {}
     given = {"trials": trials, "gpu_hours": gpu_hours}
@@ -86,8 +86,8 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Delete a study with its trials, measures and files; its workers end."""
-    from tlsearch.results import StudyReader
-    from tlsearch.steering import delete_study
+    from tlsearch.studies.read import StudyReader
+    from tlsearch.studies.steer import delete_study
 
     if not yes:
         n_trials = sum(StudyReader(study, storage).status().counts.values())

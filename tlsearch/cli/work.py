@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from tlsearch.cli.display import TerminalProgress, console, print_json, trial_as_json
-from tlsearch.cli.news import News, stop_when_alone, telling
+from tlsearch.cli.json_progress import JsonProgress, stop_when_alone, telling
 
 
 def work(studies: list[str], storage: str | None, limits: dict[str, Any], as_json: bool) -> None:
@@ -32,11 +32,11 @@ def work_with_news(
     studies: list[str], storage: str | None, threads: int | None, limits: dict[str, Any]
 ) -> None:
     """Run one worker in this process that tells a program, the launcher, of its work."""
-    news = News()
+    news = JsonProgress()
     stop_when_alone()
     with telling(news):
         news.preparing("starting")
-        from tlsearch.results import StudyReader
+        from tlsearch.studies.read import StudyReader
         from tlsearch.worker import run_worker
 
         news.follow({study: StudyReader(study, storage) for study in studies})
@@ -47,7 +47,7 @@ def work_with_news(
 
 def progress_of(*studies: str, storage: str | None) -> TerminalProgress:
     """Return a progress display for a worker on these studies."""
-    from tlsearch.results import StudyReader
+    from tlsearch.studies.read import StudyReader
 
     progress = TerminalProgress()
     progress.follow({study: StudyReader(study, storage) for study in studies})

@@ -254,7 +254,7 @@ def _sgd(
 
 @contextmanager
 def reproducible(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed dropout and the like, and give the callers' generators back afterwards."""
+    """QueuedTrial dropout and the like, and give the callers' generators back afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)

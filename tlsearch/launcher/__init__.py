@@ -5,6 +5,7 @@ Nothing here imports torch: the launcher stays small beside the workers, and hol
 
 from tlsearch.launcher.command import WorkerCommand
 from tlsearch.launcher.launch import Launcher
+from tlsearch.launcher.listener import Listener
 from tlsearch.launcher.restarts import Patience
 from tlsearch.launcher.slots import (
     Slot,
@@ -15,15 +16,14 @@ from tlsearch.launcher.slots import (
     threads_each,
 )
 from tlsearch.launcher.state import Ending, SlotSummary
-from tlsearch.launcher.watcher import Watcher
 
 __all__ = [
     "Ending",
     "Launcher",
+    "Listener",
     "Patience",
     "Slot",
     "SlotSummary",
-    "Watcher",
     "WorkerCommand",
     "choose_gpus",
     "count_gpus",

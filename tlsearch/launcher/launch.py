@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 
-from tlsearch.launcher.keeper import Command, Keeper
+from tlsearch.launcher.listener import Listener
 from tlsearch.launcher.restarts import Patience
 from tlsearch.launcher.slots import Slot
 from tlsearch.launcher.state import Ending, SlotSummary
-from tlsearch.launcher.watcher import Watcher
+from tlsearch.launcher.supervisor import Command, Supervisor
 
 _TICK_SECONDS = 0.1
 _LEAVE_SECONDS = 60.0  # for workers to give their trials back after the launcher failed
@@ -26,7 +26,7 @@ class Launcher:
         slots: where to run workers.
         command: makes a worker's command line (`WorkerCommand`).
         environment: of the workers.
-        watcher: told what happens.
+        listener: told what happens.
         patience: how often a crashed worker is started again, and when.
         secrets: words that are never shown.
     """
@@ -36,14 +36,14 @@ class Launcher:
         slots: Sequence[Slot],
         command: Command,
         environment: Mapping[str, str],
-        watcher: Watcher,
+        listener: Listener,
         patience: Patience | None = None,
         secrets: Sequence[str] = (),
     ) -> None:
         patience = patience or Patience()
-        self._watcher = watcher
-        self._keepers = [
-            Keeper(slot, command, environment, watcher, patience, secrets) for slot in slots
+        self._listener = listener
+        self._supervisors = [
+            Supervisor(slot, command, environment, listener, patience, secrets) for slot in slots
         ]
         self._received: list[int] = []
         self._obeyed = 0
@@ -59,11 +59,11 @@ class Launcher:
             with self._catching_signals():
                 self._run()
         finally:
-            for keeper in self._keepers:
-                keeper.let_go()
-            for keeper in self._keepers:
-                keeper.wait(_LEAVE_SECONDS)
-        return tuple(keeper.summary() for keeper in self._keepers)
+            for supervisor in self._supervisors:
+                supervisor.let_go()
+            for supervisor in self._supervisors:
+                supervisor.wait(_LEAVE_SECONDS)
+        return tuple(supervisor.summary() for supervisor in self._supervisors)
 
     def exit_code(self, summaries: Sequence[SlotSummary]) -> int:
         """Return what the command should exit with.
@@ -80,20 +80,23 @@ class Launcher:
 
     def _run(self) -> None:
         while self._step():
-            wait([pipe for keeper in self._keepers for pipe in keeper.pipes()], _TICK_SECONDS)
+            wait(
+                [pipe for supervisor in self._supervisors for pipe in supervisor.pipes()],
+                _TICK_SECONDS,
+            )
 
     def _step(self) -> bool:
         self._obey()
-        return any([keeper.step() for keeper in self._keepers])
+        return any([supervisor.step() for supervisor in self._supervisors])
 
     def _obey(self) -> None:
         """Pass on the signals that came meanwhile."""
         while self._obeyed < len(self._received):
             self._obeyed += 1
             if self._obeyed == 1:
-                self._watcher.trouble(None, "stopping: trials under way go back into the queue")
-            for keeper in self._keepers:
-                keeper.stop() if self._obeyed < 3 else keeper.kill()
+                self._listener.trouble(None, "stopping: trials under way go back into the queue")
+            for supervisor in self._supervisors:
+                supervisor.stop() if self._obeyed < 3 else supervisor.kill()
 
     @contextmanager
     def _catching_signals(self) -> Iterator[None]:

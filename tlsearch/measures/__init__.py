@@ -4,10 +4,9 @@ from tlsearch.measures.features import Features, features_of
 from tlsearch.measures.fisher import FisherScore, fisher_score
 from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
 from tlsearch.measures.measure import FeatureMeasures, measure_features
-from tlsearch.measures.random_init import FAMILY, random_init_epochs, random_init_spec
+from tlsearch.measures.random_init import random_init_epochs, random_init_spec
 
 __all__ = [
-    "FAMILY",
     "FeatureMeasures",
     "Features",
     "FisherScore",

@@ -4,7 +4,7 @@ Plested et al., section 4.1 and Table 1, column "trained from random initializat
 difference from fixed features is still pronounced where the hyperparameters are not the best ones.
 """
 
-from tlsearch.records import Hyperparameters, Range
+from tlsearch.records import Hyperparameters, Range, measures_study_name
 from tlsearch.spec import (
     BudgetSpec,
     MeasuresSpec,
@@ -15,7 +15,6 @@ from tlsearch.spec import (
     StudySpec,
 )
 
-FAMILY = "/measures"
 WEIGHT_DECAY = 1e-4
 
 
@@ -35,7 +34,7 @@ def random_init_spec(spec: StudySpec, n_body_layers: int) -> StudySpec:
     epochs = random_init_epochs(spec)
     return spec.model_copy(
         update={
-            "name": spec.name + FAMILY,
+            "name": measures_study_name(spec.name),
             "recipe": spec.recipe.model_copy(update={"epochs": epochs}),
             "space": SpaceSpec(**fixed),
             "measures": MeasuresSpec(when="off"),

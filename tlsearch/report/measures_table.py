@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from tlsearch.prior import DISAGREEMENT, Prior, unfit_weight
-from tlsearch.records import Measures
+from tlsearch.prior import DISAGREEMENT, unfit_weight
+from tlsearch.records import Measures, Prior
 
 # Plested et al., Table 1 and Table 7; accuracies in per cent.
 PAPER = ("Caltech", "DTD", "Cars", "Aircraft")

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tlsearch.errors import InputError
-from tlsearch.prior import Belief, Prior, density
-from tlsearch.records import DEPTHS, Range
+from tlsearch.prior import density
+from tlsearch.records import DEPTHS, Belief, Prior, Range
 
 FORMATS = (".png", ".svg", ".pdf")
 

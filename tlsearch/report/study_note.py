@@ -4,20 +4,21 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tlsearch.prior import DISAGREEMENT, Prior
+from tlsearch.prior import DISAGREEMENT
 from tlsearch.records import (
     DEPTHS,
     HYPERPARAMETER_NAMES,
+    MEASURES_SUFFIX,
     Controls,
     Measures,
+    Prior,
     Range,
     TrialRecord,
 )
 from tlsearch.report.measures_table import meaning, measures_rows
-from tlsearch.store.studies import StoredStudy
+from tlsearch.store.stored_study import StoredStudy
 
 TOP = 5  # best trials that are listed
-FAMILY = "/measures"  # tlsearch.measures.FAMILY, which comes with torch
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ class StudyFacts:
 def study_note(facts: StudyFacts) -> str:
     """Return the note of a study."""
     name = facts.study.name
-    if name.endswith(FAMILY):
+    if name.endswith(MEASURES_SUFFIX):
+        measured = _plain(name.removesuffix(MEASURES_SUFFIX))
         what = "Trains the network from random weights, for the measures of study"
-        return f"{what} **{_plain(name.removesuffix(FAMILY))}**, whose note says what came out.\n"
+        return f"{what} **{measured}**, whose note says what came out.\n"
     sections = [_intent(facts), _standing(facts), _measured(facts)]
     if facts.prior is not None:
         sections.append(_prior(facts.prior, facts.ranges))
@@ -62,13 +64,13 @@ def study_note(facts: StudyFacts) -> str:
 
 def _intent(facts: StudyFacts) -> str:
     study, spec = facts.study, facts.study.spec
-    n_classes = len(study.data["class_names"])
+    n_classes = len(study.data.class_names)
     fixed = [f"`{name}` = {r.low:g}" for name, r in facts.ranges.items() if r.fixed]
     return (
         "### What is searched\n\n"
         f"Fine-tunes **{_plain(spec.backbone.model)}** (weights `{_code(spec.backbone.weights)}`) "
-        f"on `{_code(spec.data.path)}`: {n_classes} classes, {study.data['n_train']} images to "
-        f"train and {study.data['n_val']} to validate on; {spec.recipe.epochs} epochs a trial at "
+        f"on `{_code(spec.data.path)}`: {n_classes} classes, {study.data.n_train} images to "
+        f"train and {study.data.n_val} to validate on; {spec.recipe.epochs} epochs a trial at "
         f"{spec.recipe.image_size} pixels. {_budget(facts.controls)} "
         "The value of a trial is its `val_accuracy`, a fraction, after the last epoch."
         + (f" Fixed: {', '.join(fixed)}." if fixed else "")
@@ -119,7 +121,7 @@ def _best_rows(best: Sequence[TrialRecord]) -> list[list[str]]:
 
 def _precision(facts: StudyFacts) -> str:
     """Say what the validation images can tell apart: the standard error of one accuracy."""
-    n = facts.study.data["n_val"]
+    n = facts.study.data.n_val
     p = min(max(facts.best[0].val_accuracy or 0.0, 1 / (n + 2)), 1 - 1 / (n + 2))
     return f"{n} validation images tell apart about {100 * (p * (1 - p) / n) ** 0.5:.1f} points"
 

@@ -22,14 +22,14 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
 from tlsearch.errors import SpecError
+from tlsearch.optuna_ext.earned_prior import COMPONENT, EarnedPriorSampler, NormalPrior
+from tlsearch.optuna_ext.percentile_pruner import IncrementalPercentilePruner
+from tlsearch.optuna_ext.quiet import without_notices
+from tlsearch.optuna_ext.seeded import SeededPerTrialSampler
+from tlsearch.optuna_ext.thinned_tpe import ThinnedTPESampler
 from tlsearch.records import Hyperparameters
-from tlsearch.sampler.earned_prior import COMPONENT, EarnedPriorSampler, NormalPrior
-from tlsearch.sampler.percentile import IncrementalPercentilePruner
-from tlsearch.sampler.seeded import SeededPerTrialSampler
-from tlsearch.sampler.thinned import ThinnedTPESampler
 from tlsearch.space import SearchSpace
 from tlsearch.spec import PrunerSpec, SamplerSpec
-from tlsearch.store.studies import without_notices
 
 
 def build_sampler(

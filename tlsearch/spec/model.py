@@ -219,7 +219,7 @@ class KnobsSpec(_Table):
 
 
 class PriorSpec(_Table):
-    """What the user makes of the prior that the measures give; see `tlsearch.prior`.
+    """What the user makes of the prior that the measures give; see `tlsearch.prior.rule`.
 
     Attributes:
         use: false: search without a prior; the measures are still taken and shown.

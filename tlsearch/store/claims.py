@@ -16,7 +16,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from tlsearch.errors import StudyError, TrialLost
-from tlsearch.store.studies import StoredStudy
+from tlsearch.store.stored_study import StoredStudy
 
 Verdict = Literal["wait", "done", "paused", "stopped", "budget"]
 GivenBack = Literal["preempted", "paused", "stopped", "budget", "out_of_memory", "error"]
@@ -67,7 +67,7 @@ class Curve:
     accuracies: list[float] = field(default_factory=list)
 
 
-class WorkerSession:
+class WorkerRegistration:
     """One worker process in the database's list of workers.
 
     Attributes:

@@ -13,7 +13,8 @@ import optuna
 import sqlalchemy as sa
 
 from tlsearch.errors import StorageError
-from tlsearch.store import cluster, embedded, refusals, schema
+from tlsearch.postgres import cluster, embedded
+from tlsearch.store import error_messages, schema
 from tlsearch.store.locks import create_lock
 
 ENVIRONMENT = "TLSEARCH_STORAGE"
@@ -217,8 +218,8 @@ def _sentence(url: sa.URL, error: BaseException) -> str:
         what = f"holds tables of Optuna {found[1]}, which Optuna {optuna.__version__} cannot use"
         how = "drop tlsearch's views (docs/sql.md) and run `optuna storage upgrade`"
         return f"{place(url)} {what}: give an empty database, or {how}"
-    words = refusals.own_words(error)
-    if known := refusals.predicate(words):
+    words = error_messages.own_words(error)
+    if known := error_messages.predicate(words):
         return f"{place(url)} {known}"
     for secret in filter(None, (url.password, *map(_text, map(url.query.get, _secrets(url))))):
         words = words.replace(secret, "***")

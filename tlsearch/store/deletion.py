@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from tlsearch.store.artifacts import attempt_file
+from tlsearch.artifacts import attempt_file
 from tlsearch.store.controls import sweep
 
 _TOKENS = sa.text("SELECT token FROM tlsearch.attempts WHERE study_id = :study_id")

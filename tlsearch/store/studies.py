@@ -3,8 +3,7 @@
 import difflib
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +14,14 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy import text
 
 from tlsearch.errors import StudyError
-from tlsearch.records import Hyperparameters
-from tlsearch.spec import BudgetSpec, StudySpec, parse_spec
+from tlsearch.optuna_ext.quiet import without_notices
+from tlsearch.records import BEING_CREATED_PREFIX, QueuedTrial
+from tlsearch.spec import BudgetSpec
 from tlsearch.store.controls import create_controls, sweep
 from tlsearch.store.deletion import delete_study
 from tlsearch.store.locks import create_lock
+from tlsearch.store.stored_study import StoredStudy, from_attrs, is_of_tlsearch
 
-UNFINISHED = "tlsearch-being-created-"  # what the names of studies begin with until they are whole
 _RENAME = text("UPDATE studies SET study_name = :name WHERE study_id = :study_id")
 _ATTR = text(
     "SELECT value_json FROM study_user_attributes WHERE study_id = :study_id AND key = :key"
@@ -30,59 +30,19 @@ _DIRECTIONS = [StudyDirection.MAXIMIZE]
 
 
 @dataclass(frozen=True)
-class StoredStudy:
-    """A study as the database holds it.
-
-    Attributes:
-        study_id: Optuna's key.
-        name: its name.
-        spec: the spec it was created from, without the storage URL.
-        spec_hash: SHA-256 of that spec.
-        space: the search space, as `SearchSpace.as_dict` wrote it.
-        data: what the images were: class_names, fingerprint, n_train, n_val, n_test.
-        backbone: what the network was: layers (names), weights_sha256.
-        provenance: package versions and the git commit that created it.
-    """
-
-    study_id: int
-    name: str
-    spec: StudySpec
-    spec_hash: str
-    space: Mapping[str, Any]
-    data: Mapping[str, Any]
-    backbone: Mapping[str, Any]
-    provenance: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Seed:
-    """A trial to be queued.
-
-    Attributes:
-        params: its hyperparameters.
-        origin: who wants it: default, prior, draw, opposite, user.
-        system_attrs: what the sampler should know of it.
-    """
-
-    params: Hyperparameters
-    origin: str
-    system_attrs: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class NewStudy:
     """A study to be written: its name, attributes, first queued trials and budget."""
 
     name: str
     attrs: Mapping[str, Any]
-    seeds: Sequence[Seed] = ()
+    seeds: Sequence[QueuedTrial] = ()
     budget: BudgetSpec = field(default_factory=BudgetSpec)
 
 
 def study_names(storage: RDBStorage) -> list[str]:
     """Return the names of all studies in the database, sorted."""
     names = [study.study_name for study in storage.get_all_studies()]
-    return sorted(name for name in names if not name.startswith(UNFINISHED))
+    return sorted(name for name in names if not name.startswith(BEING_CREATED_PREFIX))
 
 
 def find_study(storage: RDBStorage, name: str) -> StoredStudy:
@@ -119,20 +79,11 @@ def read_study(storage: RDBStorage, name: str) -> StoredStudy | None:
     except KeyError:
         return None
     attrs = storage.get_study_user_attrs(study_id)
-    if "spec" not in attrs or "spec_hash" not in attrs:
+    if not is_of_tlsearch(attrs):
         raise StudyError(
             f"study {name!r} was not created by tlsearch, so it holds no spec; choose another name"
         )
-    return StoredStudy(
-        study_id=study_id,
-        name=name,
-        spec=parse_spec(attrs["spec"]),
-        spec_hash=attrs["spec_hash"],
-        space=attrs["space"],
-        data=attrs["data"],
-        backbone=attrs["backbone"],
-        provenance=attrs["provenance"],
-    )
+    return from_attrs(study_id, name, attrs)
 
 
 def write_studies(storage: RDBStorage, studies: Sequence[NewStudy]) -> bool:
@@ -167,7 +118,7 @@ def write_studies(storage: RDBStorage, studies: Sequence[NewStudy]) -> bool:
     return True
 
 
-def queue_trial(storage: RDBStorage, study_id: int, seed: Seed) -> int:
+def queue_trial(storage: RDBStorage, study_id: int, seed: QueuedTrial) -> int:
     """Queue a trial and return its id; under the study's lock if its budget matters."""
     trial = create_trial(
         state=TrialState.WAITING,
@@ -194,20 +145,9 @@ def load_optuna_study(
     return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
 
 
-@contextmanager
-def without_notices() -> Iterator[None]:
-    """Keep Optuna from announcing studies under names that are only passing."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-
-
 def _remove_unfinished(storage: RDBStorage) -> None:
     for study in storage.get_all_studies():
-        if study.study_name.startswith(UNFINISHED):
+        if study.study_name.startswith(BEING_CREATED_PREFIX):
             delete_study(storage.engine, study._study_id)
 
 
@@ -223,7 +163,7 @@ def _remove_orphan(storage: RDBStorage, name: str, first: str) -> None:
 
 
 def _write(storage: RDBStorage, study: NewStudy) -> int:
-    study_id = int(storage.create_new_study(_DIRECTIONS, f"{UNFINISHED}{uuid.uuid4()}"))
+    study_id = int(storage.create_new_study(_DIRECTIONS, f"{BEING_CREATED_PREFIX}{uuid.uuid4()}"))
     for key, value in study.attrs.items():
         storage.set_study_user_attr(study_id, key, value)
     for seed in study.seeds:

@@ -8,10 +8,10 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
 
+from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import HYPERPARAMETER_NAMES, Hyperparameters, StudyStatus, TrialRecord
 from tlsearch.store.controls import read_controls
-from tlsearch.store.history import StudyHistory
-from tlsearch.store.studies import StoredStudy
+from tlsearch.store.stored_study import StoredStudy
 
 _SILENT = text(
     "SELECT number, extract(epoch FROM clock_timestamp() - last_seen_at)"

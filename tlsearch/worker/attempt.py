@@ -9,6 +9,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from tlsearch.artifacts import Artifacts, picture_attrs
 from tlsearch.errors import (
     CheckpointError,
     DatabaseAway,
@@ -18,20 +19,19 @@ from tlsearch.errors import (
     TrialLost,
 )
 from tlsearch.finetune import curve_of, fine_tune, model_only
+from tlsearch.optuna_ext.storage import BatchedStorage
 from tlsearch.records import Decision, EpochReport, FineTuneResult, Hyperparameters, TrialRecord
 from tlsearch.sampler import origin_of
-from tlsearch.store.artifacts import Artifacts, picture_attrs
-from tlsearch.store.batched import BatchedStorage
 from tlsearch.store.claims import Claim, Claims, Curve
 from tlsearch.store.outages import DATABASE_ERRORS, Patience, is_outage, within
-from tlsearch.store.studies import StoredStudy
+from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.trials import to_record, trial_counts
 from tlsearch.worker.checkpoints import TrialFiles, remove_files
-from tlsearch.worker.outbox import Outbox
+from tlsearch.worker.duplicates import Duplicates
+from tlsearch.worker.epoch_reporter import EpochReporter
 from tlsearch.worker.pictures import draw_pictures
 from tlsearch.worker.progress import Progress
-from tlsearch.worker.shutdown import Shutdown
-from tlsearch.worker.twins import Twins
+from tlsearch.worker.signals import Shutdown
 from tlsearch.worker.workplace import Workplace
 
 _RETRIED = ("out_of_memory", "error")  # may be of the place rather than of the trial
@@ -65,7 +65,7 @@ class Setting:
     patience: Patience
     shutdown: Shutdown
     progress: Progress
-    twins: Twins = field(default_factory=Twins)
+    twins: Duplicates = field(default_factory=Duplicates)
 
     def record(self, claim: Claim) -> TrialRecord | None:
         """Return a trial as the database holds it, or None where its study was deleted."""
@@ -86,7 +86,7 @@ class Attempt:
         self._may_prune = True
         self._frozen: FrozenTrial
         workers = setting.study.spec.workers
-        self._outbox = Outbox(
+        self._outbox = EpochReporter(
             setting.claims,
             claim,
             workers.heartbeat_seconds,
@@ -337,7 +337,7 @@ class Attempt:
         history = setting.storage.history(setting.study.study_id)
         try:
             labels = setting.workplace.data.val.labels.tolist()
-            names = setting.study.data["class_names"]
+            names = setting.study.data.class_names
             pictures = draw_pictures(self._frozen.number, result, history, labels, names)
             return picture_attrs(setting.artifacts, pictures)
         except (OSError, TlsearchError):  # a full disk; the trial is worth more than its pictures

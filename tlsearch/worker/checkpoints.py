@@ -5,9 +5,9 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 
+from tlsearch.artifacts import ATTEMPT_SUFFIX, Artifacts, attempt_file
 from tlsearch.errors import CheckpointError, StorageError
 from tlsearch.finetune import curve_of
-from tlsearch.store.artifacts import ATTEMPT_SUFFIX, Artifacts, attempt_file
 from tlsearch.store.claims import Claim, Claims
 
 

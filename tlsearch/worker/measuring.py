@@ -14,24 +14,23 @@ from optuna.storages import RDBStorage
 from tlsearch.data import Domain, load_catalog, load_domain, load_training_data
 from tlsearch.errors import BackboneError, DataError, StudyError, TrialFailure
 from tlsearch.finetune import lr_range_test
-from tlsearch.measures import FAMILY, FeatureMeasures, Features, features_of, measure_features
-from tlsearch.prior import Prior, build_prior
-from tlsearch.records import EpochReport, Measures, TrialRecord
-from tlsearch.space import SearchSpace
+from tlsearch.measures import FeatureMeasures, Features, features_of, measure_features
+from tlsearch.prior import prior_of, starting_trials
+from tlsearch.records import EpochReport, Measures, Prior, TrialRecord, measures_study_name
 from tlsearch.store.claims import Claim
 from tlsearch.store.locks import sole_attempt
-from tlsearch.store.measured import (
+from tlsearch.store.measures import (
     note_unmeasured,
     read_measures,
     read_prior,
     read_unmeasured,
     settle,
 )
-from tlsearch.store.studies import StoredStudy, read_study
+from tlsearch.store.stored_study import StoredStudy
+from tlsearch.store.studies import read_study
 from tlsearch.store.trials import trial_records
 from tlsearch.worker.progress import Progress, SilentProgress
-from tlsearch.worker.seeding import seeds_of
-from tlsearch.worker.trial import TrialRunner
+from tlsearch.worker.trial_runner import TrialRunner
 from tlsearch.worker.workplace import Workplace
 
 
@@ -111,15 +110,16 @@ class Measuring:
         return True
 
     def _random_init_runner(self) -> TrialRunner:
-        family = read_study(self._storage, self._study.name + FAMILY)
+        name = measures_study_name(self._study.name)
+        family = read_study(self._storage, name)
         if family is None:
             raise _UnmeasurableError(
-                f"study {self._study.name + FAMILY!r}, which trains from random weights, is gone; "
-                "create the study again under another name to have it measured"
+                f"study {name!r}, which trains from random weights, is gone; create the study "
+                "again under another name to have it measured"
             )
         return self._runner_of(
             family,
-            replace(self._workplace, space=SearchSpace.from_dict(family.space)),
+            replace(self._workplace, space=family.space),
             _RandomInitProgress(self._progress, family.spec.recipe.epochs),
         )
 
@@ -128,15 +128,18 @@ class Measuring:
         self._progress.preparing("measuring how well the pretrained weights fit")
         measures = self._measures(random_init)
         begun = read_prior(self._storage, self._study.study_id)  # by one that was interrupted
-        prior = Prior.from_dict(begun) if begun else prior_of(self._study, measures)
+        prior = begun or self._prior(measures)
         seeds = []
         if prior is not None:
-            seeds = seeds_of(prior, space, spec.prior.draws, spec.sampler.seed)
-        stored = prior.as_dict() if prior is not None else None
+            seeds = starting_trials(prior, space, spec.prior.draws, spec.sampler.seed)
         try:
-            settle(self._storage, self._study, measures, stored, seeds)
+            settle(self._storage, self._study, measures, prior, seeds)
         except KeyError:
             raise StudyError(f"study {self._study.name!r} was deleted") from None
+
+    def _prior(self, measures: Measures) -> Prior | None:
+        study = self._study
+        return prior_of(study.spec, study.space, study.data.n_train, measures)
 
     def _measures(self, random_init: TrialRecord) -> Measures:
         start = time.monotonic()
@@ -157,7 +160,7 @@ class Measuring:
             emd_similarity=of_features.emd_similarity,
             emd_source=of_features.emd_source,
             lr_range=lr_range,
-            n_val=self._study.data["n_val"],
+            n_val=self._study.data.n_val,
             feature_seconds=round(between - start, 3),
             lr_range_seconds=round(end - between, 3),
             random_init_seconds=random_init.seconds or 0.0,
@@ -166,7 +169,7 @@ class Measuring:
     def _feature_measures(self) -> FeatureMeasures:
         recipe, place = self._study.spec.recipe, self._workplace
         catalog = load_catalog(place.data_spec)
-        if catalog.fingerprint != self._study.data["fingerprint"]:
+        if catalog.fingerprint != self._study.data.fingerprint:
             raise DataError(f"data.path {place.data_spec.path}: the images changed meanwhile")
         images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
         train, val = (
@@ -209,22 +212,6 @@ class Measuring:
             return lr_range_test(place.backbone, place.data, self._study.spec.recipe, place.device)
         except (TrialFailure, RuntimeError):  # trials will fail alike and say why
             return None
-
-
-def prior_of(study: StoredStudy, measures: Measures) -> Prior | None:
-    """Return the prior that a study's measures give, or None where its spec wants none."""
-    if not study.spec.prior.use:
-        return None
-    space = SearchSpace.from_dict(study.space)
-    spec = study.spec
-    return build_prior(
-        measures,
-        space.n_body_layers,
-        space.ranges,
-        spec.prior,
-        spec.recipe,
-        study.data["n_train"],
-    )
 
 
 @dataclass(frozen=True)

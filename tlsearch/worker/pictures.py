@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import FineTuneResult
-from tlsearch.store.history import StudyHistory
 
 
 def draw_pictures(

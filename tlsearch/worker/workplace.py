@@ -10,7 +10,7 @@ from tlsearch.errors import DataError, InputError, StudyError
 from tlsearch.finetune import FineTuneData
 from tlsearch.space import SearchSpace
 from tlsearch.spec import DataSpec
-from tlsearch.store.studies import StoredStudy
+from tlsearch.store.stored_study import StoredStudy
 from tlsearch.worker.progress import Progress
 
 
@@ -87,7 +87,7 @@ def open_workplace(
         data_spec=data_spec,
         data=_data(study, data_spec, device, progress),
         backbone=_backbone(study, progress, weights),
-        space=SearchSpace.from_dict(study.space),
+        space=study.space,
     )
 
 
@@ -97,7 +97,7 @@ def _data(
     progress.preparing("reading the images")
     recipe = study.spec.recipe
     catalog = load_catalog(spec)
-    if catalog.fingerprint != study.data["fingerprint"]:
+    if catalog.fingerprint != study.data.fingerprint:
         raise DataError(
             f"data.path {spec.path}: these are not the images study {study.name!r} was "
             "created with; restore them, name the right folder with --data, or create a new study"
@@ -110,12 +110,12 @@ def _backbone(study: StoredStudy, progress: Progress, weights: str | None) -> Ba
     progress.preparing("loading the pretrained network")
     spec = study.spec.backbone
     backbone = load_backbone(spec.model, weights or spec.weights, study.spec.recipe.image_size)
-    if [layer.name for layer in backbone.layers.layers] != study.backbone["layers"]:
+    if tuple(layer.name for layer in backbone.layers.layers) != study.backbone.layers:
         raise StudyError(
             f"study {study.name!r}: this version of timm orders the layers of {spec.model} "
-            f"otherwise than timm {study.provenance['versions'].get('timm')}; install that one"
+            f"otherwise than timm {study.provenance.versions.get('timm')}; install that one"
         )
-    if backbone.fingerprint() != study.backbone["weights_sha256"]:
+    if backbone.fingerprint() != study.backbone.weights_sha256:
         raise StudyError(
             f"study {study.name!r}: the weights of {spec.model} here are not those it was created "
             "with; name the right file with --weights, or create a new study"

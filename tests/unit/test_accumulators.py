@@ -1,0 +1,160 @@
+"""What is worked out from finished trials, kept up to date trial by trial."""
+
+import gc
+import math
+import weakref
+
+import numpy as np
+import optuna
+import pytest
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+
+from tlsearch.optuna_ext import accumulators
+from tlsearch.optuna_ext.accumulators import KeepsHistory, accumulated, open_trials
+from tlsearch.optuna_ext.earned_prior import COMPONENT, PRIOR, TPE, ComponentScores, standing
+
+COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
+
+
+class Numbers:
+    """A digest: the numbers of what it took in."""
+
+    def __init__(self, study):
+        self.taken = []
+
+    def add(self, trial):
+        self.taken.append(trial.number)
+
+
+class Remembering(InMemoryStorage):
+    """A storage that keeps a history, and notes how it is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.ages = []
+        self.seen = []
+
+    def finished_trials(self, study_id, max_age_seconds=0.0):
+        self.ages.append(max_age_seconds)
+        known = {trial.number for trial in self.seen}
+        for trial in reversed(self.get_all_trials(study_id, deepcopy=False)):
+            if trial.state.is_finished() and trial.number not in known:
+                self.seen.append(trial)
+        return self.seen
+
+    def open_trials(self, study_id):
+        return ["as it says"]
+
+
+def study_in(storage=None):
+    return optuna.create_study(direction="maximize", storage=storage)
+
+
+def taken(study, **options):
+    with accumulated(Numbers, study, **options) as digest:
+        return digest.taken
+
+
+@pytest.mark.parametrize("storage", [None, Remembering])
+def test_each_finished_trial_is_taken_in_once(storage):
+    study = study_in(storage and storage())
+    running = study.ask()
+    for n, state in enumerate((COMPLETE, FAIL, PRUNED)):
+        study.add_trial(create_trial(state=state, value=0.0 if state is COMPLETE else None))
+        assert len(taken(study)) == (1, 1, 2)[n]
+    study.tell(running, 0.5)
+    assert taken(study) == taken(study)
+    assert sorted(taken(study)) == [0, 1, 3]
+
+
+def test_it_belongs_to_the_storage_and_goes_with_it():
+    storage = InMemoryStorage()
+    study = study_in(storage)
+    study.add_trial(create_trial(value=0.0))
+    first = taken(study)
+    again = optuna.load_study(study_name=study.study_name, storage=storage)
+    assert taken(again) is first
+    gone = weakref.ref(storage)
+    assert storage in accumulators._kept
+    del study, again, storage, first
+    gc.collect()
+    assert gone() is None
+
+
+def test_studies_of_one_storage_are_kept_apart():
+    storage = InMemoryStorage()
+    studies = [study_in(storage) for _ in range(2)]
+    studies[1].add_trial(create_trial(value=0.0))
+    assert [taken(study) for study in studies] == [[], [0]]
+
+
+def test_a_storage_that_keeps_a_history_is_asked_as_it_offers():
+    storage = Remembering()
+    assert isinstance(storage, KeepsHistory)
+    assert not isinstance(InMemoryStorage(), KeepsHistory)
+    study = study_in(storage)
+    taken(study, max_age_seconds=0.7)
+    assert storage.ages == [0.7]
+    assert open_trials(study) == ["as it says"]
+
+
+def test_open_trials_of_other_storages():
+    study = study_in()
+    running = study.ask()
+    study.enqueue_trial({})
+    study.add_trial(create_trial(value=0.0))
+    assert [trial.number for trial in open_trials(study)] == [running.number, 1]
+
+
+def test_a_view_that_shows_some_trials_is_taken_as_it_is():
+    study = study_in()
+    study.pruner = optuna.pruners.HyperbandPruner(1, 9)
+    for n in range(30):
+        trial = study.ask()
+        trial.report(0.0, 1)
+        trial.should_prune()
+        study.tell(trial, float(n))
+    brackets = {study.pruner._get_bracket_id(study, trial) for trial in study.trials}
+    views = [study.pruner._create_bracket_study(study, bracket) for bracket in brackets]
+    shown = [taken(view, by="get_trials") for view in views]
+    assert len(shown) > 1
+    assert sorted(number for numbers in shown for number in numbers) == list(range(30))
+    assert [len(taken(view)) for view in views] == [30] * len(views)  # as Optuna's samplers see it
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("seed", range(6))
+def test_standing_trial_by_trial(direction, seed):
+    """The same as from all trials at once, written down as the docstring says it."""
+    generator = np.random.default_rng(seed)
+    study = optuna.create_study(direction=direction)
+    for _ in range(60):
+        state = (COMPLETE, COMPLETE, PRUNED, FAIL)[generator.integers(4)]
+        component = (PRIOR, TPE, "uniform", None)[generator.integers(4)]
+        study.add_trial(
+            create_trial(
+                state=state,
+                value=float(generator.integers(8)) if state is COMPLETE else None,
+                system_attrs={COMPONENT: component} if component else {},
+            )
+        )
+        assert standing(study) == naive_standing(study)
+
+
+def naive_standing(study):
+    sign = 1 if study.direction is StudyDirection.MAXIMIZE else -1
+    done = study.get_trials(states=(COMPLETE, PRUNED))
+    complete = sorted((sign * t.value for t in done if t.state is COMPLETE), reverse=True)
+    mark = complete[: math.ceil(len(done) / 4)][-1] if complete else math.inf
+    found = []
+    for component in (PRIOR, TPE):
+        own = [t for t in done if t.system_attrs.get(COMPONENT) == component]
+        found.append(sum(t.state is COMPLETE and sign * t.value >= mark for t in own))
+        found.append(len(own))
+    return tuple(found)
+
+
+def test_ledger_of_nothing():
+    assert ComponentScores(study_in()).standing() == (0, 0, 0, 0)

@@ -1,0 +1,45 @@
+"""The trials that a prior puts into the queue."""
+
+import numpy as np
+
+from tlsearch.optuna_ext.earned_prior import COMPONENT, PRIOR, NormalPrior, draw
+from tlsearch.records import Hyperparameters, Prior, QueuedTrial
+from tlsearch.space import SearchSpace
+
+_DRAWS = 7_919  # keeps these generators apart from the sampler's
+
+
+def normal_priors(prior: Prior) -> dict[str, NormalPrior]:
+    """Return what `EarnedPriorSampler` takes."""
+    return {name: NormalPrior(b.mode, b.spread) for name, b in prior.beliefs.items()}
+
+
+def starting_trials(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -> list[QueuedTrial]:
+    """Return the trials to queue beside the plain default, in the order they should run.
+
+    The prior's mode, draws from it, and the opposite mode as insurance against a wrong sign. Mode
+    and draws count for the prior when the sampler asks what it has earned.
+
+    Args:
+        prior: the prior.
+        space: where draws are made.
+        n_draws: how many.
+        seed: of the study; the same seed gives the same draws.
+    """
+    ours = {COMPONENT: PRIOR}
+    draws = [_drawn(prior, space, np.random.default_rng([_DRAWS, seed, n])) for n in range(n_draws)]
+    return [
+        QueuedTrial(prior.mode, "prior", ours),
+        *(QueuedTrial(hyperparameters, "draw", ours) for hyperparameters in draws),
+        QueuedTrial(prior.opposite, "opposite"),
+    ]
+
+
+def _drawn(prior: Prior, space: SearchSpace, generator: np.random.Generator) -> Hyperparameters:
+    normals = normal_priors(prior)
+    return Hyperparameters.from_dict(
+        {
+            name: found.low if found.single() else draw(normals[name], found, generator)
+            for name, found in space.distributions().items()
+        }
+    )

@@ -1,0 +1,269 @@
+"""The prior: from domain measures to where the search should start, and why.
+
+Plested et al., Table 7: where random initialisation falls short of fixed features, the pretrained
+weights fit, and a low rate, L2-SP and more reinitialised layers do best; where it does better, a
+high rate that is lower in the low layers, plain L2, and only the classifier reinitialised. Here fit
+is a degree: a weight between the two columns. The numbers of each column are those of Tables 2 to 6
+with depths as fractions of the network (22 body layers in the paper) and rates relative to
+`lr_scale`, the highest rate of use; four data sets and one network stand behind them, so the
+spreads are wide.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlsearch.errors import SpecError
+from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Belief, Measures, Prior, Range
+from tlsearch.space import SearchSpace
+from tlsearch.spec import PriorSpec, RecipeSpec, StudySpec
+
+# How much of a difference between the two accuracies (a fraction) makes one column sure.
+FIT_SCALE = 0.05
+# Fisher score over its floor at which it says nothing, and the factor (as a logarithm) by which it
+# says something: wide, for it tells easy from hard targets as much as fitting from unfitting ones.
+FISHER_MIDDLE = 3.0
+FISHER_SCALE = 1.0
+# From here on Fisher's weight is so far from the other that we speak of disagreement.
+DISAGREEMENT = 0.5
+# Steps below which training is too short for a low rate to get anywhere: a tenth of the paper's,
+# taken as the 200 epochs of its published code on some 6,000 images in batches of 32.
+SHORT_STEPS = 4000
+# The paper's four similarities lie within .536-.568.
+EMD_MIDDLE, EMD_SCALE = 0.55, 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the paper says of one hyperparameter.
+
+    Depths are fractions of the body, `reinit_layers` beyond the classifier; others are log10,
+    `high_lr` relative to `lr_scale` and for training as long as the paper's.
+
+    Attributes:
+        suited: the mode where the weights fit (Table 7, left).
+        unsuited: the mode where they do not (right).
+        spread: standard deviation in the same unit.
+        text: the rule in words.
+    """
+
+    suited: float
+    unsuited: float
+    spread: float
+    text: str
+
+
+RULES: Mapping[str, Rule] = {
+    "reinit_layers": Rule(
+        1 / 22,
+        0.0,
+        2 / 22,
+        "more layers where the weights fit, the classifier alone where not (the paper contradicts "
+        "itself: Table 6 has 1 for Caltech and 3 for Aircraft, so this stays wide)",
+    ),
+    "high_lr": Rule(
+        -1.0,
+        0.0,
+        0.35,
+        "a tenth of the highest rate of use where the weights fit, that rate where not (Table 2); "
+        "nearer to it the shorter the training",
+    ),
+    "low_lr_ratio": Rule(
+        0.0, math.log10(0.45), 0.3, "lower rates for low layers where the weights do not fit"
+    ),
+    "low_layers": Rule(
+        0.0, 9 / 22, 0.25, "low layers at the low rate where the weights do not fit (Table 4)"
+    ),
+    "alpha": Rule(-2.5, -4.0, 0.7, "L2-SP where the weights fit (Table 5)"),
+    "beta": Rule(-2.5, -3.3, 0.7, "less L2 where more layers are under it (Table 5, remark 2)"),
+    "l2sp_layers": Rule(
+        18 / 22, 0.0, 0.3, "some or all layers under L2-SP where the weights fit (Table 5)"
+    ),
+}
+
+
+def prior_of(spec: StudySpec, space: SearchSpace, n_train: int, measures: Measures) -> Prior | None:
+    """Return the prior that a study's measures give, or None where its spec wants none.
+
+    Args:
+        spec: of the study.
+        space: its search space.
+        n_train: training images.
+        measures: of the study.
+
+    Raises:
+        SpecError: as `build_prior`.
+    """
+    if not spec.prior.use:
+        return None
+    n_body = space.n_body_layers
+    return build_prior(measures, n_body, space.ranges, spec.prior, spec.recipe, n_train)
+
+
+def build_prior(
+    measures: Measures,
+    n_body_layers: int,
+    ranges: Mapping[str, Range],
+    spec: PriorSpec,
+    recipe: RecipeSpec,
+    n_train: int,
+) -> Prior:
+    """Derive the prior from the measures, then apply the user's overrides.
+
+    Args:
+        measures: of the study.
+        n_body_layers: layers of the backbone without the classifier.
+        ranges: the study's search space; modes are moved into it.
+        spec: the `[prior]` table.
+        recipe: for the length of training, and the batch size and momentum that rates depend on.
+        n_train: training images.
+
+    Raises:
+        SpecError: an override outside the study's ranges.
+    """
+    check_overrides(spec, ranges)
+    unfit, by = _unfit(measures, spec.emd_weight)
+    fisher = fisher_unfit(measures)
+    disagreement = abs(unfit - fisher) if measures.fit is not None else 0.0
+    scale, scale_from = lr_scale(spec, recipe, measures.lr_range)
+    steps = recipe.epochs * max(1, n_train // recipe.batch_size)
+    beliefs = {}
+    for name in HYPERPARAMETER_NAMES:
+        belief = _belief(rule_of(name, steps), unfit, disagreement, by)
+        own = _in_own_units(belief, name, n_body_layers, scale)
+        beliefs[name] = _overridden(own, name, ranges[name], spec)
+    return Prior(unfit, disagreement, scale, scale_from, beliefs)
+
+
+def unfit_weight(fit: float, error: float) -> float:
+    """Return how sure it is that the weights do not fit, from 0 to 1.
+
+    The normal distribution function of `fit` over its own uncertainty and `FIT_SCALE`: 0.5 at no
+    difference, and never sure from a handful of validation images.
+
+    Args:
+        fit: accuracy from random initialisation minus that of fixed features, a fraction.
+        error: standard error of that difference.
+    """
+    return _normal(fit / math.hypot(FIT_SCALE, error))
+
+
+def fisher_unfit(measures: Measures) -> float:
+    """Return the same weight as the Fisher score alone would have it."""
+    return _normal(-math.log(measures.fisher_ratio / FISHER_MIDDLE) / FISHER_SCALE)
+
+
+def lr_scale(spec: PriorSpec, recipe: RecipeSpec, lr_range: float | None) -> tuple[float, str]:
+    """Return the highest learning rate of use, and where it comes from.
+
+    The paper's optima are those of one network and optimiser, so they give the distance of the
+    columns, a decade (Table 2), and not their place. The place is measured: the rate at the lowest
+    loss of a range test. Without one, the paper's .025 is taken in proportion to batch size /
+    (1 - momentum), as in Li et al., "Rethinking the hyperparameters for fine-tuning" (ICLR 2020).
+    """
+    if spec.lr_scale is not None:
+        return spec.lr_scale, "prior.lr_scale of the spec"
+    if lr_range is not None:
+        return lr_range, "the rate at the lowest loss of a range test with this network and recipe"
+    scale = 0.025 * (recipe.batch_size / 32) * (1 - recipe.momentum) / 0.1
+    return scale, (
+        "Table 2's rate for unfitting weights, .025, adjusted to batches of "
+        f"{recipe.batch_size} and momentum {recipe.momentum:g}"
+    )
+
+
+def density(
+    name: str, belief: Belief, given: Range, points: int = 200
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return `points` values over the range, and the prior's density there, its highest being 1."""
+    log = name not in DEPTHS and given.low > 0
+    ends = np.log10([given.low, given.high]) if log else np.array([given.low, given.high])
+    grid = np.linspace(ends[0], ends[1], points)
+    mode = np.log10(belief.mode) if log else belief.mode
+    exponents = 0.5 * ((grid - mode) / belief.spread) ** 2
+    return (10**grid if log else grid), np.exp(exponents.min() - exponents)
+
+
+def check_overrides(spec: PriorSpec, ranges: Mapping[str, Range]) -> None:
+    """Raise SpecError where an overridden mode lies outside the range or splits a layer."""
+    modes = spec.mode.given()
+    problems = [
+        f"prior.mode.{name} = {mode:g}: must lie within the study's range "
+        f"[{ranges[name].low:g}, {ranges[name].high:g}]"
+        for name, mode in modes.items()
+        if not ranges[name].low <= mode <= ranges[name].high
+    ]
+    problems += [
+        f"prior.mode.{name} = {mode:g}: counts layers; give a whole number"
+        for name, mode in modes.items()
+        if name in DEPTHS and mode != int(mode)
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
+def _unfit(measures: Measures, emd_weight: float) -> tuple[float, str]:
+    """Return the weight of the column "do not fit" and the measure it comes from."""
+    if measures.fit is not None and measures.fit_error is not None:
+        weight, by = unfit_weight(measures.fit, measures.fit_error), "random init - fixed features"
+    else:  # the paper's second choice, and not a strong one
+        weight, by = 0.5 + (fisher_unfit(measures) - 0.5) / 2, "Fisher score (halved)"
+    if emd_weight and measures.emd_similarity is not None:
+        emd = _normal((EMD_MIDDLE - measures.emd_similarity) / EMD_SCALE)
+        weight, by = (1 - emd_weight) * weight + emd_weight * emd, f"{by}, EMD"
+    return weight, by
+
+
+def rule_of(name: str, steps: int) -> Rule:
+    """Return the rule of a hyperparameter for training of so many steps.
+
+    How far weights get goes with rate times steps, so the low rate of "the weights fit" is one for
+    long training. In proportion, it reaches the highest rate of use at `SHORT_STEPS`.
+    """
+    rule = RULES[name]
+    if name != "high_lr":
+        return rule
+    share = min(1.0, max(10**rule.suited, SHORT_STEPS / steps))
+    return replace(rule, suited=math.log10(share))
+
+
+def _belief(rule: Rule, unfit: float, disagreement: float, by: str) -> Belief:
+    """Return a belief in the rule's units: between the columns, wider where that is unsure."""
+    mode = (1 - unfit) * rule.suited + unfit * rule.unsuited
+    between = abs(rule.suited - rule.unsuited) * math.sqrt(unfit * (1 - unfit))
+    spread = math.hypot(rule.spread, between) * (1 + disagreement)
+    opposite = rule.suited if unfit > 0.5 else rule.unsuited
+    return Belief(mode, spread, opposite, rule.text, by)
+
+
+def _in_own_units(belief: Belief, name: str, n_body_layers: int, scale: float) -> Belief:
+    if name in DEPTHS:
+        least = 1 if name == "reinit_layers" else 0
+        mode, opposite = (round(least + n_body_layers * v) for v in (belief.mode, belief.opposite))
+        return replace(belief, mode=mode, opposite=opposite, spread=belief.spread * n_body_layers)
+    unit = scale if name == "high_lr" else 1.0
+    return replace(belief, mode=unit * 10**belief.mode, opposite=unit * 10**belief.opposite)
+
+
+def _overridden(belief: Belief, name: str, allowed: Range, spec: PriorSpec) -> Belief:
+    belief = replace(
+        belief, mode=allowed.nearest(belief.mode), opposite=allowed.nearest(belief.opposite)
+    )
+    mode, spread = spec.mode.given().get(name), spec.spread.given().get(name)
+    if mode is None and spread is None:
+        return belief
+    ruled = f"the rule gave {belief.mode:.3g} +- {belief.spread:.2g}"
+    return replace(
+        belief,
+        mode=belief.mode if mode is None else mode,
+        spread=belief.spread if spread is None else spread,
+        rule=f"set by the spec; {ruled}",
+        moved_by="[prior]" if mode is not None else belief.moved_by,
+    )
+
+
+def _normal(z: float) -> float:
+    return 0.5 * (1 + math.erf(z / math.sqrt(2)))

@@ -1,0 +1,34 @@
+"""The frozen records that stages hand to one another."""
+
+from tlsearch.records.hyperparameters import (
+    DEPTHS,
+    HYPERPARAMETER_NAMES,
+    Hyperparameters,
+    Range,
+)
+from tlsearch.records.measures import Measures
+from tlsearch.records.names import BEING_CREATED_PREFIX, MEASURES_SUFFIX, measures_study_name
+from tlsearch.records.prior import Belief, Prior
+from tlsearch.records.study import Controls, Failure, QueuedTrial, StudyStatus, TrialRecord
+from tlsearch.records.training import Decision, EpochReport, FineTuneResult
+
+__all__ = [
+    "BEING_CREATED_PREFIX",
+    "DEPTHS",
+    "HYPERPARAMETER_NAMES",
+    "MEASURES_SUFFIX",
+    "Belief",
+    "Controls",
+    "Decision",
+    "EpochReport",
+    "Failure",
+    "FineTuneResult",
+    "Hyperparameters",
+    "Measures",
+    "Prior",
+    "QueuedTrial",
+    "Range",
+    "StudyStatus",
+    "TrialRecord",
+    "measures_study_name",
+]

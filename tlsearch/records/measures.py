@@ -1,0 +1,81 @@
+"""The domain measures of a study."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """How well the pretrained weights fit the target: the domain measures.
+
+    Source: Plested, Shen, Gedeon, section 4.1 and Table 1. Accuracies are fractions.
+
+    Attributes:
+        fixed_features: validation accuracy of a linear classifier on frozen features.
+        fixed_features_strength: its regularisation (scikit-learn's C), chosen on validation.
+        random_init: validation accuracy of the same network trained from random weights; None
+            where that trial failed.
+        random_init_epochs: epochs it was given.
+        fisher: normalised Fisher score Tr(Sw^-1 Sb) / Nc with shrunk Sw.
+        fisher_floor: the same with permuted labels, the mean of several permutations.
+        fisher_floor_spread: its standard deviation.
+        emd: earth mover's distance from source to target class means, in feature units; None
+            where nothing is known of the source.
+        emd_similarity: exp(-0.01 emd).
+        emd_source: what stood for the source.
+        lr_range: learning rate at the lowest loss of a range test; None where that failed.
+        n_val: validation images, from which the accuracies' precision follows.
+        feature_seconds: time of extracting features and measuring on them.
+        lr_range_seconds: time of the range test.
+        random_init_seconds: training time of the network from random weights.
+    """
+
+    fixed_features: float
+    fixed_features_strength: float
+    random_init: float | None
+    random_init_epochs: int
+    fisher: float
+    fisher_floor: float
+    fisher_floor_spread: float
+    emd: float | None
+    emd_similarity: float | None
+    emd_source: str
+    lr_range: float | None
+    n_val: int
+    feature_seconds: float
+    lr_range_seconds: float
+    random_init_seconds: float
+
+    @property
+    def fit(self) -> float | None:
+        """Random initialisation minus fixed features: negative where the weights fit."""
+        return None if self.random_init is None else self.random_init - self.fixed_features
+
+    @property
+    def fit_error(self) -> float | None:
+        """Standard error of `fit`, as if the two accuracies were independent.
+
+        Each is estimated with one right and one wrong image more (Laplace), so that accuracies of
+        0 or 1 on a handful of images are not taken for certain.
+        """
+        if self.random_init is None:
+            return None
+        n = self.n_val
+        shares = [(p * n + 1) / (n + 2) for p in (self.fixed_features, self.random_init)]
+        return math.sqrt(sum(p * (1 - p) / n for p in shares))
+
+    @property
+    def fisher_ratio(self) -> float:
+        """Fisher score in units of its floor; 1 = no better than noise."""
+        return self.fisher / self.fisher_floor
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for storing."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Measures":
+        """Read what `as_dict` wrote."""
+        return cls(**stored)

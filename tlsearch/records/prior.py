@@ -1,0 +1,71 @@
+"""The prior of a study: where its search should start."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tlsearch.records.hyperparameters import DEPTHS, Hyperparameters
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """The prior of one hyperparameter: a normal distribution cut off at the study's range.
+
+    Attributes:
+        mode: in the hyperparameter's own units.
+        spread: standard deviation; layers, or decades for rates and strengths.
+        opposite: the mode of the column that the measures speak against.
+        rule: the rule of the paper it comes from, or that the user set it.
+        moved_by: the measure that decided between the columns.
+    """
+
+    mode: float
+    spread: float
+    opposite: float
+    rule: str
+    moved_by: str
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A belief for each hyperparameter.
+
+    Attributes:
+        unfit: weight of the column "weights do not fit", in [0, 1].
+        disagreement: how far Fisher's weight is from it, in [0, 1]; it widens the spreads.
+        lr_scale: the highest learning rate of use, that of the column "do not fit".
+        lr_scale_from: where that comes from.
+        beliefs: by hyperparameter name.
+    """
+
+    unfit: float
+    disagreement: float
+    lr_scale: float
+    lr_scale_from: str
+    beliefs: Mapping[str, Belief]
+
+    @property
+    def mode(self) -> Hyperparameters:
+        """The most likely hyperparameters."""
+        return _whole({name: belief.mode for name, belief in self.beliefs.items()})
+
+    @property
+    def opposite(self) -> Hyperparameters:
+        """The mode of the other column: insurance against a wrong sign."""
+        return _whole({name: belief.opposite for name, belief in self.beliefs.items()})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for storing."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Prior":
+        """Read what `as_dict` wrote."""
+        beliefs = {name: Belief(**belief) for name, belief in stored["beliefs"].items()}
+        return cls(**{**stored, "beliefs": beliefs})
+
+
+def _whole(values: Mapping[str, float]) -> Hyperparameters:
+    return Hyperparameters.from_dict(
+        {name: round(v) if name in DEPTHS else v for name, v in values.items()}
+    )

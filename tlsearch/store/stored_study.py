@@ -1,0 +1,131 @@
+"""A study as the database holds it: what its user attributes say, read and written in one place."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tlsearch.records import Prior
+from tlsearch.space import SearchSpace
+from tlsearch.spec import StudySpec, parse_spec, spec_hash, to_toml_dict
+
+PRIOR = "prior"  # the user attribute that holds it
+
+
+@dataclass(frozen=True, slots=True)
+class StudyData:
+    """What the images were when the study was created.
+
+    Attributes:
+        class_names: by class index.
+        fingerprint: of all images, labels and splits.
+        n_train: training images.
+        n_val: validation images.
+        n_test: test images.
+    """
+
+    class_names: tuple[str, ...]
+    fingerprint: str
+    n_train: int
+    n_val: int
+    n_test: int
+
+
+@dataclass(frozen=True, slots=True)
+class StudyBackbone:
+    """What the pretrained network was when the study was created.
+
+    Attributes:
+        layers: their names, from the input; the classifier is the last.
+        weights_sha256: of its weights.
+    """
+
+    layers: tuple[str, ...]
+    weights_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What created the study.
+
+    Attributes:
+        versions: of packages, by name.
+        git_commit: of tlsearch; None where it ran from no checkout.
+    """
+
+    versions: Mapping[str, str]
+    git_commit: str | None
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study as the database holds it.
+
+    Attributes:
+        study_id: Optuna's key.
+        name: its name.
+        spec: the spec it was created from, without the storage URL.
+        spec_hash: SHA-256 of that spec.
+        space: the search space, every range filled in.
+        data: what the images were.
+        backbone: what the network was.
+        provenance: what created it.
+        prior: where its search starts, as of the reading; None where there is no prior (yet).
+    """
+
+    study_id: int
+    name: str
+    spec: StudySpec
+    spec_hash: str
+    space: SearchSpace
+    data: StudyData
+    backbone: StudyBackbone
+    provenance: Provenance
+    prior: Prior | None = None
+
+
+def is_of_tlsearch(attrs: Mapping[str, Any]) -> bool:
+    """Whether the user attributes of a study are those that tlsearch writes."""
+    return "spec" in attrs and "spec_hash" in attrs
+
+
+def to_attrs(
+    spec: StudySpec,
+    space: SearchSpace,
+    data: StudyData,
+    backbone: StudyBackbone,
+    provenance: Provenance,
+) -> dict[str, Any]:
+    """Return the user attributes of a new study."""
+    return {
+        "space": space.as_dict(),
+        "data": asdict(data),
+        "backbone": asdict(backbone),
+        "provenance": asdict(provenance),
+        **spec_attrs(spec),
+    }
+
+
+def spec_attrs(spec: StudySpec) -> dict[str, Any]:
+    """Return the user attributes that hold a study's spec."""
+    return {"spec": to_toml_dict(spec), "spec_hash": spec_hash(spec)}
+
+
+def from_attrs(study_id: int, name: str, attrs: Mapping[str, Any]) -> StoredStudy:
+    """Read what `to_attrs` wrote, and the prior if the study has one."""
+    data, backbone = attrs["data"], attrs["backbone"]
+    return StoredStudy(
+        study_id=study_id,
+        name=name,
+        spec=parse_spec(attrs["spec"]),
+        spec_hash=attrs["spec_hash"],
+        space=SearchSpace.from_dict(attrs["space"]),
+        data=StudyData(**{**data, "class_names": tuple(data["class_names"])}),
+        backbone=StudyBackbone(tuple(backbone["layers"]), backbone["weights_sha256"]),
+        provenance=Provenance(**attrs["provenance"]),
+        prior=prior_from(attrs.get(PRIOR)),
+    )
+
+
+def prior_from(stored: Mapping[str, Any] | None) -> Prior | None:
+    """Read a stored prior; None where there is none."""
+    return None if stored is None else Prior.from_dict(stored)

@@ -1,0 +1,1 @@
+"""Studies: create, read, and steer them while they run."""

@@ -1,0 +1,256 @@
+"""Creates studies: checks a spec against its data and network, and writes it to the database."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tlsearch.artifacts import check_place
+from tlsearch.backbones import Backbone, load_backbone
+from tlsearch.dashboard.notes import write_note
+from tlsearch.data import Catalog, load_catalog, load_domain, verify_images
+from tlsearch.errors import InputError, SpecError, StudyError
+from tlsearch.measures import random_init_spec
+from tlsearch.prior import check_overrides
+from tlsearch.records import BEING_CREATED_PREFIX, MEASURES_SUFFIX, QueuedTrial
+from tlsearch.sampler import try_sampler
+from tlsearch.space import SearchSpace, resolve
+from tlsearch.spec import StudySpec, differences, load_spec, spec_hash, to_toml_dict
+from tlsearch.store.connect import given_storage, open_storage, resolve_url
+from tlsearch.store.stored_study import (
+    Provenance,
+    StoredStudy,
+    StudyBackbone,
+    StudyData,
+    to_attrs,
+)
+from tlsearch.store.studies import NewStudy, find_study, read_study, write_studies
+from tlsearch.worker import Progress, measure_study
+
+T = TypeVar("T")
+
+_VERSIONED = ("tlsearch", "torch", "timm", "optuna", "sqlalchemy", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class CheckedStudy:
+    """A spec that fits its data and its network.
+
+    Attributes:
+        spec: the spec.
+        catalog: the images and their splits.
+        backbone: the pretrained network.
+        space: the search space, every range filled in.
+    """
+
+    spec: StudySpec
+    catalog: Catalog
+    backbone: Backbone
+    space: SearchSpace
+
+
+def check_study(spec: StudySpec) -> CheckedStudy:
+    """Check data, network and search space without training.
+
+    Raises:
+        SpecError: with every problem found in any of them.
+    """
+    problems: list[str] = []
+    catalog = _collect(problems, lambda: _verified_catalog(spec))
+    backbone = _collect(problems, lambda: _backbone(spec))
+    if catalog is not None:
+        _collect(problems, lambda: _check_measurable(spec, catalog))
+    n_body_layers = backbone.layers.n_body if backbone else None
+    space = (
+        _collect(problems, lambda: resolve(spec.space, n_body_layers)) if n_body_layers else None
+    )
+    if space is not None:
+        _collect(problems, lambda: check_overrides(spec.prior, space.ranges))
+        _collect(problems, lambda: try_sampler(spec.sampler, space))
+    _collect(problems, lambda: _check_name(spec))
+    _collect(problems, lambda: _check_source(spec))
+    _collect(problems, lambda: check_place(spec.checkpoints.folder or "."))
+    if spec.storage is not None:
+        _collect(problems, lambda: resolve_url(spec.storage))
+    if problems or catalog is None or backbone is None or space is None:
+        raise SpecError(problems)
+    return CheckedStudy(spec, catalog, backbone, space)
+
+
+def create_study(
+    spec: StudySpec | str | Path, storage: str | None = None, progress: Progress | None = None
+) -> tuple[StoredStudy, bool]:
+    """Create a study, or find the one that was created from the same spec.
+
+    Args:
+        spec: a spec, or the path of a TOML file.
+        storage: a PostgreSQL URL; without one the environment's, the spec's, or the embedded
+            server.
+        progress: told what happens where the spec says that creating measures.
+
+    Returns:
+        The study, and whether it was created now.
+
+    Raises:
+        SpecError: the spec has problems; nothing is written.
+        StudyError: another spec has this name; the message says what differs.
+        StorageError: the database cannot be used.
+    """
+    if not isinstance(spec, StudySpec):
+        spec = load_spec(spec)
+    where = given_storage(storage) or spec.storage
+    database = open_storage(where)
+    existing = read_study(database, spec.name)
+    created = False
+    if existing is None:
+        created = write_studies(database, _family(check_study(spec)))
+        existing = find_study(database, spec.name)
+        write_note(database, existing)
+    _same_spec(existing, spec)
+    if existing.spec.measures.when == "create":
+        measure_study(spec.name, where, progress=progress)
+    return existing, created
+
+
+def _family(checked: CheckedStudy) -> list[NewStudy]:
+    """Return the study with the plain default queued, and the one that measures for it."""
+    default = QueuedTrial(checked.space.plain_default(), origin="default")
+    study = NewStudy(checked.spec.name, _attrs(checked), [default], checked.spec.budget)
+    if checked.spec.measures.when == "off":
+        return [study]
+    n_body_layers = checked.backbone.layers.n_body
+    spec = random_init_spec(checked.spec, n_body_layers)
+    space = resolve(spec.space, n_body_layers)
+    attrs = _attrs(replace(checked, spec=spec, space=space))
+    random_init = QueuedTrial(space.plain_default(), origin="random_init")
+    return [study, NewStudy(spec.name, attrs, [random_init], spec.budget)]
+
+
+def _same_spec(existing: StoredStudy, spec: StudySpec) -> None:
+    if spec_hash(existing.spec) == spec_hash(spec):
+        return
+    differing = differences(to_toml_dict(existing.spec), to_toml_dict(spec))
+    raise StudyError(
+        f"study {spec.name!r} exists with another spec (stored -> given): {'; '.join(differing)}; "
+        "choose another name, or give the spec it was created from"
+    )
+
+
+def _attrs(checked: CheckedStudy) -> dict[str, Any]:
+    catalog, layers = checked.catalog, checked.backbone.layers.layers
+    return to_attrs(
+        checked.spec,
+        checked.space,
+        StudyData(
+            class_names=tuple(catalog.class_names),
+            fingerprint=catalog.fingerprint,
+            n_train=len(catalog.train),
+            n_val=len(catalog.val),
+            n_test=len(catalog.test),
+        ),
+        StudyBackbone(tuple(layer.name for layer in layers), checked.backbone.fingerprint()),
+        Provenance(_versions(), _git_commit()),
+    )
+
+
+def _check_measurable(spec: StudySpec, catalog: Catalog) -> None:
+    n_train, n_classes = len(catalog.train), len(catalog.class_names)
+    if spec.measures.when != "off" and n_train <= n_classes:
+        raise SpecError(
+            [
+                f"{spec.data.path}: {n_train} training images of {n_classes} classes leave no "
+                "spread within a class to measure; add images, or set measures.when = "
+                '"off" to search without a prior'
+            ]
+        )
+
+
+def _check_name(spec: StudySpec) -> None:
+    if why := _why_not(spec.name):
+        raise SpecError([f"name = {spec.name!r}: {why}; choose another"])
+    most = 200 - len(MEASURES_SUFFIX)
+    if spec.measures.when != "off" and len(spec.name) > most:
+        raise SpecError(
+            [
+                f"name: has {len(spec.name)} characters; {most} leave room for {MEASURES_SUFFIX} "
+                "behind it"
+            ]
+        )
+
+
+def _why_not(name: str) -> str | None:
+    if name.endswith(MEASURES_SUFFIX):
+        return f"tlsearch keeps studies that end in {MEASURES_SUFFIX}"
+    if name.startswith(BEING_CREATED_PREFIX):
+        return f"tlsearch keeps studies that begin with {BEING_CREATED_PREFIX}"
+    if name.startswith("-"):
+        return "commands would take it for an option"
+    return None
+
+
+def _check_source(spec: StudySpec) -> None:
+    source = spec.measures.source
+    if source is None:
+        return
+    if source == spec.data.path:
+        raise SpecError(
+            [
+                f"measures.source = {source!r}: is the study's own data; name a folder of images "
+                "like those the network was pretrained on, or leave it out"
+            ]
+        )
+    load_domain(source)
+
+
+def _verified_catalog(spec: StudySpec) -> Catalog:
+    catalog = load_catalog(spec.data)
+    verify_images(catalog)
+    return catalog
+
+
+def _backbone(spec: StudySpec) -> Backbone:
+    return load_backbone(spec.backbone.model, spec.backbone.weights, spec.recipe.image_size)
+
+
+def _collect(problems: list[str], step: Callable[[], T]) -> T | None:
+    """Run a check and note what it found, so that all problems come out together."""
+    try:
+        return step()
+    except SpecError as error:
+        problems += error.problems
+    except InputError as error:
+        problems.append(str(error))
+    return None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_commit() -> str | None:
+    """Return the commit tlsearch runs from, with `-dirty` where files differ; None outside git."""
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        # An installed copy may lie inside somebody else's repository, which is not ours to name.
+        tracked = subprocess.run(
+            ["git", "-C", str(folder), "ls-files", "--error-unmatch", __file__],
+            capture_output=True,
+            check=False,
+            timeout=10,
+        )
+        if tracked.returncode:
+            return None
+        return subprocess.run(
+            command, capture_output=True, check=True, text=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

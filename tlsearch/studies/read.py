@@ -1,0 +1,111 @@
+"""What a study found."""
+
+import shlex
+
+from optuna.storages import RDBStorage
+
+from tlsearch.errors import StudyError
+from tlsearch.optuna_ext.history import StudyHistory
+from tlsearch.records import Measures, Prior, StudyStatus, TrialRecord
+from tlsearch.store.connect import open_storage
+from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
+from tlsearch.store.stored_study import StoredStudy
+from tlsearch.store.studies import find_study
+from tlsearch.store.trials import best_first, study_status, trial_records
+
+
+class StudyReader:
+    """Reads one study.
+
+    Attributes:
+        study: its spec and what it was created with.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+
+    def __init__(self, study_name: str, storage: str | None = None) -> None:
+        self._storage = open_storage(storage)
+        self.study = find_study(self._storage, study_name)
+        self._history = StudyHistory(self._storage.engine, self.study.study_id)
+
+    def status(self) -> StudyStatus:
+        """Return where the study stands."""
+        return study_status(self._storage, self.study, self._history)
+
+    def best(self, top: int | None = None) -> list[TrialRecord]:
+        """Return the complete trials, the most accurate on validation first."""
+        records = trial_records(self._storage, self.study.study_id, self._history)
+        return best_first(records)[:top]
+
+    def measured(self) -> bool:
+        """Whether the domain measures have been taken."""
+        return read_measures(self._storage, self.study.study_id) is not None
+
+    def measures(self) -> Measures:
+        """Return the study's domain measures.
+
+        Raises:
+            StudyError: they have not been taken.
+        """
+        found = read_measures(self._storage, self.study.study_id)
+        if found is None:
+            raise not_measured(self._storage, self.study)
+        return found
+
+    def prior(self) -> Prior:
+        """Return the study's prior.
+
+        Raises:
+            StudyError: there is none, for want of measures or because its spec wants none.
+        """
+        found = self.prior_or_none()
+        if found is not None:
+            return found
+        self.measures()
+        raise StudyError(
+            f"study {self.study.name!r} has no prior, as its spec says prior.use = false; give a "
+            "spec without that to tlsearch prior --spec SPEC.toml"
+        )
+
+    def prior_or_none(self) -> Prior | None:
+        """Return the study's prior, or None where there is none."""
+        return read_prior(self._storage, self.study.study_id)
+
+
+def not_measured(storage: RDBStorage, study: StoredStudy) -> StudyError:
+    """Return the error that says why a study has no measures, and what to do."""
+    name = study.name
+    if study.spec.measures.when == "off":
+        return StudyError(
+            f'study {name!r} has no measures, as its spec says measures.when = "off"; create a '
+            "study without that to have them"
+        )
+    reason = read_unmeasured(storage, study.study_id)
+    if reason is not None:
+        return StudyError(
+            f"study {name!r} could not be measured, so it is searched without a prior ({reason}); "
+            f"mend that and run tlsearch measure {shlex.quote(name)}"
+        )
+    return StudyError(
+        f"study {name!r} has not been measured yet; run tlsearch measure {shlex.quote(name)}, or a "
+        "worker, which does it before its first trial"
+    )
+
+
+def best_trials(
+    study_name: str, storage: str | None = None, *, top: int | None = None
+) -> list[TrialRecord]:
+    """Return the complete trials of a study, the most accurate on validation first.
+
+    Args:
+        study_name: the study.
+        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
+        top: at most so many; None = all.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    return StudyReader(study_name, storage).best(top)

@@ -1,0 +1,299 @@
+"""What a user tells a study that exists: wait, stop, another budget, own trials, another prior."""
+
+import math
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import MAXYEAR, MINYEAR, datetime
+from typing import Any
+
+from optuna.storages import RDBStorage
+
+from tlsearch.artifacts import artifacts_place, remove_if_there
+from tlsearch.errors import SpecError, StudyError
+from tlsearch.prior import check_overrides, prior_of, starting_trials
+from tlsearch.records import (
+    DEPTHS,
+    HYPERPARAMETER_NAMES,
+    Controls,
+    Hyperparameters,
+    Prior,
+    QueuedTrial,
+    measures_study_name,
+)
+from tlsearch.space import SearchSpace
+from tlsearch.spec import StudySpec, differences, to_toml_dict
+from tlsearch.store.connect import open_storage
+from tlsearch.store.controls import LIMITS, State, change_budget, read_controls, set_state
+from tlsearch.store.deletion import delete_study as delete
+from tlsearch.store.measures import enqueue, read_measures, read_prior, replace_prior
+from tlsearch.store.stored_study import StoredStudy, spec_attrs
+from tlsearch.store.studies import find_study, read_study
+from tlsearch.studies.read import not_measured
+
+_MOST_TRIALS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class EditedPrior:
+    """A prior under an edited `[prior]` table.
+
+    Attributes:
+        before: the prior the study has now; None where it has none.
+        after: the prior it would have; None where the table turns it off.
+        queued: number of the trial with the new mode, once it is kept and the budget leaves room.
+    """
+
+    before: Prior | None
+    after: Prior | None
+    queued: int | None = None
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A study that is gone.
+
+    Attributes:
+        n_trials: trials it had, in any state.
+        n_files: files of its trials that were removed: checkpoints, models, pictures.
+        problem: why files were left behind; None where none is known to be.
+    """
+
+    n_trials: int
+    n_files: int
+    problem: str | None = None
+
+
+def enqueue_trial(
+    study_name: str, values: Mapping[str, float], storage: str | None = None
+) -> tuple[int, Hyperparameters]:
+    """Queue a trial of the user's own; it runs after those queued before and is never pruned.
+
+    Args:
+        study_name: the study.
+        values: hyperparameters by name; those left out take the plain default's value.
+        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
+
+    Returns:
+        Its number and all seven hyperparameters.
+
+    Raises:
+        SpecError: an unknown hyperparameter, or a value outside the study's range.
+        StudyError: no such study, or its budget leaves no room for another trial.
+    """
+    database = open_storage(storage)
+    study = find_study(database, study_name)
+    space = study.space
+    problems = [p for name, value in values.items() for p in _problems(name, value, space)]
+    if problems:
+        raise SpecError(problems)
+    whole = Hyperparameters.from_dict({**space.plain_default().as_dict(), **values})
+    number = enqueue(database, study, QueuedTrial(whole, "user"))
+    if number is None:
+        budget = read_controls(database.engine, study.study_id).trials
+        raise StudyError(
+            f"study {study_name!r}: its budget of {budget} trials is taken up by those that ran or "
+            "are queued (the default, the prior's), so a trial queued now would never run; raise "
+            f"it first: tlsearch budget {shlex.quote(study_name)} --trials {budget + 1}"
+        )
+    return number, whole
+
+
+def pause_study(study_name: str, storage: str | None = None) -> Controls:
+    """Let a study's workers hand their trials back within an epoch, and wait for `resume_study`.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    return _set_state(study_name, storage, "paused")
+
+
+def resume_study(study_name: str, storage: str | None = None) -> Controls:
+    """Let workers go on with a study that is paused or stopped; trials resume from checkpoints.
+
+    Workers that left a stopped study have to be started again.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    return _set_state(study_name, storage, "running")
+
+
+def stop_study(study_name: str, storage: str | None = None) -> Controls:
+    """Let a study's workers hand their trials back within an epoch, and leave.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    return _set_state(study_name, storage, "stopped")
+
+
+def set_budget(study_name: str, changes: Mapping[str, Any], storage: str | None = None) -> Controls:
+    """Change a study's budget; kept exactly whatever the number of workers.
+
+    Running workers see it within an epoch: where the study is over by it they hand their trials
+    back, which go on if the budget is raised. `trials` alone lets trials that run end.
+
+    Args:
+        study_name: the study.
+        changes: any of `trials`, `gpu_hours` (hours that workers hold trials, added up), `until`
+            (a datetime with its zone), `target_accuracy` (a fraction), `patience_trials`; None
+            takes one away, but for `trials`.
+        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
+
+    Returns:
+        What steers the study now.
+
+    Raises:
+        SpecError: a limit that is none.
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    problems = [p for name, value in changes.items() for p in _limit_problems(name, value)]
+    if problems:
+        raise SpecError(problems)
+    database = open_storage(storage)
+    study = find_study(database, study_name)
+    return change_budget(database.engine, study.study_id, changes)
+
+
+def delete_study(
+    study_name: str, storage: str | None = None, *, artifacts: str | None = None
+) -> Deleted:
+    """Delete a study with its trials, its measures and their files; its workers end.
+
+    Args:
+        study_name: the study.
+        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
+        artifacts: where its files lie, as for `run_worker`.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    database = open_storage(storage)
+    study = find_study(database, study_name)
+    family = read_study(
+        database, measures_study_name(study_name)
+    )  # without the first one: removed by create
+    gone = [delete(database.engine, each.study_id) for each in (study, family) if each is not None]
+    where = artifacts_place(artifacts, study.spec.checkpoints.folder)
+    names = [name for each in gone for name in each.files]
+    removed, problem = remove_if_there(where, names) if names else (0, None)
+    return Deleted(gone[0].n_trials, removed, problem)
+
+
+def edit_prior(
+    study_name: str, spec: StudySpec, storage: str | None = None, *, apply: bool = False
+) -> EditedPrior:
+    """Work out a study's prior under another `[prior]` table, and keep it if so wanted.
+
+    Applied, the table becomes part of the study's spec, the new prior's mode is queued, and
+    workers draw from the new prior from their next trial on.
+
+    Args:
+        study_name: the study.
+        spec: the study's spec with another `[prior]` table.
+        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
+        apply: whether to keep it.
+
+    Raises:
+        StudyError: no such study, it has not been measured, or the spec differs elsewhere.
+        SpecError: an override outside the study's ranges.
+    """
+    database = open_storage(storage)
+    study = find_study(database, study_name)
+    measures = read_measures(database, study.study_id)
+    if measures is None:
+        raise not_measured(database, study)
+    edited = study.spec.model_copy(update={"prior": spec.prior})
+    _same_otherwise(edited, spec, study_name)
+    stored = read_prior(database, study.study_id)
+    space = study.space
+    check_overrides(spec.prior, space.ranges)
+    after = prior_of(edited, space, study.data.n_train, measures)
+    queued = _keep(database, study, edited, after, space) if apply else None
+    return EditedPrior(stored, after, queued)
+
+
+def _keep(
+    database: RDBStorage,
+    study: StoredStudy,
+    spec: StudySpec,
+    prior: Prior | None,
+    space: SearchSpace,
+) -> int | None:
+    attrs = spec_attrs(spec)
+    if prior is None:
+        return replace_prior(database, study, attrs, None, None)
+    (mode, *_) = starting_trials(prior, space, 0, spec.sampler.seed)
+    return replace_prior(database, study, attrs, prior, mode)
+
+
+def _same_otherwise(edited: StudySpec, given: StudySpec, study_name: str) -> None:
+    differing = differences(to_toml_dict(edited), to_toml_dict(given))
+    if differing:
+        raise StudyError(
+            f"study {study_name!r}: this spec differs in more than its [prior] (stored -> given): "
+            f"{'; '.join(differing)}; edit nothing else"
+        )
+
+
+def _set_state(study_name: str, storage: str | None, state: State) -> Controls:
+    database = open_storage(storage)
+    study = find_study(database, study_name)
+    family = read_study(database, measures_study_name(study_name))
+    ids = [study.study_id] + ([family.study_id] if family is not None else [])
+    set_state(database.engine, ids, state)
+    return read_controls(database.engine, study.study_id)
+
+
+def _limit_problems(name: str, value: Any) -> list[str]:
+    if name not in LIMITS:
+        return [f"{name}: no such limit; there are {', '.join(LIMITS)}"]
+    if value is None:
+        return ["trials: a study needs a number of trials; give one"] if name == "trials" else []
+    if name == "until":
+        return _time_problems(value)
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return [f"{name}: must be a whole number up to {_MOST_TRIALS}"]
+    return [f"{name} = {value:g}: {must}" for must in _number_problems(name, value)]
+
+
+def _time_problems(value: Any) -> list[str]:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        return [f"until = {value}: must be a time with its zone"]
+    if value.year in (MINYEAR, MAXYEAR):  # elsewhere it is in a year that there is not
+        return [f"until = {value}: must lie in the years {MINYEAR + 1} to {MAXYEAR - 1}"]
+    return []
+
+
+def _number_problems(name: str, value: float) -> list[str]:
+    whole = name in ("trials", "patience_trials")
+    if not (math.isfinite(value) and value > 0):
+        return ["must be above 0"]
+    if whole and (value != int(value) or value > _MOST_TRIALS):
+        return [f"must be a whole number up to {_MOST_TRIALS}"]
+    if name == "target_accuracy" and value > 1:
+        return ["is a fraction, so 1 at most; 0.9 is 90 %"]
+    return []
+
+
+def _problems(name: str, value: float, space: SearchSpace) -> list[str]:
+    if name not in HYPERPARAMETER_NAMES:
+        return [f"{name}: no such hyperparameter; there are {', '.join(HYPERPARAMETER_NAMES)}"]
+    allowed = space.ranges[name]
+    if not math.isfinite(value):
+        return [f"{name} = {value}: must be a finite number"]
+    if name in DEPTHS and value != int(value):
+        return [f"{name} = {value:g}: counts layers; give a whole number"]
+    if not allowed.low <= value <= allowed.high:
+        return [
+            f"{name} = {value:g}: must lie within the study's range "
+            f"[{allowed.low:g}, {allowed.high:g}]"
+        ]
+    return []

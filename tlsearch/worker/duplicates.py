@@ -1,0 +1,28 @@
+"""Finds an earlier trial that trained the same model."""
+
+from optuna.trial import FrozenTrial, TrialState
+
+from tlsearch.optuna_ext.history import StudyHistory
+from tlsearch.records import Hyperparameters
+
+
+class Duplicates:
+    """The complete trials of a study by their canonical hyperparameters."""
+
+    def __init__(self) -> None:
+        self._n_read = 0
+        self._by_values: dict[tuple[float, ...], FrozenTrial] = {}
+
+    def find(self, history: StudyHistory, canonical: Hyperparameters) -> FrozenTrial | None:
+        """Return a complete trial with these canonical hyperparameters, if there is one."""
+        finished = history.finished()
+        for trial in finished[self._n_read :]:
+            values = trial.user_attrs.get("canonical")
+            if trial.state is TrialState.COMPLETE and isinstance(values, dict):
+                self._by_values.setdefault(_key(Hyperparameters.from_dict(values)), trial)
+        self._n_read = len(finished)
+        return self._by_values.get(_key(canonical))
+
+
+def _key(hyperparameters: Hyperparameters) -> tuple[float, ...]:
+    return tuple(hyperparameters.as_dict().values())

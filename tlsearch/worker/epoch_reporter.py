@@ -1,0 +1,176 @@
+"""Delivers a trial's epochs and signs of life while training goes on.
+
+Training never waits for the database: epochs are held here and sent by a thread, in order, as soon
+as the database can be reached. What the study wants (pause, stop, the trial is another's) comes
+back with each delivery.
+"""
+
+import random
+import threading
+import time
+from types import TracebackType
+
+from tlsearch.errors import DatabaseAway, TrialLost
+from tlsearch.store.claims import Claim, Claims, Curve, Refusal
+from tlsearch.store.outages import DATABASE_ERRORS, cause_of, is_outage
+from tlsearch.worker.progress import Progress
+
+_GAP_SECONDS = 0.25  # between two deliveries: short epochs go in batches
+_CLOSE_SECONDS = 2.0  # for a delivery under way
+
+
+class EpochReporter:
+    """The epochs of one claimed trial on their way to the database.
+
+    Args:
+        claims: where to deliver.
+        claim: the trial.
+        interval_seconds: between two signs of life.
+        limit_seconds: of an outage; then the trial should be let go.
+        progress: told of outages.
+    """
+
+    def __init__(
+        self,
+        claims: Claims,
+        claim: Claim,
+        interval_seconds: float,
+        limit_seconds: float,
+        progress: Progress,
+    ) -> None:
+        self._claims = claims
+        self._claim = claim
+        self._interval = interval_seconds
+        self._limit = limit_seconds
+        self._progress = progress
+        self._waiting = Curve()
+        self._checkpoint_epoch: int | None = None
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._over = threading.Event()
+        self._away_since: float | None = None
+        self._failure: Exception | None = None
+        self.refusal: Refusal | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "EpochReporter":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def away(self) -> bool:
+        """Whether the last delivery did not reach the database."""
+        return self._away_since is not None
+
+    def report(self, epoch: int, val_accuracy: float) -> None:
+        """Take an epoch; never waits."""
+        with self._lock:
+            self._waiting.epochs.append(epoch)
+            self._waiting.accuracies.append(val_accuracy)
+        self._wake.set()
+
+    def note_checkpoint(self, epoch: int) -> None:
+        """Take note that a checkpoint holds all epochs up to this one."""
+        with self._lock:
+            self._checkpoint_epoch = epoch
+
+    def should_stop(self) -> bool:
+        """Whether training should stop at the next step; `check` says why."""
+        return self.refusal is not None or self._failure is not None
+
+    def check(self) -> None:
+        """Raise what stopped the deliveries, if anything did.
+
+        Raises:
+            TrialLost: the trial is another worker's.
+            DatabaseAway: the outage lasted longer than the limit.
+            sqlalchemy.exc.SQLAlchemyError: the database refused.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    def raise_if_lost(self) -> None:
+        """Raise TrialLost where the trial is another worker's by now."""
+        if isinstance(self._failure, TrialLost):
+            raise self._failure
+
+    def close(self) -> None:
+        """Stop delivering; what is left can be had by `undelivered`."""
+        self._over.set()
+        self._wake.set()
+        self._thread.join(timeout=min(self._interval, _CLOSE_SECONDS))
+
+    def undelivered(self) -> tuple[Curve, int | None]:
+        """Return the epochs that did not arrive, and the last checkpoint's epoch."""
+        with self._lock:
+            return (
+                Curve(list(self._waiting.epochs), list(self._waiting.accuracies)),
+                self._checkpoint_epoch,
+            )
+
+    def _run(self) -> None:
+        wait = self._interval
+        while True:
+            self._wake.wait(wait)
+            self._wake.clear()  # first: who closes sets `_over`, then `_wake`
+            if self._over.is_set():
+                return
+            try:
+                self._deliver()
+            except DATABASE_ERRORS as error:
+                if not self._bear(error):
+                    return
+                self._over.wait(self._back_off())
+                self._wake.set()
+                continue
+            except Exception as error:  # TrialLost, or our own: no sign of life can be given
+                self._failure = error
+                return
+            wait = self._interval
+            self._over.wait(_GAP_SECONDS)
+
+    def _deliver(self) -> None:
+        curve, checkpoint_epoch = self.undelivered()
+        refusal = self._claims.report(self._claim, curve, checkpoint_epoch)
+        self.refusal = self.refusal or refusal  # one that passes has been acted on by then
+        with self._lock:  # what came meanwhile is behind what was sent
+            del self._waiting.epochs[: len(curve.epochs)]
+            del self._waiting.accuracies[: len(curve.accuracies)]
+        if self._away_since is not None:
+            self._progress.preparing("the database is back; all epochs are delivered")
+        self._away_since = None
+
+    def _bear(self, error: Exception) -> bool:
+        """Note an outage; return whether to go on trying."""
+        if not is_outage(error):
+            self._failure = error
+            return False
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        away = now - self._away_since
+        self._progress.preparing(
+            f"the database is out of reach ({cause_of(error)}); training goes on, epochs are held"
+        )
+        if away < self._limit:
+            return True
+        self._failure = DatabaseAway(
+            f"the database has been out of reach for {away:.0f} s ({cause_of(error)})"
+        )
+        return False
+
+    def _back_off(self) -> float:
+        """Return a pause, in seconds, that grows with the outage.
+
+        It is no longer than the time between two signs of life: once the server is back, a worker
+        that is late is taken for stalled.
+        """
+        away = time.monotonic() - (self._away_since or time.monotonic())
+        return min(self._interval, max(_GAP_SECONDS, away / 4)) * random.uniform(0.5, 1)
