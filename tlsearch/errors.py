@@ -7,7 +7,7 @@ TlsearchError                 one sentence: what, where, what to do
 |   |-- BackboneError         model names, weights, layers
 |   |-- StorageError          the database cannot be reached or refuses
 |   `-- StudyError            no such study, or another one under that name
-|-- TrialFailure              a trial cannot go on; carries a short `reason`
+|-- TrialFailure              a trial cannot go on; carries a short `kind`
 |-- Interrupted               a fine-tuning was asked to stop between two steps; carries a
 |                             `checkpoint`
 |-- CheckpointError           a checkpoint that cannot be used here
@@ -63,12 +63,12 @@ class TrialFailure(TlsearchError):
     """A trial that cannot go on.
 
     Attributes:
-        reason: a short stable word (`nan`, `out_of_memory`, `error`, ...), used to tell
-            whether failures repeat.
+        kind: a short stable word (`nan`, `out_of_memory`, ...) that tells whether failures
+            repeat.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
-        self.reason = reason
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
         super().__init__(message)
 
 

@@ -254,7 +254,7 @@ def _sgd(
 
 @contextmanager
 def reproducible(seed: int, device: torch.device) -> Iterator[None]:
-    """QueuedTrial dropout and the like, and give the callers' generators back afterwards."""
+    """Seed dropout and the like, and restore the caller's generators afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)

@@ -106,7 +106,7 @@ class Attempt:
             with self._outbox:
                 ended = self._attempt()
         except TrialFailure as failure:
-            ended = self._fault(failure.reason, str(failure))
+            ended = self._fault(failure.kind, str(failure))
         except (TlsearchError, *DATABASE_ERRORS):
             self._files.wait()
             raise
