@@ -98,3 +98,9 @@ class DatabaseAway(TlsearchError):
 
 class WorkerStopped(TlsearchError):
     """The worker gave up after repeated failures of one kind."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's text, or its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
