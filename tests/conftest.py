@@ -18,11 +18,13 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
+from tlsearch import threads
 from tlsearch.postgres import cluster, embedded
 
 # One thread a process: tests share two cores with the processes that they start, and threads that
 # wait for one another while others have their core take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+threads.spin_shortly()  # where OMP_NUM_THREADS is set to more
 
 # Where to put servers: in memory, if there is room, for disks of shared machines can be slow.
 MEMORY = Path("/dev/shm")

@@ -5,11 +5,14 @@
     tlsearch.run_worker(study.name)
     tlsearch.best_trials(study.name, top=3)
 
-Heavy libraries are imported by the functions that need them.
+Heavy libraries are imported by the functions that need them. Taking a name from here also limits
+how long torch's idle threads spin (`tlsearch.threads`), unless torch is loaded already.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from tlsearch import threads
 
 if TYPE_CHECKING:
     from tlsearch.records import Hyperparameters, TrialRecord
@@ -70,4 +73,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    threads.spin_shortly()
     return getattr(import_module(_HOMES[name]), name)

@@ -27,6 +27,7 @@ from tlsearch.cli.options import Artifacts, Json, Storage, StudyName, StudyNames
 from tlsearch.cli.work import progress_of, set_threads, work, work_with_news
 from tlsearch.errors import TlsearchError
 from tlsearch.launcher import WorkerCommand
+from tlsearch.threads import spin_shortly
 
 if TYPE_CHECKING:
     from tlsearch.records import TrialRecord
@@ -386,6 +387,7 @@ def leave_on_sigterm() -> None:
 
 def main() -> None:
     """Run the command line; what a user can mend is one sentence a problem and exit code 2."""
+    spin_shortly()
     try:
         app()
     except TlsearchError as error:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tlsearch.launcher.slots import Slot
+from tlsearch.threads import with_short_spin
 
 
 @dataclass(frozen=True)
@@ -54,4 +55,5 @@ class WorkerCommand:
     def environment(self) -> Mapping[str, str]:
         """Return the environment the workers get."""
         storage = {"TLSEARCH_STORAGE": self.storage} if self.storage else {}
-        return os.environ | storage | {"OMP_NUM_THREADS": str(self.threads)}
+        threads = {"OMP_NUM_THREADS": str(self.threads)}
+        return with_short_spin(os.environ | storage | threads)
