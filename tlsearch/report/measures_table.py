@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tlsearch.prior import DISAGREEMENT, unfit_weight
 from tlsearch.records import Measures, Prior
+from tlsearch.records.format import percent
 
 # Plested et al., Table 1 and Table 7; accuracies in per cent.
 PAPER = ("Caltech", "DTD", "Cars", "Aircraft")
@@ -19,11 +20,11 @@ _UNKNOWN = ("", "", "", "")
 
 def measures_rows(measures: Measures) -> list[list[str]]:
     """Return a heading and a row a measure: its name, this study's value, the paper's four."""
-    random_init = _percent(measures.random_init)
+    random_init = percent(measures.random_init)
     difference = "-" if measures.fit is None else f"{100 * measures.fit:+.1f}"
     error = "" if measures.fit_error is None else f" +- {100 * measures.fit_error:.1f}"
     shown = {
-        "fixed features": _percent(measures.fixed_features),
+        "fixed features": percent(measures.fixed_features),
         "random initialisation": random_init,
         "difference": difference + error,
         "Fisher score": f"{measures.fisher:.2f}",
@@ -96,7 +97,3 @@ def _start(prior: Prior) -> str:
     return f", so the search starts {where}, at {rate}" + (
         widely if prior.disagreement > DISAGREEMENT else ""
     )
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.1f} %"

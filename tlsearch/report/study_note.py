@@ -15,6 +15,7 @@ from tlsearch.records import (
     Range,
     TrialRecord,
 )
+from tlsearch.records.format import percent
 from tlsearch.report.measures_table import meaning, measures_rows
 from tlsearch.store.stored_study import StoredStudy
 
@@ -84,7 +85,7 @@ def _budget(controls: Controls) -> str:
     if controls.until is not None:
         limits.append(f"until {controls.until:%Y-%m-%d %H:%M %Z}")
     if controls.target_accuracy is not None:
-        limits.append(f"until {_percent(controls.target_accuracy)} are reached")
+        limits.append(f"until {percent(controls.target_accuracy)} are reached")
     if controls.patience_trials is not None:
         limits.append(f"until {controls.patience_trials} trials in a row are no better")
     return f"Budget: {', '.join(limits)}."
@@ -92,7 +93,7 @@ def _budget(controls: Controls) -> str:
 
 def _standing(facts: StudyFacts) -> str:
     ended = {state: facts.counts.get(state, 0) for state in ("complete", "pruned", "fail")}
-    default = "is to come" if facts.default is None else f"has **{_percent(facts.default)}**"
+    default = "is to come" if facts.default is None else f"has **{percent(facts.default)}**"
     lines = [
         "### Best trials",
         "",
@@ -114,7 +115,7 @@ def _best_rows(best: Sequence[TrialRecord]) -> list[list[str]]:
         values = trial.params.as_dict().values() if trial.params else []
         shown = [f"{value:.3g}" for value in values] or ["-"] * len(HYPERPARAMETER_NAMES)
         rows.append(
-            [str(trial.number), _percent(trial.val_accuracy), *shown, _plain(trial.origin or "-")]
+            [str(trial.number), percent(trial.val_accuracy), *shown, _plain(trial.origin or "-")]
         )
     return rows
 
@@ -190,7 +191,3 @@ def _plain(text: str) -> str:
 def _code(text: str) -> str:
     """Return text to stand between backticks."""
     return " ".join(text.replace("`", "'").split())
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.1f} %"

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tlsearch.records.format import percent
+
 MATRIX_CLASSES = 30  # more cannot be read as a matrix
 NUMBERED_CLASSES = 15  # more leave no room for numbers in the cells
 PAIRS = 20  # shown of a confusion that is no matrix
@@ -37,7 +39,7 @@ def learning_curve(
     epochs = np.arange(1, len(curve) + 1)
     axes.plot(epochs, 100 * np.asarray(curve), color="tab:blue", lw=2.2, label="this trial")
     if len(curve):
-        _mark_last(axes, len(curve), 100 * curve[-1])
+        _mark_last(axes, len(curve), curve[-1])
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy, %")
     axes.set_xlim(0.5, max(len(curve), *(len(other) for other in others), 1) + 0.5)
@@ -86,10 +88,10 @@ def _band(axes: Axes, others: Sequence[Sequence[float]]) -> None:
 
 
 def _mark_last(axes: Axes, epoch: int, accuracy: float) -> None:
-    axes.plot([epoch], [accuracy], "o", color="tab:blue")
+    axes.plot([epoch], [100 * accuracy], "o", color="tab:blue")
     axes.annotate(
-        f"{accuracy:.1f} %",
-        (epoch, accuracy),
+        percent(accuracy),
+        (epoch, 100 * accuracy),
         xytext=(-4, 7),
         textcoords="offset points",
         ha="right",
@@ -164,8 +166,8 @@ def _row_shares(counts: Matrix) -> Matrix:
 
 def _overall(counts: Matrix) -> str:
     total = counts.sum()
-    accuracy = f"{100 * np.trace(counts) / total:.1f} %" if total else "-"
-    return f"validation accuracy {accuracy} on {total:.0f} images of {len(counts)} classes"
+    accuracy = np.trace(counts) / total if total else None
+    return f"validation accuracy {percent(accuracy)} on {total:.0f} images of {len(counts)} classes"
 
 
 def _shortened(name: str) -> str:
