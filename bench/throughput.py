@@ -579,7 +579,7 @@ def _run_report(run: Document) -> list[str]:
     return [
         f"## {run['threads']} torch thread{'s' * (run['threads'] != 1)}",
         "",
-        f"Best baseline: {best}. tlsearch takes in {_spread(ratio)} times its images/s "
+        f"Best baseline: {best}. tlsearch trains on {_spread(ratio)} times its images/s "
         f"(goal {GOAL}: {reached}). {_disturbance(run)}",
         "",
         "| training | n | images/s, median | min to max | quartiles | tlsearch / this |",

@@ -139,7 +139,7 @@ def write(aftermath: Aftermath, folder: Path) -> None:
     """Leave the count as faults.json and faults.md."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "faults.json").write_text(json.dumps(asdict(aftermath), indent=2) + "\n")
-    text = f"# A storm of faults over one study\n\n    {_COMMAND}\n\n{aftermath.as_markdown()}"
+    text = f"# A chaos test over one study\n\n    {_COMMAND}\n\n{aftermath.as_markdown()}"
     (folder / "faults.md").write_text(text)
 
 

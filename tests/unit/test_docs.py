@@ -184,6 +184,12 @@ def test_files_that_are_named_exist(page):
             assert path in INSTALLED or list(ROOT.glob(path)), path
 
 
+def test_tests_of_faults_exist():
+    names = re.findall(r"`(test_\w+\.py)`", (ROOT / "docs" / "faults.md").read_text())
+    assert len(names) > 10
+    assert [name for name in names if not (ROOT / "tests" / "acceptance" / name).exists()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_names_in_tlsearch_exist(page):
     """In inline code: a module, what is in one, or an object of the database."""
