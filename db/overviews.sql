@@ -61,7 +61,7 @@ COMMENT ON COLUMN tlsearch.study_overview.fail IS 'Trials that failed';
 COMMENT ON COLUMN tlsearch.study_overview.trials_begun IS 'All but those in the queue';
 COMMENT ON COLUMN tlsearch.study_overview.budget_trials IS 'Trials that may begin';
 COMMENT ON COLUMN tlsearch.study_overview.gpu_hours_used IS
-    'Hours that workers held its trials, up to the last sign of life';
+    'Hours that workers held its trials, up to the last heartbeat';
 COMMENT ON COLUMN tlsearch.study_overview.budget_gpu_hours IS 'How many of them it may use';
 COMMENT ON COLUMN tlsearch.study_overview.budget_until IS 'When its time is up';
 COMMENT ON COLUMN tlsearch.study_overview.budget_target_accuracy IS
@@ -103,7 +103,7 @@ COMMENT ON COLUMN tlsearch.workers.pid IS 'The process on it';
 COMMENT ON COLUMN tlsearch.workers.device IS 'cpu, cuda:0, ...';
 COMMENT ON COLUMN tlsearch.workers.device_name IS 'What the device is called';
 COMMENT ON COLUMN tlsearch.workers.started_at IS 'When it began';
-COMMENT ON COLUMN tlsearch.workers.last_seen_at IS 'Its last sign of life';
+COMMENT ON COLUMN tlsearch.workers.last_seen_at IS 'Its last heartbeat';
 COMMENT ON COLUMN tlsearch.workers.seconds_silent IS 'Since then; NULL once it has left';
 COMMENT ON COLUMN tlsearch.workers.state IS
     'working, idle, left, or silent: it said nothing for longer than its study allows';
@@ -117,8 +117,8 @@ COMMENT ON COLUMN tlsearch.workers.left_because IS 'Why';
 -- What of an attempt was lost: the epochs that were, or have to be, trained again. Later attempts
 -- show it by where they began; while there is none, the checkpoint does.
 CREATE VIEW tlsearch.trial_attempts AS
-SELECT study, trial, attempt, worker, device_name, started_at, ended_at, ended, reason,
-       first_epoch, last_epoch, checkpoint_epoch, seconds,
+SELECT study, trial, attempt, worker, device_name, started_at, ended_at, ended, failure_kind,
+       reason, first_epoch, last_epoch, checkpoint_epoch, seconds,
        CASE WHEN in_vain THEN seconds
             WHEN ended IS NULL OR ended IN ('complete', 'pruned') THEN 0
             WHEN epochs > 0 THEN
@@ -127,8 +127,8 @@ SELECT study, trial, attempt, worker, device_name, started_at, ended_at, ended, 
             ELSE 0 END AS lost_seconds
 FROM (
     SELECT names.study, trials.number AS trial, held.attempt, session.name AS worker,
-           session.device_name, held.started_at, held.ended_at, held.ended, held.reason,
-           held.first_epoch, held.last_epoch, held.checkpoint_epoch,
+           session.device_name, held.started_at, held.ended_at, held.ended,
+           held.failure_kind, held.reason, held.first_epoch, held.last_epoch, held.checkpoint_epoch,
            date_part('epoch', coalesce(held.ended_at, held.last_seen_at) - held.started_at)
                AS seconds,
            trials.state = 'FAIL' AS in_vain,
@@ -149,11 +149,13 @@ COMMENT ON COLUMN tlsearch.trial_attempts.attempt IS 'From 1';
 COMMENT ON COLUMN tlsearch.trial_attempts.worker IS 'Host, process and device';
 COMMENT ON COLUMN tlsearch.trial_attempts.device_name IS 'What the device is called';
 COMMENT ON COLUMN tlsearch.trial_attempts.started_at IS 'When the worker claimed the trial';
-COMMENT ON COLUMN tlsearch.trial_attempts.ended_at IS 'When it let go; NULL while it holds it';
+COMMENT ON COLUMN tlsearch.trial_attempts.ended_at IS 'When it released the trial; NULL while it holds it';
 COMMENT ON COLUMN tlsearch.trial_attempts.ended IS
-    'complete, pruned and fail ended the trial too; preempted, paused, stopped, budget: handed'
-    ' back; stalled: the worker fell silent; out_of_memory, error: to be tried again';
-COMMENT ON COLUMN tlsearch.trial_attempts.reason IS 'The same in a sentence';
+    'complete, pruned and fail ended the trial too; preempted, paused, stopped, budget: released;'
+    ' stalled: the worker fell silent; out_of_memory, error: to be tried again';
+COMMENT ON COLUMN tlsearch.trial_attempts.failure_kind IS
+    'What failed: nan, out_of_memory, stalled, or the type of an exception; NULL: nothing did';
+COMMENT ON COLUMN tlsearch.trial_attempts.reason IS 'Why it ended so, in a sentence';
 COMMENT ON COLUMN tlsearch.trial_attempts.first_epoch IS
     '1, or the one behind the checkpoint from which it went on';
 COMMENT ON COLUMN tlsearch.trial_attempts.last_epoch IS 'The last one it reported';
@@ -175,7 +177,7 @@ COMMENT ON COLUMN tlsearch.gpu_hours.device_name IS 'What the device is called';
 COMMENT ON COLUMN tlsearch.gpu_hours.ended IS
     'How the attempts ended, as in trial_attempts; held = they have not';
 COMMENT ON COLUMN tlsearch.gpu_hours.attempts IS 'How many';
-COMMENT ON COLUMN tlsearch.gpu_hours.hours IS 'Up to the last sign of life';
+COMMENT ON COLUMN tlsearch.gpu_hours.hours IS 'Up to the last heartbeat';
 COMMENT ON COLUMN tlsearch.gpu_hours.useful_hours IS 'The part that led, or may lead, to a result';
 COMMENT ON COLUMN tlsearch.gpu_hours.lost_hours IS
     'The part that was spent on failed trials and on epochs that have to be trained again';

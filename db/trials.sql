@@ -16,7 +16,7 @@ LANGUAGE sql STABLE AS $$
     FROM tlsearch.attempts WHERE study_id = p_study
 $$;
 COMMENT ON FUNCTION tlsearch.gpu_hours_used(integer) IS
-    'Hours that workers held trials of a study, up to the last sign of life; one device each';
+    'Hours that workers held trials of a study, up to the last heartbeat; one device each';
 
 CREATE OR REPLACE FUNCTION tlsearch.trials_without_gain(p_study integer) RETURNS integer
 LANGUAGE sql STABLE AS $$
@@ -64,7 +64,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION tlsearch.verdict(integer) IS
-    'Why a study''s workers should let go of their trials; NULL where they should go on';
+    'Why a study''s workers should release their trials; NULL where they should go on';
 
 -- p_keep: trials of the budget to leave for what will be queued.
 CREATE OR REPLACE FUNCTION tlsearch.refusal(
@@ -132,36 +132,47 @@ BEGIN
     RETURN FOUND;
 END $$;
 
--- Ends the attempt that holds a trial and puts the trial back into the queue as itself, or, after
--- too many attempts that ended in a fault, ends it too.
-CREATE OR REPLACE FUNCTION tlsearch.let_go(
-    p_trial integer, p_ended text, p_reason text, p_max_attempts integer
+-- Why a trial failed or is back in the queue: a word and a sentence, or neither. Why an attempt ended
+-- is in tlsearch.attempts, also after the trial itself has no reason any more.
+CREATE OR REPLACE FUNCTION tlsearch.put_reason(p_trial integer, p_kind text, p_reason text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_kind IS NULL THEN
+        DELETE FROM trial_user_attributes
+        WHERE trial_id = p_trial AND key IN ('reason_kind', 'reason');
+    ELSE
+        PERFORM tlsearch.put_attr(p_trial, 'reason_kind', to_json(p_kind)::text);
+        PERFORM tlsearch.put_attr(p_trial, 'reason', to_json(p_reason)::text);
+    END IF;
+END $$;
+
+-- Ends the attempt that holds a trial and puts the trial back into the queue as itself. After too
+-- many attempts that ended in a fault the trial fails instead. p_failure_kind: NULL = no fault.
+CREATE OR REPLACE FUNCTION tlsearch.end_attempt(
+    p_trial integer, p_ended text, p_failure_kind text, p_reason text, p_max_attempts integer
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     faults integer;
-    final text;
 BEGIN
     UPDATE tlsearch.attempts
     SET ended_at = CASE p_ended WHEN 'stalled' THEN last_seen_at ELSE clock_timestamp() END,
-        ended = p_ended, reason = p_reason
+        ended = p_ended, failure_kind = p_failure_kind, reason = p_reason
     WHERE trial_id = p_trial AND ended_at IS NULL;
     PERFORM FROM trials WHERE trial_id = p_trial AND state = 'RUNNING' FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RETURN;  -- somebody else ended or deleted it
+        RETURN;  -- another program ended or deleted it
     END IF;
     SELECT count(*) INTO faults FROM tlsearch.attempts
     WHERE trial_id = p_trial AND ended IN ('stalled', 'out_of_memory', 'error');
-    IF faults >= p_max_attempts THEN
-        final := CASE p_ended
-            WHEN 'stalled' THEN format('stalled: its worker fell silent in attempt %s of %s',
-                                       faults, p_max_attempts)
-            ELSE format('%s: %s', p_ended, p_reason) END;
-        PERFORM tlsearch.put_attr(p_trial, 'reason', to_json(final)::text);
+    IF faults < p_max_attempts THEN
+        PERFORM tlsearch.put_reason(p_trial, coalesce(p_failure_kind, p_ended), p_reason);
+        UPDATE trials SET state = 'WAITING' WHERE trial_id = p_trial;
+    ELSE
+        PERFORM tlsearch.put_reason(p_trial, p_failure_kind, CASE p_ended WHEN 'stalled'
+            THEN format('its worker fell silent in attempt %s of %s', faults, p_max_attempts)
+            ELSE p_reason END);
         UPDATE trials SET state = 'FAIL', datetime_complete = tlsearch.utc_now()
         WHERE trial_id = p_trial;
-    ELSE
-        PERFORM tlsearch.put_attr(p_trial, 'reason', to_json(p_ended || ': ' || p_reason)::text);
-        UPDATE trials SET state = 'WAITING' WHERE trial_id = p_trial;
     END IF;
 END $$;
 
@@ -182,9 +193,9 @@ BEGIN
           AND held.last_seen_at < silent_since
         ORDER BY held.trial_id FOR UPDATE OF held
     LOOP
-        PERFORM tlsearch.let_go(
-            stale.trial_id, 'stalled', format('%s fell silent', coalesce(stale.name, 'its worker')),
-            p_max_attempts);
+        PERFORM tlsearch.end_attempt(
+            stale.trial_id, 'stalled', 'stalled',
+            format('%s fell silent', coalesce(stale.name, 'its worker')), p_max_attempts);
     END LOOP;
     -- Trials that run without a worker of ours: begun by other programs, or by an older tlsearch.
     UPDATE trials SET state = 'WAITING'
@@ -265,7 +276,7 @@ END $$;
 COMMENT ON FUNCTION tlsearch.claim_trial IS
     'Give a worker the next trial: a queued one, else a new one while the budget lasts';
 
--- A sign of life with what there is to report; says 'lost' where the trial is another's by now.
+-- A heartbeat with what there is to report; says 'lost' where the trial is another worker's by now.
 CREATE OR REPLACE FUNCTION tlsearch.report_trial(
     p_trial integer, p_token uuid, p_steps integer[], p_values double precision[],
     p_checkpoint_epoch integer, OUT verdict text, OUT why text
@@ -287,7 +298,7 @@ BEGIN
     SELECT v.verdict, v.why INTO verdict, why FROM tlsearch.verdict(held.study_id) AS v;
 END $$;
 COMMENT ON FUNCTION tlsearch.report_trial IS
-    'Record epochs of a held trial and show a sign of life; returns what the study wants';
+    'Record epochs of a held trial, with a heartbeat; returns what the study wants';
 
 -- What was drawn for a held trial, all of it or nothing: [[name, value, distribution], ...] and
 -- attributes as JSON texts by key.
@@ -315,8 +326,9 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION tlsearch.end_trial(
-    p_trial integer, p_token uuid, p_ended text, p_value double precision, p_reason text,
-    p_has_model boolean, p_steps integer[], p_values double precision[], p_user jsonb, p_system jsonb
+    p_trial integer, p_token uuid, p_ended text, p_value double precision, p_failure_kind text,
+    p_reason text, p_has_model boolean, p_steps integer[], p_values double precision[],
+    p_user jsonb, p_system jsonb
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM tlsearch.attempts WHERE token = p_token AND ended = p_ended) THEN
@@ -327,14 +339,11 @@ BEGIN
     END IF;
     PERFORM tlsearch.put_curve(p_trial, p_steps, p_values);
     UPDATE tlsearch.attempts
-    SET ended_at = clock_timestamp(), ended = p_ended, reason = p_reason, has_model = p_has_model,
+    SET ended_at = clock_timestamp(), ended = p_ended, failure_kind = p_failure_kind,
+        reason = p_reason, has_model = p_has_model,
         last_epoch = (SELECT max(step) FROM trial_intermediate_values WHERE trial_id = p_trial)
     WHERE token = p_token;
-    IF p_reason IS NOT NULL THEN
-        PERFORM tlsearch.put_attr(p_trial, 'reason', to_json(p_reason)::text);
-    ELSE  -- what an earlier attempt ended with is in tlsearch.attempts
-        DELETE FROM trial_user_attributes WHERE trial_id = p_trial AND key = 'reason';
-    END IF;
+    PERFORM tlsearch.put_reason(p_trial, p_failure_kind, p_reason);
     IF p_value IS NOT NULL THEN
         INSERT INTO trial_values (trial_id, objective, value, value_type)
         VALUES (p_trial, 0, p_value, 'FINITE')
@@ -348,9 +357,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION tlsearch.end_trial IS 'Record how a held trial ended: complete, pruned or fail';
 
-CREATE OR REPLACE FUNCTION tlsearch.hand_back(
-    p_trial integer, p_token uuid, p_ended text, p_reason text, p_max_attempts integer,
-    p_steps integer[], p_values double precision[], p_checkpoint_epoch integer
+CREATE OR REPLACE FUNCTION tlsearch.release_trial(
+    p_trial integer, p_token uuid, p_ended text, p_failure_kind text, p_reason text,
+    p_max_attempts integer, p_steps integer[], p_values double precision[],
+    p_checkpoint_epoch integer
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM tlsearch.attempts WHERE token = p_token AND ended = p_ended) THEN
@@ -364,10 +374,10 @@ BEGIN
         last_epoch = greatest(last_epoch, (SELECT max(s) FROM unnest(p_steps) AS s))
     WHERE token = p_token;
     PERFORM tlsearch.put_curve(p_trial, p_steps, p_values);
-    PERFORM tlsearch.let_go(p_trial, p_ended, p_reason, p_max_attempts);
+    PERFORM tlsearch.end_attempt(p_trial, p_ended, p_failure_kind, p_reason, p_max_attempts);
     RETURN true;
 END $$;
-COMMENT ON FUNCTION tlsearch.hand_back IS
+COMMENT ON FUNCTION tlsearch.release_trial IS
     'Put a held trial back into the queue with its curve, number and hyperparameters';
 
 CREATE OR REPLACE FUNCTION tlsearch.surplus_models(p_study integer, p_keep integer)

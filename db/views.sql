@@ -133,7 +133,9 @@ SELECT names.study, trials.number AS trial, lower(trials.state::text) AS state,
        tlsearch.read_number(attrs.seconds) AS train_seconds,
        coalesce(held.attempts, tlsearch.read_number(attrs.attempt)) AS attempts,
        held.resumed_epochs,
-       tlsearch.read_text(attrs.worker) AS worker, tlsearch.read_text(attrs.reason) AS reason,
+       tlsearch.read_text(attrs.worker) AS worker,
+       tlsearch.read_text(attrs.reason_kind) AS reason_kind,
+       tlsearch.read_text(attrs.reason) AS reason,
        coalesce(held.started_at, trials.datetime_start AT TIME ZONE 'UTC') AS started_at,
        trials.datetime_complete AT TIME ZONE 'UTC' AS ended_at
 FROM tlsearch.study_names AS names JOIN trials USING (study_id)
@@ -156,6 +158,7 @@ LEFT JOIN LATERAL (
            max(value_json) FILTER (WHERE key = 'seconds') AS seconds,
            max(value_json) FILTER (WHERE key = 'attempt') AS attempt,
            max(value_json) FILTER (WHERE key = 'worker') AS worker,
+           max(value_json) FILTER (WHERE key = 'reason_kind') AS reason_kind,
            max(value_json) FILTER (WHERE key = 'reason') AS reason
     FROM trial_user_attributes AS attr WHERE attr.trial_id = trials.trial_id
 ) AS attrs ON true
@@ -193,8 +196,10 @@ COMMENT ON COLUMN tlsearch.trials_flat.attempts IS 'How often a worker took it; 
 COMMENT ON COLUMN tlsearch.trials_flat.resumed_epochs IS
     'Epochs that attempts took over from a checkpoint rather than train them again';
 COMMENT ON COLUMN tlsearch.trials_flat.worker IS 'Host, process and device that had it last';
-COMMENT ON COLUMN tlsearch.trials_flat.reason IS
-    'Why it failed, or why it is back in the queue: a word, a colon and a sentence';
+COMMENT ON COLUMN tlsearch.trials_flat.reason_kind IS
+    'Why it failed (nan, out_of_memory, stalled, the type of an exception), or why it is back in the'
+    ' queue (preempted, paused, ...): one word';
+COMMENT ON COLUMN tlsearch.trials_flat.reason IS 'The same in a sentence';
 COMMENT ON COLUMN tlsearch.trials_flat.started_at IS 'When its first attempt began';
 COMMENT ON COLUMN tlsearch.trials_flat.ended_at IS 'When it ended; NULL while it has not';
 

@@ -113,7 +113,7 @@ class Ours:
 
     def _claim(self) -> Claim:
         """As StudySession.next."""
-        self._patience.call(self._session.seen)
+        self._patience.call(self._session.heartbeat)
         refusal = self._patience.call(self._claims.refusal)
         assert refusal is None, refusal
         self._follow_prior()
@@ -183,11 +183,10 @@ class Ours:
         outbox.raise_if_lost()
         curve_left = outbox.undelivered()[0]
         self._patience.call(
-            lambda: self._claims.end(
+            lambda: self._claims.complete(
                 claim,
-                "complete",
                 value,
-                curve=curve_left,
+                curve_left,
                 has_model=has_model,
                 user_attrs=attrs,
                 system_attrs=held.system_attrs,

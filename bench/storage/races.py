@@ -31,7 +31,7 @@ from optuna.study import MaxTrialsCallback
 from server import Server, running_server
 
 from tlsearch.records import Measures, QueuedTrial
-from tlsearch.store.claims import Claims, WorkerRegistration
+from tlsearch.store.claims import Claims, Curve, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import change_budget
 from tlsearch.store.measures import settle
@@ -71,7 +71,7 @@ def our_queue(url: str) -> Waits:
         if not hasattr(claim, "token"):
             return waits
         waits.append(time.perf_counter() - start)
-        claims.end(claim, "complete", 0.5)
+        claims.complete(claim, 0.5, Curve())
 
 
 def plain_budget(url: str) -> Waits:

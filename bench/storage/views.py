@@ -191,7 +191,7 @@ def ingest(url: str, rate: float, reports: "Synchronized[int]", over: Any) -> No
             time.sleep(max(0.0, due - time.perf_counter()))
             claims.report(claim, Curve([epoch], [value]))
             reports.value += 1
-        claims.end(claim, "complete", values[-1], user_attrs={"seconds": 1.0})
+        claims.complete(claim, values[-1], Curve(), user_attrs={"seconds": 1.0})
 
 
 def show(figures: dict[str, dict[str, dict[str, float]]], rate: float) -> None:

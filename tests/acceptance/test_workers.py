@@ -108,7 +108,8 @@ def test_an_interrupted_worker_gives_its_trial_back(tlsearch, tiny, storage_url,
     assert "Traceback" not in stderr
     (record,) = records_of(storage_url)
     assert (record.state, record.attempt) == ("waiting", 1)
-    assert record.reason.startswith(f"preempted: {sent.name} on ")
+    assert record.reason_kind == "preempted"
+    assert record.reason.startswith(f"{sent.name} on ")
     assert record.params is not None
     assert record.epochs >= 2, "its curve stays"
 
@@ -148,7 +149,8 @@ def test_a_trial_whose_workers_keep_dying_fails_with_its_reason(tlsearch, tiny, 
     tlsearch.run("worker", "tiny")
     (record,) = records_of(storage_url)
     assert record.state == "fail"
-    assert record.reason == "stalled: its worker fell silent in attempt 2 of 2"
+    assert record.reason_kind == "stalled"
+    assert record.reason == "its worker fell silent in attempt 2 of 2"
 
 
 def test_failing_trials_are_recorded_and_three_alike_stop_the_worker(tlsearch, tiny, storage_url):
@@ -157,7 +159,8 @@ def test_failing_trials_are_recorded_and_three_alike_stop_the_worker(tlsearch, t
     assert "3 trials in a row failed for the same reason, so this worker stops: nan" in done.stderr
     records = [r for r in records_of(storage_url) if r.state != "waiting"]
     assert [r.state for r in records] == ["fail"] * 3
-    assert all(r.reason.startswith("nan: the loss is not finite in epoch") for r in records)
+    assert [r.reason_kind for r in records] == ["nan"] * 3
+    assert all(r.reason.startswith("the loss is not finite in epoch") for r in records)
     status = tlsearch.json("status", "tiny")
     assert status["counts"]["fail"] == 3
 

@@ -9,15 +9,19 @@ from optuna.storages import RDBStorage
 
 from tests.db.conftest import wait_for
 from tests.db.test_studies import ATTRS, PLAIN
-from tlsearch.records import QueuedTrial
+from tlsearch.records import Failure, QueuedTrial
 from tlsearch.spec import BudgetSpec, WorkersSpec, to_toml_dict
 from tlsearch.spec import parse_spec as parse
-from tlsearch.store.claims import Claim, Claims, Curve, WorkerRegistration
+from tlsearch.store.claims import Claim, Claims, Curve, Release, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import NewStudy, find_study, write_studies
 from tlsearch.store.trials import trial_records
 
 STALLED_SECONDS = 3
+NAN = Failure("nan", "the loss is not finite")
+OUT_OF_MEMORY = Failure("out_of_memory", "too little")
+BUG = Failure("ValueError", "x")
+PREEMPTED = Release("preempted", "SIGTERM")
 SERVER_IS_OLD = "SELECT WHERE pg_postmaster_start_time() < now() - make_interval(secs => :s)"
 
 
@@ -61,12 +65,12 @@ def run_one(worker: Claims, value: float = 0.5) -> Claim:
     """Claim a trial and complete it after one epoch."""
     held = claim(worker)
     worker.report(held, Curve([1], [value]))
-    worker.end(held, "complete", value)
+    worker.complete(held, value, Curve())
     return held
 
 
 def silence(storage: RDBStorage, seconds: float = 2 * STALLED_SECONDS) -> None:
-    """Let it be so long ago that workers gave a sign of life, on a server that was there then."""
+    """Let the last heartbeats be so long ago, on a server that was there then."""
     wait_for(lambda: rows(storage, SERVER_IS_OLD, s=STALLED_SECONDS))
     execute(
         storage,

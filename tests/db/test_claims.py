@@ -8,6 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.db.claiming import (
+    BUG,
+    NAN,
+    OUT_OF_MEMORY,
+    PREEMPTED,
     attempts,
     claim,
     execute,
@@ -52,7 +56,7 @@ def test_queued_trials_first_then_new_ones_within_the_budget(storage, worker):
     assert records(storage)[0].origin == "default"
     assert records(storage)[0].attempt == 1
     for each in claims:
-        worker.end(each, "complete", 0.5)
+        worker.complete(each, 0.5, Curve())
     over = worker.claim(fresh())
     assert over == Refusal("done", "its budget of 3 trials is spent")
     assert over.over
@@ -86,10 +90,14 @@ def test_an_attribute_being_written_does_not_hide_a_queued_trial(storage, worker
     assert numbers(storage)[held.trial_id] == 0
 
 
-@pytest.mark.parametrize("ending", ["fail", "pruned"])
+@pytest.mark.parametrize("ending", ["fail", "prune"])
 def test_failed_and_pruned_trials_use_up_the_budget(worker, ending):
     for _ in range(3):
-        worker.end(claim(worker), ending, None, "why")
+        held = claim(worker)
+        if ending == "fail":
+            worker.fail(held, NAN, Curve())
+        else:
+            worker.prune(held, 0.1, Curve())
     assert worker.claim(fresh()).verdict == "done"
 
 
@@ -118,7 +126,7 @@ def test_a_claim_repeated_after_the_trial_was_taken_over(storage, worker, storag
 def test_a_claim_repeated_after_its_trial_ended(worker):
     """No worker that waits for its answers does this; nothing new is begun all the same."""
     token = fresh()
-    worker.end(worker.claim(token), "complete", 0.5)
+    worker.complete(worker.claim(token), 0.5, Curve())
     assert worker.claim(token).verdict == "wait"
 
 
@@ -134,9 +142,9 @@ def test_a_worker_prefers_trials_that_it_did_not_fail_on(storage, storage_url):
     make_study(storage, "b", seeds=3, trials=10)
     one, other = worker_on(storage_url, "b"), worker_on(storage_url, "b")
     first = claim(one)
-    one.hand_back(first, "out_of_memory", "too little")
+    one.release_failed(first, OUT_OF_MEMORY, Curve(), None)
     second = claim(one)
-    one.hand_back(second, "error", "ValueError: x")
+    one.release_failed(second, BUG, Curve(), None)
     third = claim(one)
     assert len({first.trial_id, second.trial_id, third.trial_id}) == 3
     assert claim(other).trial_id == first.trial_id  # which the other one did not fail on
@@ -151,13 +159,13 @@ def test_part_of_the_budget_is_kept_from_what_a_worker_does_instead(storage, sto
     make_study(storage, "b", seeds=1, trials=3)
     worker = worker_on(storage_url, "b")
     failed = claim(worker)
-    worker.hand_back(failed, "out_of_memory", "too little")
+    worker.release_failed(failed, OUT_OF_MEMORY, Curve(), None)
     assert claim(worker, keep=2).trial_id == failed.trial_id
 
 
 def test_a_worker_takes_up_again_at_once_what_it_was_preempted_from(worker):
     first = claim(worker)
-    worker.hand_back(first, "preempted", "SIGTERM")
+    worker.release(first, PREEMPTED, Curve(), None)
     assert claim(worker).trial_id == first.trial_id
 
 
@@ -180,7 +188,7 @@ def work_off(worker: Claims, numbers_of: list[int]) -> None:
     while not (isinstance(found := worker.claim(fresh()), Refusal) and found.over):
         if isinstance(found, Claim):
             worker.report(found, Curve([1], [0.5]))
-            worker.end(found, "complete", 0.5)
+            worker.complete(found, 0.5, Curve())
             numbers_of.append(found.trial_id)
 
 

@@ -7,6 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.db.claiming import (
+    NAN,
+    PREEMPTED,
     attempts,
     claim,
     execute,
@@ -20,7 +22,7 @@ from tests.db.claiming import (
 )
 from tests.db.conftest import wait_for
 from tlsearch.errors import SpecError, StudyError
-from tlsearch.store.claims import Claim, Curve
+from tlsearch.store.claims import Claim, Curve, Release
 from tlsearch.store.connect import migrate, open_storage
 from tlsearch.store.controls import change_budget, read_controls
 from tlsearch.store.trials import trial_counts
@@ -72,7 +74,7 @@ class TestStates:
         assert steer("a", storage_url).verdict == verdict
         for refusal in (worker.claim(fresh()), worker.refusal(), worker.report(held, Curve())):
             assert (refusal.verdict, refusal.why, refusal.over) == (verdict, why, over)
-        worker.hand_back(held, verdict, why, Curve([1], [0.5]), 1)
+        worker.release(held, Release(verdict, why), Curve([1], [0.5]), 1)
         assert records(storage)[0].state == "waiting"
         assert resume_study("a", storage_url).verdict is None
         assert claim(worker).trial_id == held.trial_id
@@ -112,7 +114,7 @@ class TestTrials:
         held.append(claim(worker))
         assert worker.claim(fresh()).verdict == "wait"
         for each in held:
-            worker.end(each, "complete", 0.5)
+            worker.complete(each, 0.5, Curve())
         assert worker.claim(fresh()).why == "its budget of 5 trials is spent"
 
     def test_queued_trials_beyond_it_stay_queued(self, storage, limit, worker):
@@ -129,7 +131,7 @@ class TestTrials:
     def test_a_trial_handed_back_makes_room_for_itself_alone(self, limit, worker):
         limit(trials=2)
         held = [claim(worker), claim(worker)]
-        worker.hand_back(held[0], "preempted", "SIGTERM")
+        worker.release(held[0], PREEMPTED, Curve(), None)
         assert claim(worker).trial_id == held[0].trial_id
         assert worker.claim(fresh()).verdict == "wait"
 
@@ -157,7 +159,7 @@ class TestGpuHours:
             storage,
             "UPDATE tlsearch.attempts SET started_at = started_at - interval '30 min'",
         )
-        worker.hand_back(held, "preempted", "SIGTERM")
+        worker.release(held, PREEMPTED, Curve(), None)
         held, other = claim(worker), claim(worker)
         execute(
             storage,
@@ -179,7 +181,7 @@ class TestGpuHours:
         assert over(worker) is None
 
     def test_a_silent_worker_uses_none(self, storage, storage_url, worker):
-        """Up to its last sign of life: whether it lived longer nobody knows."""
+        """Up to its last heartbeat: nobody knows whether it lived longer."""
         claim(worker)
         silence(storage, 3600)
         assert read_controls(storage.engine, 1).gpu_hours_used < 0.1
@@ -215,7 +217,7 @@ class TestTarget:
         held = claim(worker)
         assert worker.report(held, Curve([1], [0.9])) is None, "only a complete trial counts"
         other = claim(worker)
-        worker.end(other, "pruned", 0.95)
+        worker.prune(other, 0.95, Curve())
         assert over(worker) is None
         run_one(worker, 0.79)
         assert over(worker) is None
@@ -233,15 +235,15 @@ class TestTarget:
 class TestPatience:
     def test_trials_without_gain_end_the_study(self, limit, worker):
         limit(patience_trials=3)
-        worker.end(claim(worker), "fail", None, "nan")
+        worker.fail(claim(worker), NAN, Curve())
         run_one(worker, 0.5)
         run_one(worker, 0.6)
         for _ in range(2):
             run_one(worker, 0.6)  # no gain: as good is not better
         assert over(worker) is None
         run_one(worker, 0.7)
-        worker.end(claim(worker), "fail", None, "nan")
-        worker.end(claim(worker), "pruned", 0.9)
+        worker.fail(claim(worker), NAN, Curve())
+        worker.prune(claim(worker), 0.9, Curve())
         assert over(worker) is None
         run_one(worker, 0.1)
         assert over(worker) == "3 trials in a row brought no better accuracy"
@@ -254,7 +256,7 @@ class TestPatience:
     def test_without_a_complete_trial_there_is_nothing_to_surpass(self, limit, worker):
         limit(patience_trials=1)
         for _ in range(3):
-            worker.end(claim(worker), "fail", None, "nan")
+            worker.fail(claim(worker), NAN, Curve())
         assert over(worker) is None
 
 

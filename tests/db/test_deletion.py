@@ -4,7 +4,16 @@ import threading
 
 import pytest
 
-from tests.db.claiming import attempts, claim, execute, fresh, make_study, rows, worker_on
+from tests.db.claiming import (
+    PREEMPTED,
+    attempts,
+    claim,
+    execute,
+    fresh,
+    make_study,
+    rows,
+    worker_on,
+)
 from tlsearch.artifacts import attempt_file
 from tlsearch.errors import StudyError, TrialLost
 from tlsearch.store.claims import Claim, Curve
@@ -44,7 +53,7 @@ def fill(storage, storage_url, name):
     worker = worker_on(storage_url, name)
     held = claim(worker)
     worker.write(held, [PARAM], {"origin": "default"}, {f"artifacts:{name}.png": "{}"})
-    worker.end(held, "complete", 0.5, curve=Curve([1, 2], [0.4, 0.5]))
+    worker.complete(held, 0.5, Curve([1, 2], [0.4, 0.5]))
     execute(storage, "INSERT INTO trial_heartbeats VALUES (1 + :t, :t, now())", t=held.trial_id)
     storage.set_study_system_attr(study_id, "a", 1)
     return study_id, held
@@ -71,8 +80,8 @@ def test_workers_notice(storage, storage_url):
     with pytest.raises(TrialLost):
         worker.report(held, Curve([1], [0.1]))
     with pytest.raises(TrialLost):
-        worker.end(held, "complete", 0.1)
-    assert not worker.hand_back(held, "preempted", "SIGTERM")
+        worker.complete(held, 0.1, Curve())
+    assert not worker.release(held, PREEMPTED, Curve(), None)
     assert worker.is_over(held)
     with pytest.raises(StudyError, match="was deleted"):
         worker.claim(fresh())
@@ -94,7 +103,7 @@ class Hand(threading.Thread):
                 for epoch in range(1, 40):
                     self._worker.report(held, Curve([epoch], [epoch / 100]))
                     self.started.set()
-                self._worker.end(held, "complete", 0.39)
+                self._worker.complete(held, 0.39, Curve())
         except (TrialLost, StudyError) as end:
             self.end = end
 

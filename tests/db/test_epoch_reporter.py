@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from tests.conftest import execute as administer
-from tests.db.claiming import claim, execute, make_study, rows, silence, worker_on
+from tests.db.claiming import PREEMPTED, claim, execute, make_study, rows, silence, worker_on
 from tests.db.conftest import wait_for
 from tlsearch.errors import DatabaseAway, TrialLost
 from tlsearch.store.claims import Curve
@@ -220,6 +220,6 @@ def test_closing_does_not_wait_for_a_delivery_that_hangs(storage, worker):
             wait_for(lambda: rows(storage, "SELECT 1 FROM pg_locks WHERE NOT granted"))
         assert outbox._thread.is_alive()
         assert outbox.undelivered()[0].epochs == [1]
-    worker.hand_back(held, "preempted", "SIGTERM", outbox.undelivered()[0])
+    worker.release(held, PREEMPTED, outbox.undelivered()[0], None)
     wait_for(lambda: not outbox._thread.is_alive())
     assert curve(storage, held) == {1: 0.5}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from tests.db.claiming import claim, make_study, run_one, silence, worker_on
+from tests.db.claiming import PREEMPTED, claim, make_study, run_one, silence, worker_on
 from tests.db.conftest import start_process
 from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.optuna_ext.quiet import without_notices
@@ -135,20 +135,20 @@ def test_it_follows_trials_through_all_that_workers_do_with_them(storage, storag
     )
     worker.report(held, Curve([1, 2], [0.1, 0.2]))
     check()
-    worker.hand_back(held, "preempted", "SIGTERM", Curve([3], [0.3]))
+    worker.release(held, PREEMPTED, Curve([3], [0.3]), None)
     check(history.refresh_finished)
     check()
     again = claim(worker)
     other = claim(worker)
     assert again.trial_id == held.trial_id
     check()
-    worker.end(other, "pruned", 0.1, curve=Curve([1], [0.1]))
+    worker.prune(other, 0.1, Curve([1], [0.1]))
     check(history.refresh_finished)
     silence(storage)
     third = claim(worker)  # rescued
     check()
     assert third.attempt == 3
-    worker.end(third, "complete", 0.9)
+    worker.complete(third, 0.9, Curve())
     check()
     for _ in range(2):
         lost = claim(worker)
@@ -182,9 +182,9 @@ def test_another_process_sees_all_that_ends_while_it_looks(storage, storage_url)
     for n in range(20):
         held = claim(worker)
         if n % 5 == 0:
-            worker.hand_back(held, "preempted", "SIGTERM", Curve([1], [0.9]))
+            worker.release(held, PREEMPTED, Curve([1], [0.9]), None)
             held = claim(worker)
-        worker.end(held, "complete", n / 100, curve=Curve([1], [n / 100]))
+        worker.complete(held, n / 100, Curve([1], [n / 100]))
     seen = json.loads(child.communicate()[0])
     assert child.returncode == 0
     expected = {

@@ -5,6 +5,10 @@ import threading
 import pytest
 
 from tests.db.claiming import (
+    BUG,
+    NAN,
+    OUT_OF_MEMORY,
+    PREEMPTED,
     attempts,
     claim,
     execute,
@@ -17,17 +21,19 @@ from tests.db.claiming import (
 )
 from tests.db.conftest import wait_for
 from tlsearch.errors import StudyError, TrialLost
-from tlsearch.store.claims import Curve, Refusal
+from tlsearch.records import Failure
+from tlsearch.store.claims import Curve, Refusal, Release
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import load_optuna_study
 
 PARAM = ("high_lr", 0.1, '{"name": "FloatDistribution", "attributes": {"step": null, "low": 0.001,'
          ' "high": 1.0, "log": true}}')  # fmt: skip
+PAUSED = Release("paused", "the study is paused")
 TOUCHES = {
     "report": lambda worker, held: worker.report(held, Curve([1], [0.9]), 1),
     "write": lambda worker, held: worker.write(held, [PARAM], {"x": 1}, {"y": 2}, 5),
-    "complete": lambda worker, held: worker.end(held, "complete", 0.9, curve=Curve([2], [0.9])),
-    "fail": lambda worker, held: worker.end(held, "fail", None, "nan"),
+    "complete": lambda worker, held: worker.complete(held, 0.9, Curve([2], [0.9])),
+    "fail": lambda worker, held: worker.fail(held, NAN, Curve()),
 }
 
 
@@ -83,7 +89,7 @@ def test_an_epoch_twice_in_one_delivery_takes_the_later_value(storage, worker):
     held = claim(worker)
     worker.report(held, Curve([1, 2, 1, 2], [0.1, 0.2, 0.3, 0.4]))
     assert storage.get_trial(held.trial_id).intermediate_values == {1: 0.3, 2: 0.4}
-    worker.end(held, "complete", 0.6, curve=Curve([2, 3, 3], [0.5, 0.5, 0.6]))
+    worker.complete(held, 0.6, Curve([2, 3, 3], [0.5, 0.5, 0.6]))
     assert storage.get_trial(held.trial_id).intermediate_values == {1: 0.3, 2: 0.5, 3: 0.6}
 
 
@@ -102,12 +108,12 @@ def test_what_was_drawn_is_there_as_optuna_would_have_it(storage, worker):
 
 def test_an_end_that_is_repeated_is_one_end(storage, worker):
     held = claim(worker)
-    worker.end(held, "complete", 0.5, curve=Curve([1], [0.5]), has_model=True)
+    worker.complete(held, 0.5, Curve([1], [0.5]), has_model=True)
     before = everything(storage)
-    worker.end(held, "complete", 0.7, curve=Curve([1], [0.7]), user_attrs={"x": 1})
+    worker.complete(held, 0.7, Curve([1], [0.7]), user_attrs={"x": 1})
     assert everything(storage) == before
     with pytest.raises(TrialLost):  # it did not fail
-        worker.end(held, "fail", None, "nan")
+        worker.fail(held, NAN, Curve())
     assert everything(storage) == before
     trial = storage.get_trial(held.trial_id)
     assert (trial.state.name, trial.value, trial.intermediate_values) == ("COMPLETE", 0.5, {1: 0.5})
@@ -116,16 +122,28 @@ def test_an_end_that_is_repeated_is_one_end(storage, worker):
 
 def test_a_pruned_trial_has_its_last_value_and_a_failed_one_its_reason(storage, worker):
     make_study(storage, "b", seeds=0)
-    worker.end(claim(worker), "pruned", 0.4, curve=Curve([1], [0.4]))
-    worker.end(claim(worker), "fail", None, "nan: the loss")
+    worker.prune(claim(worker), 0.4, Curve([1], [0.4]))
+    worker.fail(claim(worker), Failure("nan", "the loss"), Curve())
     pruned, failed = storage.get_all_trials(1)
     assert (pruned.state.name, pruned.value) == ("PRUNED", 0.4)
     assert (failed.state.name, failed.value) == ("FAIL", None)
-    assert failed.user_attrs["reason"] == "nan: the loss"
+    assert (failed.user_attrs["reason_kind"], failed.user_attrs["reason"]) == ("nan", "the loss")
+    (row,) = rows(
+        storage, "SELECT failure_kind, reason FROM tlsearch.attempts WHERE ended = 'fail'"
+    )
+    assert row == ("nan", "the loss")
+
+
+def test_a_reason_may_have_any_characters(storage, worker):
+    worker.fail(claim(worker), Failure("nan", "a\0b \ud800 ü: 'x' %s"), Curve())
+    worker.release(claim(worker), Release("preempted", "nul \0"), Curve(), None)
+    failed, released = records(storage)
+    assert (failed.reason_kind, failed.reason) == ("nan", "a b \\ud800 ü: 'x' %s")
+    assert (released.reason_kind, released.reason) == ("preempted", "nul  ")
 
 
 @pytest.mark.parametrize("touch", TOUCHES.values(), ids=TOUCHES)
-def test_whoever_lost_a_trial_can_no_longer_touch_it(storage, worker, other, touch):
+def test_a_worker_that_lost_a_trial_can_no_longer_touch_it(storage, worker, other, touch):
     lost = claim(worker)
     silence(storage)
     taken = claim(other)
@@ -135,42 +153,44 @@ def test_whoever_lost_a_trial_can_no_longer_touch_it(storage, worker, other, tou
         touch(worker, lost)
     assert everything(storage) == before
     assert other.report(taken, Curve([1], [0.2])) is None
-    other.end(taken, "complete", 0.2)
+    other.complete(taken, 0.2, Curve())
     with pytest.raises(TrialLost):
         touch(worker, lost)
     assert records(storage)[0].val_accuracy == 0.2
 
 
-def test_a_former_holder_cannot_hand_back_what_another_has(storage, worker, other):
+def test_a_former_holder_cannot_release_what_another_has(storage, worker, other):
     lost = claim(worker)
     silence(storage)
     taken = claim(other)
     before = everything(storage)
-    assert not worker.hand_back(lost, "preempted", "SIGTERM", Curve([1], [0.9]), 1)
+    assert not worker.release(lost, PREEMPTED, Curve([1], [0.9]), 1)
     assert everything(storage) == before
-    assert other.hand_back(taken, "preempted", "SIGTERM")
+    assert other.release(taken, PREEMPTED, Curve(), None)
     before = everything(storage)
-    assert other.hand_back(taken, "preempted", "SIGTERM"), "the answer was lost"
-    assert not other.hand_back(taken, "error", "ValueError: x")
+    assert other.release(taken, PREEMPTED, Curve(), None), "the answer was lost"
+    assert not other.release_failed(taken, BUG, Curve(), None)
     assert everything(storage) == before
     assert records(storage)[0].state == "waiting"
 
 
-def test_a_trial_handed_back_keeps_all_it_had(storage, worker, other):
+def test_a_released_trial_keeps_all_it_had(storage, worker, other):
     held = claim(worker)
     worker.write(held, [PARAM], {"origin": "tpe"})
     worker.report(held, Curve([1], [0.1]))
-    assert worker.hand_back(held, "paused", "the study is paused", Curve([2], [0.2]), 2)
+    assert worker.release(held, PAUSED, Curve([2], [0.2]), 2)
     (record,) = records(storage)
     assert (record.state, record.epochs) == ("waiting", 2)
-    assert record.reason == "paused: the study is paused"
+    assert (record.reason_kind, record.reason) == ("paused", "the study is paused")
     again = claim(other)
     assert (again.trial_id, again.attempt) == (held.trial_id, 2)
     assert again.earlier_tokens == (held.token,)
     trial = storage.get_trial(held.trial_id)
     assert (trial.number, trial.params) == (0, {"high_lr": 0.1})
-    other.end(again, "complete", 0.3)
-    assert records(storage)[0].reason is None, "why it was handed back is no reason of its end"
+    other.complete(again, 0.3, Curve())
+    assert records(storage)[0].reason_kind is records(storage)[0].reason is None, (
+        "why it was released is no reason of its end"
+    )
 
 
 def test_a_silent_workers_trial_returns_to_the_queue_as_itself(storage, worker, other):
@@ -186,7 +206,7 @@ def test_a_silent_workers_trial_returns_to_the_queue_as_itself(storage, worker, 
     assert len(records(storage)) == 1
 
 
-def test_any_sign_of_life_keeps_a_trial(storage, worker, other):
+def test_any_heartbeat_keeps_a_trial(storage, worker, other):
     held = claim(worker)
     for alive in (
         lambda: worker.report(held, Curve()),
@@ -206,28 +226,39 @@ def test_after_max_attempts_a_silent_trial_fails_with_its_reason(storage, worker
     assert claim(worker).trial_id != held.trial_id
     record = records(storage)[0]
     assert record.state == "fail"
-    assert record.reason == "stalled: its worker fell silent in attempt 3 of 3"
+    assert record.reason_kind == "stalled"
+    assert record.reason == "its worker fell silent in attempt 3 of 3"
+    (kinds,) = rows(storage, "SELECT array_agg(DISTINCT failure_kind) FROM tlsearch.attempts"
+                    f" WHERE trial_id = {held.trial_id}")  # fmt: skip
+    assert kinds == (["stalled"],)
     assert storage.get_trial(held.trial_id).datetime_complete is not None
 
 
 @pytest.mark.parametrize("kind", ["preempted", "paused", "stopped", "budget"])
-def test_letting_go_on_request_is_no_fault(storage, worker, kind):
+def test_a_release_on_request_is_no_fault(storage, worker, kind):
     for attempt in range(1, 6):
         held = claim(worker)
         assert held.attempt == attempt
-        worker.hand_back(held, kind, "as asked")
+        worker.release(held, Release(kind, "as asked"), Curve(), None)
     assert attempts(storage) == [(0, n, kind) for n in range(1, 6)]
     assert records(storage)[0].state == "waiting"
 
 
 def test_faults_of_all_kinds_count_together(storage, worker, other):
-    worker.hand_back(claim(worker), "out_of_memory", "too little")
-    other.hand_back(claim(other), "preempted", "SIGTERM")
+    worker.release_failed(claim(worker), OUT_OF_MEMORY, Curve(), None)
+    other.release(claim(other), PREEMPTED, Curve(), None)
     claim(other)
     silence(storage)
-    other.hand_back(claim(other), "error", "ValueError: x")
+    other.release_failed(claim(other), BUG, Curve(), None)
     record = records(storage)[0]
-    assert (record.state, record.reason) == ("fail", "error: ValueError: x")
+    assert (record.state, record.reason_kind, record.reason) == ("fail", "ValueError", "x")
+    kinds = rows(storage, "SELECT ended, failure_kind FROM tlsearch.attempts ORDER BY attempt")
+    assert kinds == [
+        ("out_of_memory", "out_of_memory"),
+        ("preempted", None),
+        ("stalled", "stalled"),
+        ("error", "ValueError"),
+    ]
     assert worker.claim(fresh()).trial_id != 1
 
 
@@ -250,7 +281,7 @@ def test_a_trial_that_somebody_else_ended_is_left_as_it_is(storage, worker, othe
     for touch in TOUCHES.values():
         with pytest.raises(TrialLost):
             touch(worker, held)
-    assert not worker.hand_back(held, "preempted", "SIGTERM", Curve([1], [0.3]), 1)
+    assert not worker.release(held, PREEMPTED, Curve([1], [0.3]), 1)
     silence(storage)
     claim(other)
     (record, _) = records(storage)
@@ -273,7 +304,7 @@ def test_a_deleted_study(storage, worker, touch):
     storage.delete_study(1)
     with pytest.raises(TrialLost):
         touch(worker, held)
-    assert not worker.hand_back(held, "preempted", "SIGTERM", Curve([1], [0.3]))
+    assert not worker.release(held, PREEMPTED, Curve([1], [0.3]), None)
     with pytest.raises(StudyError, match="was deleted"):
         worker.claim(fresh())
 
@@ -330,7 +361,7 @@ def test_the_models_of_all_but_the_best_are_given_up(storage, worker):
     for value in (0.3, 0.9, 0.5, 0.9):
         held = claim(worker)
         tokens[held.trial_id] = held.token
-        worker.end(held, "complete", value, has_model=True)
+        worker.complete(held, value, Curve(), has_model=True)
     first, second, third, fourth = tokens.values()
     assert sorted(worker.surplus_models(2)) == sorted([first, third])
     assert worker.surplus_models(2) == []

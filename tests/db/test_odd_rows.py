@@ -49,6 +49,7 @@ def furnish(rows: Rows) -> None:
     """A trial and a study with every attribute that a view reads, to be replaced by odd ones."""
     study_id = rows.study("odd", dict.fromkeys(("measures", "spec_hash", "spec"), "0"), trials=1)
     names = ("origin", "canonical", "duplicate_of", "seconds", "attempt", "worker", "reason")
+    names += ("reason_kind",)
     rows.trial(study_id, 0, value=0.5, **dict.fromkeys(names, 0))
 
 

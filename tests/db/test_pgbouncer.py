@@ -84,7 +84,7 @@ def test_many_workers_on_few_connections(pooled_url):
         while isinstance(held := worker.claim(fresh()), Claim):
             for epoch in range(1, 6):
                 worker.report(held, Curve([epoch], [epoch / 10]))
-            worker.end(held, "complete", 0.5)
+            worker.complete(held, 0.5, Curve())
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in workers]
     for thread in threads:

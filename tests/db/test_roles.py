@@ -34,7 +34,7 @@ FORBIDDEN = [
     "CREATE TABLE mine (a integer)",
     "DROP VIEW tlsearch.best_trials",
     "SELECT * FROM tlsearch.claim_trial(1, gen_random_uuid(), gen_random_uuid(), 0, 60, 3)",
-    "SELECT tlsearch.end_trial(1, gen_random_uuid(), 'complete', 1, NULL, false, '{}', '{}',"
+    "SELECT tlsearch.end_trial(1, gen_random_uuid(), 'complete', 1, NULL, NULL, false, '{}', '{}',"
     " '{}', '{}')",
     "SELECT tlsearch.put_attr(1, 'origin', '0')",
     "SELECT rolpassword FROM pg_authid",

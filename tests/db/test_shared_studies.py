@@ -52,7 +52,7 @@ def test_optuna_clients_and_workers_at_the_same_time(storage_url):
         while not (isinstance(found := worker.claim(fresh()), Refusal) and found.over):
             if isinstance(found, Claim):
                 worker.report(found, Curve([1], [0.5]))
-                worker.end(found, "complete", 0.5)
+                worker.complete(found, 0.5, Curve())
                 mine.append(found.trial_id)
             while len(mine) >= 25 and client.poll() is None:
                 time.sleep(0.01)  # leave the client its part of the budget

@@ -31,9 +31,15 @@ SPEC = parse_spec(
 PLAIN = Hyperparameters(1, 0.01, 1.0, 0, 0.0, 1e-4, 0)
 ATTRS = {
     "space": {"n_body_layers": 9, "ranges": {}},
-    "data": {"class_names": ["a", "b"]},
-    "backbone": {"layers": []},
-    "provenance": {"versions": {}},
+    "data": {
+        "class_names": ["a", "b"],
+        "fingerprint": "0" * 64,
+        "n_train": 8,
+        "n_val": 4,
+        "n_test": 4,
+    },
+    "backbone": {"layers": [], "weights_sha256": "0" * 64},
+    "provenance": {"versions": {}, "git_commit": None},
     "spec": to_toml_dict(SPEC),
     "spec_hash": spec_hash(SPEC),
 }

@@ -108,17 +108,18 @@ class TestTrialsFlat:
         rows.trial(study_id, 0, value=0.6, curve=[0.5, 0.7])
         rows.trial(study_id, 1, "PRUNED", 0.9, curve=[0.3, 0.4])
         rows.trial(study_id, 2, "RUNNING", curve=[0.2])
-        rows.trial(study_id, 3, "FAIL", reason="nan: the loss is not finite")
+        rows.trial(study_id, 3, "FAIL", reason_kind="nan", reason="the loss is not finite")
         rows.trial(study_id, 4, "WAITING", origin="default")
         shown = (
-            "SELECT trial, state, val_accuracy, epochs, origin, reason FROM tlsearch.trials_flat"
+            "SELECT trial, state, val_accuracy, epochs, origin, reason_kind, reason"
+            " FROM tlsearch.trials_flat"
         )
         assert rows.ask(f"{shown} ORDER BY trial") == [
-            (0, "complete", 0.6, 2, None, None),
-            (1, "pruned", 0.4, 2, None, None),
-            (2, "running", 0.2, 1, None, None),
-            (3, "fail", None, None, None, "nan: the loss is not finite"),
-            (4, "waiting", None, None, "default", None),
+            (0, "complete", 0.6, 2, None, None, None),
+            (1, "pruned", 0.4, 2, None, None, None),
+            (2, "running", 0.2, 1, None, None, None),
+            (3, "fail", None, None, None, "nan", "the loss is not finite"),
+            (4, "waiting", None, None, "default", None, None),
         ]
 
     def test_columns(self, rows: Rows) -> None:
@@ -158,6 +159,7 @@ class TestTrialsFlat:
             "attempts": 2,
             "resumed_epochs": 1,
             "worker": "gpu-1:7:cuda:0",
+            "reason_kind": None,
             "reason": None,
             "started_at": at(0).replace(tzinfo=UTC),
             "ended_at": at(120).replace(tzinfo=UTC),

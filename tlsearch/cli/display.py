@@ -11,7 +11,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from tlsearch.records import HYPERPARAMETER_NAMES, EpochReport, StudyStatus, TrialRecord
+from tlsearch.records import (
+    HYPERPARAMETER_NAMES,
+    EpochReport,
+    StudyStatus,
+    TrialRecord,
+    reason_line,
+)
 from tlsearch.store.outages import DATABASE_ERRORS
 
 if TYPE_CHECKING:
@@ -37,6 +43,7 @@ def trial_as_json(trial: TrialRecord) -> dict[str, Any]:
         "origin": trial.origin,
         "attempt": trial.attempt,
         "worker": trial.worker,
+        "reason_kind": trial.reason_kind,
         "reason": trial.reason,
         "duplicate_of": trial.duplicate_of,
     }
@@ -152,7 +159,8 @@ class TerminalProgress:
     def ended(self, trial: TrialRecord) -> None:
         """Show how a trial ended."""
         self._look()
-        how = trial.state if trial.state != "fail" else f"failed ({trial.reason})"
+        why = reason_line(trial.reason_kind, trial.reason)
+        how = trial.state if trial.state != "fail" else f"failed ({why})"
         if trial.duplicate_of is not None:
             how = f"same as trial {trial.duplicate_of}"
         self._lasting(

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tlsearch.cli.display import console, duration, percent
 from tlsearch.launcher import Slot
+from tlsearch.records import reason_line
 
 _SECONDS_BETWEEN_LINES = 5
 
@@ -122,7 +123,8 @@ def _epoch(news: Mapping[str, Any]) -> str:
 
 def _ended(news: Mapping[str, Any]) -> str:
     trial, standing = news["trial"], news["standing"]
-    how = trial["state"] if trial["state"] != "fail" else f"failed ({trial['reason']})"
+    why = reason_line(trial["reason_kind"], trial["reason"])
+    how = trial["state"] if trial["state"] != "fail" else f"failed ({why})"
     if trial["duplicate_of"] is not None:
         how = f"same as trial {trial['duplicate_of']}"
     line = (

@@ -9,7 +9,14 @@ from tlsearch.records.hyperparameters import (
 from tlsearch.records.measures import Measures
 from tlsearch.records.names import BEING_CREATED_PREFIX, MEASURES_SUFFIX, measures_study_name
 from tlsearch.records.prior import Belief, Prior
-from tlsearch.records.study import Controls, Failure, QueuedTrial, StudyStatus, TrialRecord
+from tlsearch.records.study import (
+    Controls,
+    Failure,
+    QueuedTrial,
+    StudyStatus,
+    TrialRecord,
+    reason_line,
+)
 from tlsearch.records.training import Decision, EpochReport, FineTuneResult
 
 __all__ = [
@@ -31,4 +38,5 @@ __all__ = [
     "StudyStatus",
     "TrialRecord",
     "measures_study_name",
+    "reason_line",
 ]

@@ -36,10 +36,12 @@ class TrialRecord:
         origin: where the hyperparameters came from (default, prior, tpe, ...).
         attempt: from 1.
         worker: host, process and device of the last attempt.
-        reason: why it failed, if it did.
+        reason_kind: the kind of failure (see `Failure`), or why it is back in the queue
+            (`preempted`, `paused`, `stopped`, `budget`); None where neither is so.
+        reason: the same in a sentence.
         duplicate_of: number of an earlier trial with the same canonical hyperparameters, whose
             result this one took over.
-        silent_seconds: since its worker's last sign of life, where a status was asked for and the
+        silent_seconds: since its worker's last heartbeat, where a status was asked for and the
             trial runs.
     """
 
@@ -52,9 +54,15 @@ class TrialRecord:
     origin: str | None = None
     attempt: int = 0
     worker: str | None = None
+    reason_kind: str | None = None
     reason: str | None = None
     duplicate_of: int | None = None
     silent_seconds: float | None = None
+
+
+def reason_line(kind: str | None, reason: str | None) -> str | None:
+    """Return kind and sentence for people: `nan: the loss is not finite`; None: there is none."""
+    return ": ".join(filter(None, (kind, reason))) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Controls:
         patience_trials: trials in a row without a better accuracy that end it; None = none.
         gpu_hours_used: hours that workers held trials so far.
         verdict: why no trial runs now: `paused`, `stopped`, `budget` (a limit but the number of
-            trials; workers let go of theirs), `done` (that number has run); else None.
+            trials; workers release theirs), `done` (that number has run); else None.
         why: a clause on that.
     """
 

@@ -78,7 +78,7 @@ def study_status(
 
 
 def _silent_seconds(storage: RDBStorage, study_id: int) -> dict[int, float]:
-    """Return how long ago the worker of each running trial gave a sign of life, by trial number."""
+    """Return how long ago the last heartbeat of each running trial was, by trial number."""
     with storage.engine.connect() as connection:
         rows = connection.execute(_SILENT, {"study_id": study_id}).all()
     return {number: float(seconds) for number, seconds in rows}
@@ -97,6 +97,7 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         origin=attrs.get("origin"),
         attempt=attrs.get("attempt", 0),
         worker=attrs.get("worker"),
+        reason_kind=attrs.get("reason_kind"),
         reason=attrs.get("reason"),
         duplicate_of=attrs.get("duplicate_of"),
     )

@@ -3,7 +3,6 @@
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
@@ -20,9 +19,16 @@ from tlsearch.errors import (
 )
 from tlsearch.finetune import curve_of, fine_tune, model_only
 from tlsearch.optuna_ext.storage import BatchedStorage
-from tlsearch.records import Decision, EpochReport, FineTuneResult, Hyperparameters, TrialRecord
+from tlsearch.records import (
+    Decision,
+    EpochReport,
+    Failure,
+    FineTuneResult,
+    Hyperparameters,
+    TrialRecord,
+)
 from tlsearch.sampler import origin_of
-from tlsearch.store.claims import Claim, Claims, Curve
+from tlsearch.store.claims import Claim, Claims, Curve, Release
 from tlsearch.store.outages import DATABASE_ERRORS, Patience, is_outage, within
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.trials import to_record, trial_counts
@@ -34,7 +40,7 @@ from tlsearch.worker.progress import Progress
 from tlsearch.worker.signals import Shutdown
 from tlsearch.worker.workplace import Workplace
 
-_RETRIED = ("out_of_memory", "error")  # may be of the place rather than of the trial
+_NOT_RETRIED = ("nan",)  # the trial's own fault, on any machine
 _HAND_BACK_SECONDS = 3.0
 
 
@@ -106,7 +112,7 @@ class Attempt:
             with self._outbox:
                 ended = self._attempt()
         except TrialFailure as failure:
-            ended = self._fault(failure.kind, str(failure))
+            ended = self._fault(Failure(failure.kind, str(failure)))
         except (TlsearchError, *DATABASE_ERRORS):
             self._files.wait()
             raise
@@ -115,7 +121,9 @@ class Attempt:
             self._hand_back()
             raise
         except Exception as error:
-            ended = self._fault("error", _words(error), traceback.format_exc()[-4000:])
+            words = (str(error).splitlines() or [""])[0]
+            unexpected = Failure(type(error).__name__, words)
+            ended = self._fault(unexpected, traceback.format_exc()[-4000:])
         return self._setting.record(self._claim) if ended else None
 
     def _attempt(self) -> bool:
@@ -278,13 +286,13 @@ class Attempt:
         if setting.shutdown.requested.is_set() or refusal is None:
             refusal = None
             self._outbox.check()
-        ended = refusal.verdict if refusal else "preempted"
+        kind = refusal.verdict if refusal else "preempted"
         by = setting.shutdown.by if setting.shutdown.requested.is_set() else "output closed"
-        reason = refusal.why if refusal else f"{by} on {setting.workplace.name}"
+        why = Release(kind, refusal.why if refusal else f"{by} on {setting.workplace.name}")  # type: ignore[arg-type]
         curve, epoch = self._outbox.undelivered()
 
         def hand_back() -> bool:
-            return setting.claims.hand_back(self._claim, ended, reason, curve, epoch)  # type: ignore[arg-type]
+            return setting.claims.release(self._claim, why, curve, epoch)
 
         try:
             ours = within(_HAND_BACK_SECONDS, lambda: Patience(_HAND_BACK_SECONDS).call(hand_back))
@@ -305,13 +313,19 @@ class Attempt:
         held.user_attrs["seconds"] = round(result.seconds, 3)
         if self._files.problem is not None:
             held.user_attrs["checkpoint_problem"] = self._files.problem
-        self._end(
-            "pruned" if result.stopped else "complete",
-            result.val_accuracy,
-            has_model=has_model,
-            user_attrs=held.user_attrs,
-            system_attrs=held.system_attrs,
-        )
+        curve = self._curve_left()
+        user, system = held.user_attrs, held.system_attrs
+
+        def end() -> None:
+            claims, claim, value = setting.claims, self._claim, result.val_accuracy
+            if result.stopped:
+                claims.prune(claim, value, curve, user_attrs=user, system_attrs=system)
+            else:
+                claims.complete(
+                    claim, value, curve, has_model=has_model, user_attrs=user, system_attrs=system
+                )
+
+        setting.patience.call(end)
         if has_model:
             keep = setting.study.spec.checkpoints.keep_best
             lost = setting.patience.call(lambda: setting.claims.surplus_models(keep))
@@ -355,39 +369,37 @@ class Attempt:
         curve = Curve(epochs, [twin.intermediate_values[epoch] for epoch in epochs])
         original = twin.user_attrs.get("duplicate_of", twin.number)
         attrs = {"duplicate_of": original, "seconds": 0.0}
-        self._end("complete", twin.value, curve=curve, user_attrs=attrs)
+        value = twin.value
+        assert value is not None, "only complete trials are found"
+        self._curve_left()
+        claims, claim = self._setting.claims, self._claim
+        self._setting.patience.call(lambda: claims.complete(claim, value, curve, user_attrs=attrs))
         self._files.remove()
 
-    def _end(self, ending: Any, value: float | None, **kept: Any) -> None:
+    def _curve_left(self) -> Curve:
+        """Stop the deliveries and return what did not arrive."""
         self._outbox.close()
         self._outbox.raise_if_lost()
-        if "curve" not in kept:
-            kept["curve"] = self._outbox.undelivered()[0]
-        claims, claim = self._setting.claims, self._claim
-        self._setting.patience.call(lambda: claims.end(claim, ending, value, **kept))
+        return self._outbox.undelivered()[0]
 
-    def _fault(self, kind: str, words: str, trace: str | None = None) -> bool:
+    def _fault(self, failure: Failure, trace: str | None = None) -> bool:
         """Record a failure: of the place, to be tried again elsewhere, or of the trial itself."""
         claims, claim = self._setting.claims, self._claim
         self._files.wait()
         curve, epoch = self._outbox.undelivered()
-        words = words.replace("\0", " ").encode(errors="backslashreplace").decode()
         attrs = {"traceback": trace} if trace else {}
 
-        def hand_back() -> bool:
-            return claims.hand_back(claim, kind, words, curve, epoch)  # type: ignore[arg-type]
-
         def fail() -> None:
-            claims.end(claim, "fail", None, f"{kind}: {words}", curve=curve, user_attrs=attrs)
+            claims.fail(claim, failure, curve, user_attrs=attrs)
             self._files.remove()
 
         patience = self._setting.patience
-        if kind not in _RETRIED:
+        if failure.kind in _NOT_RETRIED:
             patience.call(fail)
             return True
         # One after the other: the first cannot be repeated once the second was done.
         patience.call(lambda: claims.write(claim, user_attrs=attrs))
-        return patience.call(hand_back)
+        return patience.call(lambda: claims.release_failed(claim, failure, curve, epoch))
 
     def _forsake(self) -> None:
         """Remove this attempt's files where no other will: of a trial that ended or is gone."""
@@ -395,7 +407,3 @@ class Attempt:
         with suppress(DatabaseAway, *DATABASE_ERRORS):
             if within(_HAND_BACK_SECONDS, lambda: self._setting.claims.is_over(self._claim)):
                 self._files.remove()
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

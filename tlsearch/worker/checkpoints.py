@@ -113,7 +113,7 @@ def remove_left_over(artifacts: Artifacts, claims: Claims, keep_best: int) -> No
     with suppress(OSError, StorageError):
         names = [name for name in artifacts.names() if name.endswith(ATTEMPT_SUFFIX)]
         tokens = [token for token in map(_token_of, names) if token is not None]
-        remove_files(artifacts, claims.left_over(tokens) if tokens else [])
+        remove_files(artifacts, claims.unneeded_files(tokens) if tokens else [])
 
 
 def _token_of(name: str) -> str | None:

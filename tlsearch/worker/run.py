@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 
 from tlsearch.artifacts import Artifacts, artifacts_place, open_artifacts
 from tlsearch.errors import DatabaseAway, StorageError, StudyError, WorkerStopped
-from tlsearch.records import Measures, TrialRecord
+from tlsearch.records import Measures, TrialRecord, reason_line
 from tlsearch.sampler import try_sampler
 from tlsearch.store.claims import Claim, Refusal, WorkerRegistration
 from tlsearch.store.connect import open_storage
@@ -22,7 +22,6 @@ from tlsearch.worker.measuring import Measuring
 from tlsearch.worker.progress import Progress, SilentProgress
 from tlsearch.worker.signals import Shutdown
 from tlsearch.worker.study_session import Place, StudySession
-from tlsearch.worker.trial_runner import failure_kind
 from tlsearch.worker.workplace import choose_device, device_name
 
 _SAME_FAILURES = 3
@@ -316,7 +315,7 @@ class _Loop:
 
     def _stop_if_failing(self, claim: Claim, trial: TrialRecord) -> None:
         """Raise where trials fail here; one that fails again and again is that trial's matter."""
-        kind = failure_kind(trial)
+        kind = trial.reason_kind
         if kind is None or (self._failures and self._failures[-1][0] != kind):
             self._failures = []
         if kind is not None:
@@ -324,7 +323,7 @@ class _Loop:
         if len(set(self._failures)) == _SAME_FAILURES:
             raise WorkerStopped(
                 f"{_SAME_FAILURES} trials in a row failed for the same reason, so this worker "
-                f"stops: {trial.reason}"
+                f"stops: {reason_line(kind, trial.reason)}"
             )
 
     def _studies(self) -> list[StoredStudy]:

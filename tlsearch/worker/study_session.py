@@ -86,7 +86,7 @@ class StudySession:
         Raises:
             StudyError: the study was deleted.
         """
-        self._patience.call(self._place.session.seen)
+        self._patience.call(self._place.session.heartbeat)
         refusal = self._patience.call(self._claims.refusal)
         if refusal is not None and self._runner is None and refusal.verdict != "wait":
             return refusal  # nothing to load anything for

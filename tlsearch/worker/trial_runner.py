@@ -67,11 +67,3 @@ class TrialRunner(Setting):
             return Attempt(self, claim).run()
         except TrialLost:
             return None
-
-
-def failure_kind(trial: TrialRecord) -> str | None:
-    """Return what kind of failure a trial ended with, to tell whether it repeats."""
-    if trial.reason is None:
-        return None
-    kind, _, rest = trial.reason.partition(": ")
-    return kind if kind != "error" else f"error: {rest.partition(':')[0]}"
