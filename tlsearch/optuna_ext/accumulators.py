@@ -1,12 +1,13 @@
-"""What samplers and pruners work out from a study's finished trials, kept up to date.
+"""What samplers and pruners compute from a study's finished trials, kept up to date.
 
 Optuna's own go through all trials at every call: at 10,000 trials that is most of what a trial
-costs. Here each finished trial is taken in once, for finished trials never change. What was worked
-out belongs to the storage object: samplers and pruners may come and go. It follows from the
-finished trials alone, in whatever order a process got to see them.
+costs. An accumulator takes each finished trial once, for finished trials never change. It belongs
+to the storage object and is shared by all samplers and pruners on it. What it holds follows from
+the finished trials alone, whatever the order in which a process saw them.
 
-Needs Optuna alone. On a storage that knows what it has read already (`KeepsHistory`, such as
-`tlsearch.optuna_ext.storage.BatchedStorage`) the database is asked for news only, or not at all.
+On a storage that remembers what it has read (`KeepsHistory`, such as
+`tlsearch.optuna_ext.storage.BatchedStorage`) the database is asked for new trials only, or not at
+all.
 """
 
 import threading
@@ -26,15 +27,15 @@ OPEN = (TrialState.RUNNING, TrialState.WAITING)
 
 
 class Accumulator(Protocol):
-    """Takes in every complete or pruned trial of a study, once each and in any order."""
+    """Takes every complete or pruned trial of a study, once each and in any order."""
 
     def add(self, trial: FrozenTrial) -> None:
-        """Take in one more trial."""
+        """Take one more trial."""
 
 
 @runtime_checkable
 class KeepsHistory(Protocol):
-    """A storage that knows which trials it has read."""
+    """A storage that remembers which trials it has read."""
 
     def finished_trials(self, study_id: int, max_age_seconds: float = 0.0) -> list[FrozenTrial]:
         """Return all finished trials, read at most so long ago; the list grows at its end."""
@@ -43,36 +44,37 @@ class KeepsHistory(Protocol):
         """Return queued and running trials as they were read last."""
 
 
-D = TypeVar("D", bound=Accumulator)
+A = TypeVar("A", bound=Accumulator)
 
 
 @dataclass
-class _Kept(Generic[D]):
-    """A digest, and which trials are in it."""
+class _Entry(Generic[A]):
+    """An accumulator, and which trials it has: the first of a history, or those numbered so."""
 
-    digest: D
+    accumulator: A
     n_read: int = 0
     numbers: set[int] = field(default_factory=set)
 
 
-_kept: "WeakKeyDictionary[BaseStorage, dict[Any, _Kept[Any]]]" = WeakKeyDictionary()
+_entries: "WeakKeyDictionary[BaseStorage, dict[Any, _Entry[Any]]]" = WeakKeyDictionary()
 _lock = threading.RLock()
 
 
 @contextmanager
 def accumulated(
-    kind: Callable[[Study], D],
+    kind: Callable[[Study], A],
     study: Study,
     max_age_seconds: float = 0.0,
     by: Literal["_get_trials", "get_trials"] = "_get_trials",
-) -> Iterator[D]:
-    """Hold the digest of a study's complete and pruned trials, which no thread changes meanwhile.
+) -> Iterator[A]:
+    """Hold the accumulator of a study's finished trials; no thread changes it within the block.
 
     Args:
-        kind: the digest's class, which takes the study.
-        study: the study, or a view of it that shows some of its trials only, as Hyperband's.
+        kind: the accumulator's class, which takes the study.
+        study: the study, or a view that shows some of its trials only, as Hyperband's.
         max_age_seconds: how long ago the storage may have been read, if it keeps a history.
-        by: how a view is asked for the trials it shows.
+        by: the method that a view overrides to show its trials. A view that overrides it gets an
+            accumulator of its own, made anew at each call.
     """
     if getattr(type(study), by) is not getattr(Study, by):
         fresh = kind(study)
@@ -81,13 +83,14 @@ def accumulated(
         yield fresh
         return
     with _lock:
-        digests = _kept.setdefault(study._storage, {})
-        key = (study._study_id, kind)
-        if key not in digests:
-            digests[key] = _Kept(kind(study))
-        for trial in _news(digests[key], study, max_age_seconds):
-            digests[key].digest.add(trial)
-        yield digests[key].digest
+        entries = _entries.setdefault(study._storage, {})
+        key = (study._study_id, study.study_name, kind)
+        if key not in entries:
+            entries[key] = _Entry(kind(study))
+        entry = entries[key]
+        for trial in _new_trials(entry, study, max_age_seconds):
+            entry.accumulator.add(trial)
+        yield entry.accumulator
 
 
 def open_trials(study: Study) -> list[FrozenTrial]:
@@ -97,18 +100,17 @@ def open_trials(study: Study) -> list[FrozenTrial]:
     return study._get_trials(deepcopy=False, states=OPEN)
 
 
-def _news(kept: _Kept[Any], study: Study, max_age_seconds: float) -> list[FrozenTrial]:
-    """Return the trials that are not in a digest yet, and note that they are."""
+def _new_trials(entry: _Entry[Any], study: Study, max_age_seconds: float) -> list[FrozenTrial]:
+    """Return the trials that an accumulator does not have yet, and note that it has them."""
     storage = study._storage
     if isinstance(storage, KeepsHistory):
         finished = storage.finished_trials(study._study_id, max_age_seconds)
-        found = [trial for trial in finished[kept.n_read :] if trial.state in FINISHED]
-        kept.n_read = len(finished)
-        return found
+        start, entry.n_read = entry.n_read, len(finished)  # another thread may append meanwhile
+        return [trial for trial in finished[start : entry.n_read] if trial.state in FINISHED]
     trials = study._get_trials(deepcopy=False, states=FINISHED)
-    found = [trial for trial in trials if trial.number not in kept.numbers]
-    kept.numbers.update(trial.number for trial in found)
-    return found
+    new = [trial for trial in trials if trial.number not in entry.numbers]
+    entry.numbers.update(trial.number for trial in new)
+    return new
 
 
 class FinishedSpace:
@@ -127,12 +129,12 @@ class FinishedSpace:
         """See `Accumulator`."""
         if trial.state not in self.states:
             return
-        theirs = trial.distributions
+        of_trial = trial.distributions
         if self._distributions is None:
-            self._distributions = dict(theirs)
+            self._distributions = dict(of_trial)
             return
         for name, known in list(self._distributions.items()):
-            other = theirs.get(name)
+            other = of_trial.get(name)
             if other is not known and other != known:
                 del self._distributions[name]
 

@@ -1,4 +1,4 @@
-"""What was said of a running trial and is yet to be written, in one transaction."""
+"""What is yet to be written of a running trial, and the transaction that writes it."""
 
 import json
 import time
@@ -12,14 +12,14 @@ from optuna.trial import TrialState
 
 @dataclass
 class Pending:
-    """What was said of a running trial and is yet to be written.
+    """What is yet to be written of a running trial.
 
     Attributes:
         params: name to (internal representation, distribution).
         user_attrs: by key.
         system_attrs: by key.
         intermediate_values: by step.
-        since: when the first of them was said, on the monotonic clock.
+        since: when the first of them was set, on the monotonic clock in seconds.
     """
 
     params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
@@ -41,6 +41,9 @@ def write(engine: sa.Engine, trial_id: int, pending: Pending) -> TrialState | No
 
     Returns:
         The trial's state; None where it was deleted.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: nothing was written.
     """
     curve = pending.intermediate_values
     values = {

@@ -1,6 +1,6 @@
 """Optuna's percentile pruner, without going through all trials at every report.
 
-Needs Optuna and NumPy alone; with plain Optuna:
+With plain Optuna:
 
     study = optuna.create_study(storage=..., pruner=IncrementalPercentilePruner(50.0))
 """
@@ -23,9 +23,9 @@ from tlsearch.optuna_ext.accumulators import accumulated
 class IncrementalPercentilePruner(PercentilePruner):
     """Decides as `optuna.pruners.PercentilePruner`, report for report.
 
-    What does not depend on other trials (the warm-up, the interval) is looked at first, and asks
-    no storage. The values that complete trials reported are kept by step and in order, so a glance
-    beside the percentile tells on which side of it a trial is.
+    What does not depend on other trials (the warm-up, the interval) is checked first, without
+    reading the storage. The values that complete trials reported are kept by step and in order, so
+    the values beside the percentile are enough to tell on which side of it a trial is.
 
     Args:
         percentile: see `optuna.pruners.PercentilePruner`; 50 is `MedianPruner`.
@@ -34,8 +34,9 @@ class IncrementalPercentilePruner(PercentilePruner):
         interval_steps: likewise.
         n_min_trials: likewise.
         max_age_seconds: how long ago the storage may have been read, if it keeps a history
-            (`optuna_ext.accumulators`): with reports in quick succession a trial is compared with
-            those that had completed by then. With 0 it is read at every report, as Optuna does.
+            (`tlsearch.optuna_ext.accumulators`): a trial that reports in quick succession is
+            compared with the trials that were complete by then. With 0 the storage is read at
+            every report, as Optuna does.
     """
 
     def __init__(
@@ -125,8 +126,9 @@ class _Column:
     def compare(self, value: float, percentile: float) -> int:
         """Return -1, 0 or 1 as a value is below, at or above a percentile; 0 where there is none.
 
-        The percentile lies between two neighbours, or is one. Only for values among them, or beside
-        them in case its place was rounded, is it worked out the way Optuna does, to the last digit.
+        The percentile lies between two neighbouring values. Only a value between those two, or
+        beside them in case the place was rounded, is compared with the percentile as Optuna
+        computes it, to the last digit.
         """
         ordered = self._ordered
         if not ordered:

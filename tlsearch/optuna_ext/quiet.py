@@ -1,4 +1,4 @@
-"""Keeps Optuna from announcing what is only passing."""
+"""Silences Optuna's log messages for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import optuna
 
 @contextmanager
 def without_notices() -> Iterator[None]:
-    """Silence Optuna's notices of new studies until the block ends; warnings stay."""
+    """Silence Optuna's information messages, as of new studies, within the block; warnings stay."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

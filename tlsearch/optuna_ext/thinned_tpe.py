@@ -1,6 +1,6 @@
 """TPE that does not slow down as a study grows.
 
-Needs Optuna alone; with plain Optuna:
+With plain Optuna:
 
     study = optuna.create_study(storage=..., sampler=ThinnedTPESampler(multivariate=True))
 """
@@ -26,15 +26,15 @@ class ThinnedTPESampler(TPESampler):
     TPE fits one density to the good trials and one to the others, anew for every trial that it
     draws: at 10,000 trials that takes a quarter of a second. Beyond `thin_above` finished trials
     this one fits them to at most 500: the best 100, the newest 100, and 300 spread evenly over all
-    by number. Up to there it draws what `TPESampler` draws, digit by digit.
+    by number. Below that it draws what `TPESampler` draws, digit by digit.
 
-    The density of the good trials stays what it is, for Optuna's TPE never takes more than 25 as
-    good. That of the others is fitted to a sample: coarser where many bad trials lay, with more
+    The density of the good trials is the same as TPE's, which never takes more than 25 as good.
+    That of the others is fitted to a sample: coarser where there were many bad trials, with more
     weight on recent trials, on good ones that are not among the best 25, and on its uniform part
     (1 in about 250 rather than 1 in half of all trials). `bench/storage/thinning.py` compares what
     the two find.
 
-    All of it follows from the trials and the seed. Studies with several objectives are not thinned.
+    The draws follow from the trials and the seed. Studies with several objectives are not thinned.
 
     Args:
         thin_above: finished trials from which on some are left out.
@@ -75,21 +75,21 @@ class ThinnedTPESampler(TPESampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """See `optuna.samplers.BaseSampler`."""
-        shown = self._thinned(study)
-        return super().sample_independent(shown, trial, param_name, param_distribution)
+        view = self._thinned(study)
+        return super().sample_independent(view, trial, param_name, param_distribution)
 
     def _thinned(self, study: Study) -> Study:
-        """Return the study as TPE shall see it."""
+        """Return the view of the study that TPE gets."""
         if study._is_multi_objective():
             return study
         with accumulated(Ranking, study, self._max_age_seconds) as ranking:
             if len(ranking) > max(self._thin_above, self._n_startup_trials):
-                shown = ranking.thinned(self._n_startup_trials)
+                finished = ranking.thinned(self._n_startup_trials)
             elif isinstance(study._storage, KeepsHistory):  # which need not be read once more
-                shown = ranking.by_number
+                finished = ranking.by_number
             else:
                 return study
-            return cast(Study, _ThinnedStudy(study, shown))
+            return cast(Study, _ThinnedStudy(study, finished))
 
 
 class Ranking:
@@ -124,9 +124,9 @@ class Ranking:
 
     def _rank(self, trial: FrozenTrial) -> tuple[float, float, float, int]:
         """Return what orders trials: complete ones by value, pruned ones by step, infeasible."""
-        broken = sum(value for value in trial.constraints.values() if value > 0)
-        if broken > 0:
-            return 2, broken, 0.0, trial.number
+        violation = sum(value for value in trial.constraints.values() if value > 0)
+        if violation > 0:
+            return 2, violation, 0.0, trial.number
         if trial.state is TrialState.COMPLETE:
             return 0, self._sign * cast(float, trial.value), 0.0, trial.number
         if not trial.intermediate_values:
@@ -141,7 +141,7 @@ class _ThinnedStudy:
 
     def __init__(self, study: Study, finished: list[FrozenTrial]) -> None:
         self._study = study
-        self._shown = sorted(finished + open_trials(study), key=_number)
+        self._trials = sorted(finished + open_trials(study), key=_number)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
@@ -157,8 +157,8 @@ class _ThinnedStudy:
         states: Container[TrialState] | None = None,
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
-        del deepcopy, use_cache  # samplers change no trials
-        return [trial for trial in self._shown if states is None or trial.state in states]
+        del deepcopy, use_cache  # TPE does not change trials
+        return [trial for trial in self._trials if states is None or trial.state in states]
 
 
 def _number(trial: FrozenTrial) -> int:

@@ -7,7 +7,7 @@ from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.trial import TrialState, create_trial
 
 from tests.conftest import execute
-from tests.db.test_batched import batched, outcome, rdb, study_in
+from tests.optuna_ext.test_batched import batched, outcome, rdb, study_in
 from tlsearch.optuna_ext.storage import BatchedStorage
 
 __all__ = ["batched", "rdb"]

@@ -19,13 +19,13 @@ COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 
 
 class Numbers:
-    """A digest: the numbers of what it took in."""
+    """An accumulator: the numbers of its trials."""
 
     def __init__(self, study):
-        self.taken = []
+        self.numbers = []
 
     def add(self, trial):
-        self.taken.append(trial.number)
+        self.numbers.append(trial.number)
 
 
 class Remembering(InMemoryStorage):
@@ -52,42 +52,42 @@ def study_in(storage=None):
     return optuna.create_study(direction="maximize", storage=storage)
 
 
-def taken(study, **options):
-    with accumulated(Numbers, study, **options) as digest:
-        return digest.taken
+def numbers_of(study, **options):
+    with accumulated(Numbers, study, **options) as accumulator:
+        return accumulator.numbers
 
 
 @pytest.mark.parametrize("storage", [None, Remembering])
-def test_each_finished_trial_is_taken_in_once(storage):
+def test_each_finished_trial_is_added_once(storage):
     study = study_in(storage and storage())
     running = study.ask()
     for n, state in enumerate((COMPLETE, FAIL, PRUNED)):
         study.add_trial(create_trial(state=state, value=0.0 if state is COMPLETE else None))
-        assert len(taken(study)) == (1, 1, 2)[n]
+        assert len(numbers_of(study)) == (1, 1, 2)[n]
     study.tell(running, 0.5)
-    assert taken(study) == taken(study)
-    assert sorted(taken(study)) == [0, 1, 3]
+    assert numbers_of(study) == numbers_of(study)
+    assert sorted(numbers_of(study)) == [0, 1, 3]
 
 
 def test_it_belongs_to_the_storage_and_goes_with_it():
     storage = InMemoryStorage()
     study = study_in(storage)
     study.add_trial(create_trial(value=0.0))
-    first = taken(study)
+    first = numbers_of(study)
     again = optuna.load_study(study_name=study.study_name, storage=storage)
-    assert taken(again) is first
-    gone = weakref.ref(storage)
-    assert storage in accumulators._kept
+    assert numbers_of(again) is first
+    reference = weakref.ref(storage)
+    assert storage in accumulators._entries
     del study, again, storage, first
     gc.collect()
-    assert gone() is None
+    assert reference() is None
 
 
 def test_studies_of_one_storage_are_kept_apart():
     storage = InMemoryStorage()
     studies = [study_in(storage) for _ in range(2)]
     studies[1].add_trial(create_trial(value=0.0))
-    assert [taken(study) for study in studies] == [[], [0]]
+    assert [numbers_of(study) for study in studies] == [[], [0]]
 
 
 def test_a_storage_that_keeps_a_history_is_asked_as_it_offers():
@@ -95,7 +95,7 @@ def test_a_storage_that_keeps_a_history_is_asked_as_it_offers():
     assert isinstance(storage, KeepsHistory)
     assert not isinstance(InMemoryStorage(), KeepsHistory)
     study = study_in(storage)
-    taken(study, max_age_seconds=0.7)
+    numbers_of(study, max_age_seconds=0.7)
     assert storage.ages == [0.7]
     assert open_trials(study) == ["as it says"]
 
@@ -108,7 +108,7 @@ def test_open_trials_of_other_storages():
     assert [trial.number for trial in open_trials(study)] == [running.number, 1]
 
 
-def test_a_view_that_shows_some_trials_is_taken_as_it_is():
+def test_a_view_that_shows_some_trials_gets_an_accumulator_of_its_own():
     study = study_in()
     study.pruner = optuna.pruners.HyperbandPruner(1, 9)
     for n in range(30):
@@ -118,10 +118,11 @@ def test_a_view_that_shows_some_trials_is_taken_as_it_is():
         study.tell(trial, float(n))
     brackets = {study.pruner._get_bracket_id(study, trial) for trial in study.trials}
     views = [study.pruner._create_bracket_study(study, bracket) for bracket in brackets]
-    shown = [taken(view, by="get_trials") for view in views]
-    assert len(shown) > 1
-    assert sorted(number for numbers in shown for number in numbers) == list(range(30))
-    assert [len(taken(view)) for view in views] == [30] * len(views)  # as Optuna's samplers see it
+    found = [numbers_of(view, by="get_trials") for view in views]
+    assert len(found) > 1
+    assert sorted(number for numbers in found for number in numbers) == list(range(30))
+    of_samplers = [len(numbers_of(view)) for view in views]  # Optuna's samplers see all trials
+    assert of_samplers == [30] * len(views)
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
@@ -156,5 +157,5 @@ def naive_standing(study):
     return tuple(found)
 
 
-def test_ledger_of_nothing():
+def test_scores_of_nothing():
     assert ComponentScores(study_in()).standing() == (0, 0, 0, 0)
