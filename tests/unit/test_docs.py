@@ -2,8 +2,10 @@
 
 import ast
 import importlib
+import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import typer
 
 from tlsearch.cli.main import app
+from tlsearch.records import Range
 from tlsearch.spec import StudySpec
 from tlsearch.spec.model import KnobsSpec
 
@@ -155,25 +158,47 @@ def options_in(row: str) -> set[str]:
     }
 
 
-def test_every_key_of_a_spec_is_documented():
-    documented, table = set(), ""
+def documented_keys() -> dict[str, str]:
+    """Return the default that docs/spec.md shows of each dotted key."""
+    found, table = {}, ""
     for row in SPEC_PAGE.read_text().splitlines():
         if heading := re.match(r"\| \*\*`\[(\w+)\]`\*\* \|", row):
             table = heading[1] + "."
         elif row.startswith("| `"):
-            for key in re.findall(r"`([\w.]+)`", row.split("|")[1]):
-                documented.add((table + key).removesuffix(".NAME"))
-    assert documented == set(keys_of(StudySpec))
+            keys, shown = row.split("|")[1:3]
+            names = re.findall(r"`([\w.]+)`", keys)
+            defaults = shown.split(", ") if len(names) == 2 else [shown] * len(names)
+            for name, default in zip(names, defaults, strict=True):
+                found[(table + name).removesuffix(".NAME")] = default.strip().strip("`")
+    return found
 
 
-def keys_of(model: type, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted keys; a table of numbers by hyperparameter is one key."""
+def keys_of(model: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys with their fields; a table of numbers by hyperparameter is one key."""
     for name, field in model.model_fields.items():
         inner = field.annotation
         if hasattr(inner, "model_fields") and inner is not KnobsSpec:
             yield from keys_of(inner, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}"
+            yield f"{prefix}{name}", field
+
+
+def test_every_key_of_a_spec_is_documented():
+    assert set(documented_keys()) == {key for key, _ in keys_of(StudySpec)}
+
+
+def test_documented_defaults_are_those_of_the_code():
+    shown, compared = documented_keys(), 0
+    for key, field in keys_of(StudySpec):
+        with suppress(json.JSONDecodeError):  # some are words, or depend on the network
+            default = json.loads(shown[key])
+            if not field.is_required() and field.default is not None:
+                wanted = field.default
+                if isinstance(wanted, Range):
+                    wanted = [round(wanted.low, 3), round(wanted.high, 3)]
+                assert default == wanted, key
+                compared += 1
+    assert compared > 35
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -193,7 +218,8 @@ def test_tests_of_faults_exist():
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_names_in_tlsearch_exist(page):
     """In inline code: a module, what is in one, or an object of the database."""
-    in_database = set(re.findall(r"tlsearch\.\w+", sql_texts()))
+    made = r"CREATE (?:OR REPLACE )?(?:FUNCTION|VIEW|TABLE(?: IF NOT EXISTS)?) (tlsearch\.\w+)"
+    in_database = set(re.findall(made, sql_texts()))
     for code in re.findall(r"`(tlsearch(?:\.\w+)+)", page.read_text()):
         name = ".".join(code.split(".")[:2])
         if not code.endswith((".toml", ".sql")):
