@@ -5,12 +5,14 @@ are not pytest's own: a second pytest session would close those to the server's 
 """
 
 import os
+import random
 import shutil
+import signal
 import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +22,7 @@ import sqlalchemy as sa
 
 from tlsearch import threads
 from tlsearch.postgres import cluster, embedded
+from tlsearch.store.connect import open_storage
 
 # One thread a process: tests share two cores with the processes that they start, and threads that
 # wait for one another while others have their core take ten times as long.
@@ -30,6 +33,7 @@ threads.spin_shortly()  # where OMP_NUM_THREADS is set to more
 MEMORY = Path("/dev/shm")
 ROOM = MEMORY if MEMORY.exists() and shutil.disk_usage(MEMORY).free > 4 << 30 else None
 
+TEMPLATE = "tlsearch_template"
 TCP_USER = "tester"
 TCP_PASSWORD = "p{a}%s:/@?# +'"
 
@@ -88,6 +92,17 @@ def private_home() -> Iterator[Path]:
         embedded.stop()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_reach_children() -> Iterator[None]:
+    """Under nohup SIGINT is ignored, and children would inherit that: a handler they do not."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, lambda *_: None)
+    yield
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for an embedded server of the test's own, which the test ends."""
@@ -102,13 +117,40 @@ def embedded_url(private_home: Path) -> str:
     return embedded.ensure_running()
 
 
+@pytest.fixture(scope="session")
+def template(embedded_url: str) -> str:
+    """Name of a database with Optuna's tables and our schema, which nobody is connected to."""
+    execute(embedded_url, f"CREATE DATABASE {TEMPLATE}")
+    open_storage(in_database(embedded_url, TEMPLATE)).engine.dispose()
+    return TEMPLATE
+
+
 @pytest.fixture
-def storage_url(embedded_url: str) -> Iterator[str]:
-    """URL of a fresh empty database."""
+def storage_url(embedded_url: str, template: str) -> Iterator[str]:
+    """URL of a fresh database with all tables and no rows: a copy of the template."""
+    with fresh_database(embedded_url, template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_storage_url(embedded_url: str) -> Iterator[str]:
+    """URL of a fresh database without any tables, for tests of their creation."""
+    with fresh_database(embedded_url, "template1") as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(server_url: str, template: str) -> Iterator[str]:
+    """Make a database, yield its URL, and drop it; 0.05 s with tables, where making them is 0.2."""
     name = f"test_{uuid.uuid4().hex}"
-    execute(embedded_url, f"CREATE DATABASE {name}")
-    yield embedded_url.replace("@/tlsearch?", f"@/{name}?")
-    execute(embedded_url, f"DROP DATABASE {name} WITH (FORCE)")
+    execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield in_database(server_url, name)
+    execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def in_database(server_url: str, name: str) -> str:
+    """URL of another database of the embedded server."""
+    return server_url.replace("@/tlsearch?", f"@/{name}?")
 
 
 @pytest.fixture(scope="session")
@@ -138,7 +180,9 @@ def tcp_database(tcp_server: TcpServer) -> Iterator[str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that no outgoing connection will be given."""
+    for port in random.sample(range(10_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port among 100")

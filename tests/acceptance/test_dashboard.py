@@ -20,6 +20,7 @@ import pytest
 
 from tests.acceptance.conftest import wait_until
 from tests.acceptance.study_rows import add_trial, measure, pictures
+from tests.conftest import free_port
 from tlsearch.artifacts import open_artifacts
 from tlsearch.dashboard.serve import _announce, _places, _token
 from tlsearch.records import BEING_CREATED_PREFIX
@@ -100,9 +101,7 @@ def dashboard(tlsearch, monkeypatch) -> Iterator[Callable[..., Any]]:
     processes = []
 
     def start(*args: str, **env: str) -> Dashboard:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         with pytest.MonkeyPatch.context() as patch:
             for name, value in env.items():
                 patch.setenv(name, value)

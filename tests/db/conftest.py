@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -94,8 +95,9 @@ def kill_all(data: Path) -> None:
     except OSError:
         return
     for pid in pids:
-        if Path(f"/proc/{pid}/cwd").exists() and os.path.samefile(f"/proc/{pid}/cwd", data):
-            os.kill(pid, signal.SIGKILL)
+        with suppress(OSError):  # it ends by itself meanwhile
+            if os.path.samefile(f"/proc/{pid}/cwd", data):
+                os.kill(pid, signal.SIGKILL)
 
 
 def stale_pid_file(pid: int) -> None:

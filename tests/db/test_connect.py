@@ -118,13 +118,13 @@ def test_a_lost_connection_is_replaced(storage_url: str) -> None:
     assert storage.get_all_studies() == []
 
 
-def test_sixteen_processes_on_an_empty_database(storage_url: str) -> None:
+def test_sixteen_processes_on_an_empty_database(empty_storage_url: str) -> None:
     code = (
         "import sys; from tlsearch.store.connect import open_storage\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "print(len(open_storage().get_all_studies()))"
     )
-    environment = os.environ | {"TLSEARCH_STORAGE": storage_url}
+    environment = os.environ | {"TLSEARCH_STORAGE": empty_storage_url}
     processes = [start_process(code, env=environment) for _ in range(16)]
     for started in processes:
         assert started.stdout.readline() == "ready\n"
@@ -132,8 +132,8 @@ def test_sixteen_processes_on_an_empty_database(storage_url: str) -> None:
         started.stdin.write("go\n")
         started.stdin.flush()
     assert [p.communicate(timeout=120)[0] for p in processes] == ["0\n"] * 16
-    assert psql(storage_url, "SELECT count(*) FROM alembic_version") == "1\n"
-    assert psql(storage_url, "SELECT count(*) FROM version_info") == "1\n"
+    assert psql(empty_storage_url, "SELECT count(*) FROM alembic_version") == "1\n"
+    assert psql(empty_storage_url, "SELECT count(*) FROM version_info") == "1\n"
 
 
 def test_half_made_tables_are_completed(storage_url: str) -> None:

@@ -38,6 +38,12 @@ SHAPE = """
 
 
 @pytest.fixture
+def storage_url(empty_storage_url: str) -> str:
+    """Every test here begins with a database without tables."""
+    return empty_storage_url
+
+
+@pytest.fixture
 def engine(storage_url: str) -> Iterator[sa.Engine]:
     made = sa.create_engine(resolve_url(storage_url), poolclass=sa.NullPool)
     yield made

@@ -163,11 +163,11 @@ def test_what_the_server_refuses(storage_url, statement):
 
 
 def test_permission_denied(storage_url):
-    execute(storage_url, "CREATE TABLE secret ()", "REVOKE ALL ON secret FROM PUBLIC")
+    execute(storage_url, "CREATE TABLE public.secret ()")
     role = f"reader_{uuid.uuid4().hex}"
     execute(storage_url, f"CREATE ROLE {role}")
     try:
-        denied = error_of(storage_url, f"SET ROLE {role}", "SELECT * FROM secret")
+        denied = error_of(storage_url, f"SET ROLE {role}", "SELECT * FROM public.secret")
     finally:
         execute(storage_url, f"DROP ROLE {role}")
     assert "permission denied" in cause_of(denied)
