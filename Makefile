@@ -3,16 +3,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all check format clean
+# How many tests run at once; 0 is one after another, in one process.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+.PHONY: quickstart test test-unit test-all check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/tlsearch quickstart
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
+
+# Without a database: the tests in tests/unit start no PostgreSQL (tests/unit/conftest.py sees to it).
+test-unit: $(VENV)/.installed-dev
+	$(PYTEST) -m "not slow" tests/unit
 
 test-all: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -79,6 +79,11 @@ def server_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes for `-n auto`: each has a server of its own and, with torch, 1 GB of memory."""
+    return min(8, max(2, len(os.sched_getaffinity(0))))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def private_home() -> Iterator[Path]:
     """Keep everything that tests write out of the user's folders."""

@@ -9,7 +9,7 @@ from tlsearch.postgres import cluster, embedded
 
 @pytest.fixture(autouse=True)
 def no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail a test that looks for one of PostgreSQL's programs, or whose processes start a server."""
+    """Fail a test that uses one of PostgreSQL's programs, or whose processes start a server."""
 
     def refuse(name: str) -> None:
         pytest.fail(f"a test in tests/unit wants PostgreSQL's {name}: move it to tests/db")
