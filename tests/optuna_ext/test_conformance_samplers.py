@@ -18,7 +18,6 @@ from tlsearch.optuna_ext import (
     ThinnedTPESampler,
     thinned_tpe,
 )
-from tlsearch.optuna_ext.hub import earned_prior as hub
 
 Build = Callable[[], BaseSampler]
 PRIORS = {"x": NormalPrior(mode=1.0, spread=0.5), "y": NormalPrior(mode=5.0, spread=2.0)}
@@ -53,15 +52,6 @@ class TestEarnedPriorOfEachComponent(OneObjective):
         if request.param == "tpe":
             return lambda: EarnedPriorSampler({}, uniform_share=0, n_startup_trials=0)
         return lambda: EarnedPriorSampler(PRIORS, uniform_share=1)
-
-
-@pytest.mark.slow
-class TestEarnedPriorOfTheHub(OneObjective):
-    """The package alone, without what makes it fast."""
-
-    @pytest.fixture
-    def sampler(self) -> Build:
-        return lambda: hub.EarnedPriorSampler(PRIORS, seed=0)
 
 
 class TestThinnedTPE(SeveralObjectives):
