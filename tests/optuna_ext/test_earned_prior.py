@@ -350,6 +350,33 @@ class TestDraws:
         run(study, 200)
         assert 40 <= components(study).count(UNIFORM) <= 80
 
+    @pytest.mark.parametrize("component", [PRIOR, UNIFORM])
+    def test_are_the_same_jointly_and_one_by_one(self, component):
+        """Whether a parameter is already known to be searched or not."""
+        study = study_with()
+        run(study, 20)
+        attrs = {COMPONENT: component}
+        study.add_trial(create_trial(state=TrialState.WAITING, system_attrs=attrs))
+        trial = study.ask()
+        frozen, sampler = trial._cached_frozen_trial, study.sampler
+        space = sampler.infer_relative_search_space(study, frozen)
+        assert space.keys() == {"rate", "depth", "share", "kind"}
+        jointly = sampler.sample_relative(study, frozen, space)
+        assert jointly == {
+            name: sampler.sample_independent(study, frozen, name, distribution)
+            for name, distribution in space.items()
+        }
+        assert suggest(trial) == jointly | {"only": 3}
+
+    def test_of_a_sampler_that_served_another_study(self):
+        """In memory, both studies' trials have the same keys."""
+        study = study_with(seed=1)
+        run(study, 1)
+        other = optuna.create_study(direction="maximize", sampler=study.sampler)
+        other.add_trial(create_trial(state=TrialState.WAITING, system_attrs={COMPONENT: TPE}))
+        run(other, 1)
+        assert components(study) != components(other) == [TPE]
+
     def test_with_hyperband(self):
         """It shows samplers a part of the study only."""
         study = study_with()
