@@ -99,7 +99,7 @@ def test_sigterm_leaves_no_worker_and_no_running_trial(tlsearch, tiny, tcp_serve
     assert launcher.returncode == 143
     assert gone(pids)
     assert [r.state for r in records_of(url)] == ["waiting"] * 2
-    assert "stopping: trials under way go back into the queue" in stderr
+    assert "stopping: running trials go back into the queue" in stderr
     assert "Traceback" not in stderr
     password = url.split(":")[2].split("@")[0]
     for text in (stdout, stderr, *commands):
@@ -135,9 +135,9 @@ def test_what_all_workers_refuse_is_said_by_each_and_not_tried_again(tlsearch, t
     [
         (["--gpus", "all"], "--gpus all: PyTorch sees no CUDA device on this machine; use --proc"),
         (["--gpus", "1"], "--gpus 1: PyTorch sees no CUDA device"),
-        (["--gpus", "a"], "'a' is no GPU's number"),
-        (["--gpus", ""], "'' is no GPU's number"),
-        (["--gpus", "0,,1"], "'' is no GPU's number"),
+        (["--gpus", "a"], "'a' is not the number of a GPU"),
+        (["--gpus", ""], "'' is not the number of a GPU"),
+        (["--gpus", "0,,1"], "'' is not the number of a GPU"),
         (["--gpus", "0,1,0"], "GPU 0 is named more than once"),
         (["--gpus", "0", "--processes", "2"], "--gpus and --processes: give one of them"),
         (["--per-gpu", "2", "--processes", "2"], "--per-gpu and --processes: give one of them"),
@@ -153,26 +153,30 @@ def test_bad_places(tlsearch, options, sentence):
     assert done.stdout == ""
 
 
-def test_news_are_one_json_object_a_line(tlsearch, tiny):
+def test_json_progress_is_one_object_a_line(tlsearch, tiny):
     tlsearch.run("create", str(tiny(trials=2)))
-    done = tlsearch.run("worker", "tiny", "--news")
-    news = [json.loads(line) for line in done.stdout.splitlines()]
-    events = [each["event"] for each in news]
+    done = tlsearch.run("worker", "tiny", "--json-progress")
+    objects = [json.loads(line) for line in done.stdout.splitlines()]
+    events = [each["event"] for each in objects]
     one = ["claimed", "epoch", "epoch", "epoch", "ended"]
     assert [event for event in events if event != "preparing"] == [*one, *one, "done"]
-    epoch, ended, over = news[events.index("epoch")], news[-2], news[-1]
+    assert done.stderr == ""
+    epoch, ended, over = objects[events.index("epoch")], objects[-2], objects[-1]
     assert (epoch["study"], epoch["number"], epoch["epoch"], epoch["epochs"]) == ("tiny", 0, 1, 3)
     assert ended["trial"]["state"] == "complete"
     assert (ended["standing"]["ended"], ended["standing"]["budget_trials"]) == (2, 2)
     assert over["how"] == "spent"
-    done = tlsearch.run("worker", "cars", "--news", rc=2)
+    old = tlsearch.run("worker", "tiny", "--news")
+    assert old.stderr == "note: --news is now called --json-progress\n"
+    assert json.loads(old.stdout.splitlines()[-1])["how"] == "spent"
+    done = tlsearch.run("worker", "cars", "--json-progress", rc=2)
     assert json.loads(done.stdout.splitlines()[-1])["how"] == "refused"
 
 
 @pytest.mark.slow
-def test_a_worker_whose_news_nobody_reads_stops(tlsearch, tiny, storage_url):
+def test_a_worker_whose_stdout_is_closed_stops(tlsearch, tiny, storage_url):
     tlsearch.run("create", str(tiny(trials=1, epochs=LONG)))
-    worker = tlsearch.start("worker", "tiny", "--news")
+    worker = tlsearch.start("worker", "tiny", "--json-progress")
     wait_until(lambda: running(storage_url, epochs=1), "the worker reports epochs")
     worker.stdout.close()
     assert worker.wait(timeout=120) == 143

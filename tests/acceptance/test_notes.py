@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from tests.acceptance.study_rows import add_trial, measure
 from tests.conftest import execute
-from tlsearch.cli.main import app
+from tlsearch.cli.app import app
 from tlsearch.dashboard.notes import NoteUpdater, write_note
 from tlsearch.records import BEING_CREATED_PREFIX
 from tlsearch.store.connect import open_storage

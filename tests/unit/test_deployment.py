@@ -16,7 +16,7 @@ import typer
 
 from tests import deployment
 from tests.deployment import ROOT
-from tlsearch.cli.main import app
+from tlsearch.cli.app import app
 
 BIN = Path(sys.executable).parent
 SETTINGS = deployment.read_env(deployment.ENV_EXAMPLE)

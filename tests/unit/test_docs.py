@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from tlsearch.cli.main import app
+from tlsearch.cli.app import app
 from tlsearch.records import Range
 from tlsearch.spec import StudySpec
 from tlsearch.spec.model import KnobsSpec

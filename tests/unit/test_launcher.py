@@ -13,7 +13,7 @@ from tlsearch.errors import InputError
 from tlsearch.launcher import (
     Ending,
     Launcher,
-    Patience,
+    RestartPolicy,
     Slot,
     WorkerCommand,
     choose_gpus,
@@ -24,7 +24,7 @@ from tlsearch.launcher import (
 )
 from tlsearch.launcher.restarts import Restarts
 
-FAST = Patience(first_delay_seconds=0.01, longest_delay_seconds=0.02)
+FAST = RestartPolicy(first_delay_seconds=0.01, longest_delay_seconds=0.02)
 
 
 class TestSlots:
@@ -42,13 +42,13 @@ class TestSlots:
             ("0", 0, "sees no CUDA device"),
             ("0,4", 2, "there is no GPU 4; this machine has 2 CUDA devices, 0 to 1"),
             ("0,0", 2, "named more than once"),
-            ("a", None, "'a' is no GPU's number"),
-            ("", None, "'' is no GPU's number"),
-            ("0,,1", None, "'' is no GPU's number"),
-            ("-1", None, "'-1' is no GPU's number"),
-            ("1.5", None, "'1.5' is no GPU's number"),
-            ("²", None, "is no GPU's number"),
-            ("all,0", None, "'all' is no GPU's number"),
+            ("a", None, "'a' is not the number of a GPU"),
+            ("", None, "'' is not the number of a GPU"),
+            ("0,,1", None, "'' is not the number of a GPU"),
+            ("-1", None, "'-1' is not the number of a GPU"),
+            ("1.5", None, "'1.5' is not the number of a GPU"),
+            ("²", None, "is not the number of a GPU"),
+            ("all,0", None, "'all' is not the number of a GPU"),
         ],
     )
     def test_refused(self, wanted, n_gpus, sentence):
@@ -102,7 +102,7 @@ class TestCommand:
         argv = command(self.SLOT, 0)
         assert argv[1:4] == ["-m", "tlsearch", "worker"]
         assert argv[-3:] == ["--", "a", "-b"]
-        assert {"--device=cuda:1", "--threads=3", "--news"} <= set(argv)
+        assert {"--device=cuda:1", "--threads=3", "--json-progress"} <= set(argv)
         assert "secret" not in " ".join(argv)
         environment = command.environment()
         assert environment["TLSEARCH_STORAGE"] == "postgresql://u:secret@h/d"
@@ -117,47 +117,47 @@ class TestCommand:
 
 class TestRestarts:
     def test_delays_double_to_a_limit(self):
-        restarts = Restarts(Patience(most_crashes=10))
+        restarts = Restarts(RestartPolicy(max_crashes=10))
         assert [restarts.crashed(0) for _ in range(10)] == [1, 2, 4, 8, 16, 32, 60, 60, 60, None]
 
     def test_a_minute_of_work_resets_the_delay_but_not_the_count(self):
-        restarts = Restarts(Patience())
+        restarts = Restarts(RestartPolicy())
         assert [restarts.crashed(s) for s in (0, 0, 60, 0, 60)] == [1, 2, 1, 2, None]
 
     def test_an_ended_trial_resets_both(self):
-        restarts = Restarts(Patience())
+        restarts = Restarts(RestartPolicy())
         assert [restarts.crashed(0) for _ in range(4)] == [1, 2, 4, 8]
         restarts.ended_trial()
         assert [restarts.crashed(0) for _ in range(5)] == [1, 2, 4, 8, None]
 
 
 @dataclass
-class Notes:
-    """A listener that takes notes."""
+class Recorder:
+    """A listener that keeps all it is told."""
 
     events: list = field(default_factory=list)
     lines: list = field(default_factory=list)
-    troubles: list = field(default_factory=list)
-    on_news: object = None
+    problems: list = field(default_factory=list)
+    on_progress: object = None
 
-    def news(self, slot, news):
-        self.events.append((slot.name, news["event"]))
-        if self.on_news:
-            self.on_news(news)
+    def progress(self, slot, event):
+        self.events.append((slot.name, event["event"]))
+        if self.on_progress:
+            self.on_progress(event)
 
-    def said(self, slot, line):
+    def output(self, slot, line):
         self.lines.append((slot.name, line))
 
-    def state(self, slot, what):
+    def state(self, slot, text):
         pass
 
-    def trouble(self, slot, sentence):
-        self.troubles.append((slot.name if slot else None, sentence))
+    def problem(self, slot, sentence):
+        self.problems.append((slot.name if slot else None, sentence))
 
 
 PREAMBLE = """
 import json, os, signal, sys, time
-def tell(event, **more):
+def report(event, **more):
     print(json.dumps({"event": event, **more}), flush=True)
 folder, slot, ended = sys.argv[1:]
 def runs():
@@ -179,7 +179,7 @@ def start(tmp_path):
         def command(slot, ended):
             return [sys.executable, str(path), str(tmp_path), slot.name, str(ended)]
 
-        listener = listener or Notes()
+        listener = listener or Recorder()
         slots = process_slots(n, "cpu")
         return Launcher(slots, command, os.environ, listener, FAST, **more), listener
 
@@ -187,23 +187,23 @@ def start(tmp_path):
 
 
 def test_slots_that_end_well(start):
-    launcher, notes = start("tell('ended'); tell('ended'); tell('done', how='spent')", n=3)
+    launcher, recorder = start("report('ended'); report('ended'); report('done', how='spent')", n=3)
     summaries = launcher.run()
     assert [(s.slot.name, s.trials_ended, s.restarts, s.exit_code) for s in summaries] == [
         (f"cpu/{n}", 2, 0, 0) for n in (1, 2, 3)
     ]
     assert {s.ending for s in summaries} == {Ending.DONE}
     assert launcher.exit_code(summaries) == 0
-    assert notes.troubles == []
+    assert recorder.problems == []
 
 
-def test_a_crash_loop_gives_up_with_the_last_words(start):
-    launcher, notes = start("runs(); print('cannot do it', file=sys.stderr); sys.exit(7)")
+def test_a_crash_loop_gives_up_with_the_last_error_line(start):
+    launcher, recorder = start("runs(); print('cannot do it', file=sys.stderr); sys.exit(7)")
     (summary,) = launcher.run()
     assert (summary.ending, summary.restarts, summary.exit_code) == (Ending.GIVEN_UP, 4, 7)
     assert launcher.exit_code([summary]) == 1
-    assert notes.lines == [("cpu/1", "cannot do it")] * 5
-    sentences = [sentence for _, sentence in notes.troubles]
+    assert recorder.lines == [("cpu/1", "cannot do it")] * 5
+    sentences = [sentence for _, sentence in recorder.problems]
     assert len(sentences) == 5
     assert all("ended with exit code 7 (cannot do it); " in sentence for sentence in sentences)
     assert ["starts again in" in s for s in sentences] == [True] * 4 + [False]
@@ -211,10 +211,12 @@ def test_a_crash_loop_gives_up_with_the_last_words(start):
 
 
 def test_crashes_between_ended_trials_are_forgiven(start):
-    launcher, notes = start("if runs() > 8: sys.exit(0)\ntell('ended'); os.kill(os.getpid(), 9)")
+    launcher, recorder = start(
+        "if runs() > 8: sys.exit(0)\nreport('ended'); os.kill(os.getpid(), 9)"
+    )
     (summary,) = launcher.run()
     assert (summary.ending, summary.restarts, summary.trials_ended) == (Ending.DONE, 8, 8)
-    assert all("was killed by SIGKILL" in sentence for _, sentence in notes.troubles)
+    assert all("was killed by SIGKILL" in sentence for _, sentence in recorder.problems)
 
 
 def test_a_worker_that_somebody_else_terminates_starts_again(start):
@@ -227,8 +229,8 @@ def test_a_worker_that_somebody_else_terminates_starts_again(start):
     ("script", "ending", "restarts", "code"),
     [
         ("sys.exit(2)", Ending.REFUSED, 0, 2),
-        ("tell('done', how='stopped'); sys.exit(1)", Ending.STOPPED, 0, 1),
-        ("tell('done', how='database'); sys.exit(2)", Ending.GIVEN_UP, 4, 1),
+        ("report('done', how='stopped'); sys.exit(1)", Ending.STOPPED, 0, 1),
+        ("report('done', how='database'); sys.exit(2)", Ending.GIVEN_UP, 4, 1),
     ],
 )
 def test_which_ends_are_final(start, script, ending, restarts, code):
@@ -243,36 +245,36 @@ def test_one_refused_slot_leaves_the_others_at_work(start):
     if slot == "cpu/1":
         print("error: no such images", file=sys.stderr)
         sys.exit(2)
-    tell("ended")
+    report("ended")
     """
-    launcher, notes = start(script, n=2)
+    launcher, recorder = start(script, n=2)
     summaries = launcher.run()
     assert [s.ending for s in summaries] == [Ending.REFUSED, Ending.DONE]
     assert summaries[1].trials_ended == 1
-    assert notes.lines == [("cpu/1", "error: no such images")]
+    assert recorder.lines == [("cpu/1", "error: no such images")]
     assert launcher.exit_code(summaries) == 2
 
 
 def test_what_cannot_be_started_is_given_up(tmp_path):
-    notes = Notes()
+    recorder = Recorder()
     launcher = Launcher(
-        process_slots(1, "cpu"), lambda *_: [str(tmp_path / "nothing")], {}, notes, FAST
+        process_slots(1, "cpu"), lambda *_: [str(tmp_path / "nothing")], {}, recorder, FAST
     )
     (summary,) = launcher.run()
     assert (summary.ending, summary.exit_code) == (Ending.GIVEN_UP, None)
-    assert "cannot be started (No such file or directory)" in notes.troubles[-1][1]
+    assert "cannot be started (No such file or directory)" in recorder.problems[-1][1]
 
 
-def test_lines_that_are_no_news_and_secrets(start):
+def test_lines_that_are_not_progress_and_secrets(start):
     script = """
     print("downloading with pw=s3cret", flush=True)
     print("[1, 2]", flush=True)
     sys.stderr.write("half a line, s3cret")
     """
-    launcher, notes = start(script, secrets=["s3cret"])
+    launcher, recorder = start(script, secrets=["s3cret"])
     launcher.run()
-    assert notes.events == []
-    assert [line for _, line in notes.lines] == [
+    assert recorder.events == []
+    assert [line for _, line in recorder.lines] == [
         "downloading with pw=***",
         "[1, 2]",
         "half a line, ***",
@@ -280,11 +282,11 @@ def test_lines_that_are_no_news_and_secrets(start):
 
 
 def test_much_output_is_neither_lost_nor_blocks(start):
-    script = "for n in range(20000): tell('epoch', n=n)\nsys.stderr.write('x' * 300000 + '\\n')"
-    launcher, notes = start(script)
+    script = "for n in range(20000): report('epoch', n=n)\nsys.stderr.write('x' * 300000 + '\\n')"
+    launcher, recorder = start(script)
     launcher.run()
-    assert len(notes.events) == 20000
-    assert sum(len(line) for _, line in notes.lines) == 300000
+    assert len(recorder.events) == 20000
+    assert sum(len(line) for _, line in recorder.lines) == 300000
 
 
 OBSTINATE = """
@@ -292,10 +294,10 @@ count = 0
 def stop(*_):
     global count
     count += 1
-    tell("stop", count=count)
+    report("stop", count=count)
     if count >= PATIENCE: sys.exit(143)
 signal.signal(signal.SIGTERM, stop)
-tell("ready")
+report("ready")
 while True: time.sleep(0.01)
 """
 
@@ -313,13 +315,13 @@ def test_signals_are_passed_on_and_a_third_kills(start, patience, sent, code, ex
     """The next signal is sent once the worker has got the one before."""
     left = list(sent)
 
-    def next_signal(news):
-        if news["event"] in ("ready", "stop") and left:
+    def next_signal(event):
+        if event["event"] in ("ready", "stop") and left:
             os.kill(os.getpid(), left.pop(0))
 
-    notes = Notes(on_news=next_signal)
+    recorder = Recorder(on_progress=next_signal)
     before = signal.getsignal(signal.SIGTERM)
-    launcher, _ = start(OBSTINATE.replace("PATIENCE", str(patience)), listener=notes)
+    launcher, _ = start(OBSTINATE.replace("PATIENCE", str(patience)), listener=recorder)
     (summary,) = launcher.run()
     assert (summary.ending, summary.exit_code) == (Ending.INTERRUPTED, exit_code)
     assert launcher.exit_code([summary]) == code
@@ -328,14 +330,14 @@ def test_signals_are_passed_on_and_a_third_kills(start, patience, sent, code, ex
 
 
 def test_a_signal_ends_the_wait_for_a_restart(tmp_path):
-    notes = Notes()
-    notes.trouble = lambda slot, sentence: slot and os.kill(os.getpid(), signal.SIGTERM)
+    recorder = Recorder()
+    recorder.problem = lambda slot, sentence: slot and os.kill(os.getpid(), signal.SIGTERM)
     launcher = Launcher(
         process_slots(1, "cpu"),
         lambda *_: [sys.executable, "-c", "import sys; sys.exit(1)"],
         os.environ,
-        notes,
-        Patience(first_delay_seconds=3600.0),
+        recorder,
+        RestartPolicy(first_delay_seconds=3600.0),
     )
     (summary,) = launcher.run()
     assert summary.ending is Ending.INTERRUPTED
@@ -344,27 +346,27 @@ def test_a_signal_ends_the_wait_for_a_restart(tmp_path):
 def test_a_launcher_that_fails_leaves_no_worker_behind(start, tmp_path):
     """Here its listener raises, as a display whose reader is gone does."""
 
-    def fail(news):
+    def fail(event):
         raise BrokenPipeError
 
     script = """
-    tell("ready")
+    report("ready")
     sys.stdin.read()  # ends with the launcher
     open(folder + "/noticed", "w").close()
     """
-    launcher, _ = start(script, listener=Notes(on_news=fail))
+    launcher, _ = start(script, listener=Recorder(on_progress=fail))
     with pytest.raises(BrokenPipeError):
         launcher.run()
     assert (tmp_path / "noticed").exists()
 
 
 def test_workers_have_a_session_of_their_own(start):
-    said = []
+    events = []
     launcher, _ = start(
-        "tell('ids', pid=os.getpid(), session=os.getsid(0), group=os.getpgrp())",
-        listener=Notes(on_news=said.append),
+        "report('ids', pid=os.getpid(), session=os.getsid(0), group=os.getpgrp())",
+        listener=Recorder(on_progress=events.append),
     )
     launcher.run()
-    (news,) = said
-    assert news["pid"] == news["session"] == news["group"]
-    assert not os.path.exists(f"/proc/{news['pid']}"), "a zombie is left"
+    (event,) = events
+    assert event["pid"] == event["session"] == event["group"]
+    assert not os.path.exists(f"/proc/{event['pid']}"), "a zombie is left"

@@ -6,6 +6,8 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import tlsearch
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -30,6 +32,7 @@ def test_the_wheel_carries_types_licences_sql_and_the_quickstart(tmp_path):
         assert f"tlsearch/{name}" in names, name
     assert {f"tlsearch/sql/{path.relative_to(ROOT / 'db')}" for path in sql_files()} <= names
     info = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"
+    assert info == f"tlsearch-{tlsearch.__version__}.dist-info"
     assert f"{info}/licenses/LICENSE" in names
     assert f"{info}/licenses/tlsearch/data/shipped/LICENSE-fashion-mnist.txt" in names
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]
@@ -53,3 +56,9 @@ def test_the_hooks_run_what_make_check_runs():
         assert f"entry: .venv/bin/{program}" in hooks
     assert "repo: local" in hooks
     assert hooks.count("repo:") == 1
+
+
+def test_the_command_tells_the_version_of_the_package():
+    assert "version" in PROJECT["dynamic"]
+    command = [sys.executable, "-m", "tlsearch", "--version"]
+    assert subprocess.check_output(command, text=True) == f"tlsearch {tlsearch.__version__}\n"

@@ -1,7 +1,7 @@
-"""A worker's progress for a program: one JSON object a line (`tlsearch worker --news`).
+"""A worker's progress for a program: one JSON object a line (`tlsearch worker --json-progress`).
 
-Every object has an `event`: preparing, measuring, claimed, epoch, ended, or at last done
-with `how`: spent (the studies are done), limit (the worker's own), interrupted, stopped (failures
+Every object has an `event`: preparing, measuring, claimed, epoch, ended, and at last done with
+`how`: spent (the studies are done), limit (the worker's own), interrupted, stopped (failures
 repeat), refused (bad input), database (out of reach) or crashed. The launcher reads them.
 """
 
@@ -23,79 +23,78 @@ from tlsearch.records import EpochReport, StudyStatus, TrialRecord
 if TYPE_CHECKING:
     from tlsearch.studies.read import StudyReader
 
-_LEAVE_SECONDS = 60.0  # for a worker without a launcher to give its trial back
+_STOP_SECONDS = 60.0  # for a worker without a launcher to release its trial
 
 
 class JsonProgress:
     """Writes a worker's progress to standard output, one JSON object a line.
 
-    Once nobody reads them any more, the worker is to stop as after SIGTERM.
+    When stdout was closed, the worker stops as after SIGTERM.
     """
 
     def __init__(self) -> None:
         self._readers: Mapping[str, StudyReader] = {}
         self._reader: StudyReader | None = None
-        self._anybody_reads = True
+        self._stdout_is_open = True
 
     def follow(self, readers: Mapping[str, "StudyReader"]) -> None:
-        """Tell also which study trials are of, and where it stands; readers by study name."""
+        """Report each trial's study and its state as well; `readers` are by study name."""
         self._readers = readers
 
     def at_study(self, name: str) -> None:
-        """Tell from now on of this study."""
+        """Report this study from now on."""
         self._reader = self._readers.get(name)
 
     def preparing(self, what: str) -> None:
-        """Tell what is being prepared."""
-        self._tell("preparing", what=what)
+        """Report what is being prepared."""
+        self._write("preparing", what=what)
 
     def measuring(self, what: str) -> None:
-        """Tell how far the measures are."""
-        self._tell("measuring", what=what)
+        """Report how far the measures are."""
+        self._write("measuring", what=what)
 
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
-        """Tell which trial begins."""
-        self._tell("claimed", number=number, attempt=attempt, counts=counts)
+        """Report which trial begins."""
+        self._write("claimed", number=number, attempt=attempt, counts=counts)
 
     def epoch(self, number: int, report: EpochReport) -> None:
-        """Tell of the epoch that ended."""
-        epochs = self._reader.study.spec.recipe.epochs if self._reader else None
-        self._tell(
+        """Report the epoch that ended."""
+        self._write(
             "epoch",
             number=number,
             epoch=report.epoch,
-            epochs=epochs,
+            epochs=self._reader.study.spec.recipe.epochs if self._reader else None,
             val_accuracy=report.val_accuracy,
             seconds=round(report.seconds, 3),
         )
 
     def ended(self, trial: TrialRecord) -> None:
-        """Tell how a trial ended, and where its study stands."""
-        self._tell("ended", trial=trial_as_json(trial), standing=self._standing())
+        """Report how a trial ended, and where its study stands."""
+        self._write("ended", trial=trial_as_json(trial), standing=self._standing())
 
     def done(self, how: str, why: str | None = None) -> None:
-        """Tell how the worker ended."""
-        self._tell("done", how=how, why=why)
+        """Report how the worker ended."""
+        self._write("done", how=how, why=why)
 
     def _standing(self) -> dict[str, Any] | None:
-        """Return where the study stands; None while the database cannot be asked."""
+        """Return where the study stands; None while the database is out of reach."""
         with contextlib.suppress(Exception):
             return _brief(self._reader.status()) if self._reader else None
         return None
 
-    def _tell(self, event: str, **more: Any) -> None:
+    def _write(self, event: str, **fields: Any) -> None:
         study = self._reader.study.name if self._reader else None
-        news = {"event": event, "study": study, **more}
+        line = json.dumps({"event": event, "study": study, **fields}, ensure_ascii=False)
         try:
-            sys.stdout.write(json.dumps(news, ensure_ascii=False) + "\n")
+            sys.stdout.write(line + "\n")
             sys.stdout.flush()
         except OSError:
             self._stop()
 
     def _stop(self) -> None:
-        if self._anybody_reads:
-            self._anybody_reads = False
-            silence()
+        if self._stdout_is_open:
+            self._stdout_is_open = False
+            discard_output()
             signal.raise_signal(signal.SIGTERM)
 
 
@@ -105,12 +104,12 @@ def _brief(status: StudyStatus) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def telling(news: JsonProgress) -> Iterator[None]:
-    """Tell at the end how the work in this block ended, unless it tells that itself."""
+def report_end(progress: JsonProgress) -> Iterator[None]:
+    """Report how the block failed, if it raises; where it ends well it reports that itself."""
     try:
         yield
     except BaseException as error:
-        news.done(_how(error))
+        progress.done(_how(error))
         raise
 
 
@@ -124,32 +123,32 @@ def _how(error: BaseException) -> str:
     return next((how for kind, how in kinds if isinstance(error, kind)), "crashed")
 
 
-def stop_when_alone() -> None:
+def stop_with_launcher() -> None:
     """Stop this process, as SIGTERM does, when the launcher that holds its standard input is gone.
 
-    The pipe ends with the launcher however that died, so this also works after kill -9. Where
-    standard input is no pipe there is no launcher.
+    The pipe ends with the launcher even if that was killed. If standard input is not a pipe, there
+    is no launcher.
     """
     if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=_leave_with_launcher, daemon=True).start()
+        threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
 
 
-def _leave_with_launcher() -> None:
-    """Ask this process to stop, and end it where that takes too long: nobody else will."""
+def _stop_when_stdin_ends() -> None:
+    """Ask this process to stop, and end it if that takes too long: no launcher will do it."""
     with contextlib.suppress(OSError):
         while os.read(0, 1024):
             pass
-    silence()
+    discard_output()
     main = threading.main_thread().ident
     assert main is not None
     signal.pthread_kill(main, signal.SIGTERM)
-    time.sleep(_LEAVE_SECONDS)
+    time.sleep(_STOP_SECONDS)
     os._exit(128 + signal.SIGTERM)
 
 
-def silence() -> None:
-    """Let what is still written go nowhere, for with its reader gone a write would fail."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+def discard_output() -> None:
+    """Send what is still written to /dev/null: a write to a closed pipe would fail."""
+    null = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
-        os.dup2(nowhere, number)
-    os.close(nowhere)
+        os.dup2(null, number)
+    os.close(null)

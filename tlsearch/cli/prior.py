@@ -1,58 +1,87 @@
-"""Commands around measures and prior."""
+"""`tlsearch measures` and `prior`: what was measured, and where the search starts."""
 
-import math
 import shlex
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tlsearch.cli.display import columns, console, print_json
-from tlsearch.prior import DISAGREEMENT, density
-from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Prior, Range
-from tlsearch.space import SearchSpace
+from tlsearch.cli.options import Json, Storage, StudyName
+from tlsearch.records import Prior
 
-_BLOCKS = " ▁▂▃▄▅▆▇█"
-_CELLS = 16
+if TYPE_CHECKING:
+    from tlsearch.space import SearchSpace
+    from tlsearch.studies.steer import EditedPrior
+
+
+def measures(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
+    """Show a study's measures beside those of the paper's data sets."""
+    show_measures(study, storage, as_json)
+
+
+def prior(
+    study: StudyName,
+    storage: Storage = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it into a .png, .svg or .pdf file.")
+    ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SPEC.toml", help="Show what the prior table of this spec would change."
+        ),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="With --spec: keep it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show where the search starts, and which rule and measure say so."""
+    if spec is not None:
+        show_edited(study, spec, storage, apply, picture, as_json)
+        return
+    if apply:
+        raise typer.BadParameter("--apply needs --spec SPEC.toml, whose [prior] table it keeps")
+    show_prior(study, storage, picture, as_json)
 
 
 def show_measures(study: str, storage: str | None, as_json: bool) -> None:
     """Show a study's measures beside the paper's."""
-    from tlsearch.report import meaning, measures_rows, notes
+    from tlsearch.report.measures_table import footnotes, meaning, measures_rows
     from tlsearch.studies.read import StudyReader
 
     reader = StudyReader(study, storage)
-    measures, prior = reader.measures(), reader.prior_or_none()
+    found, prior = reader.measures(), reader.prior_or_none()
     if as_json:
         derived = {
-            "fit": measures.fit,
-            "fit_error": measures.fit_error,
-            "fisher_ratio": measures.fisher_ratio,
-            "meaning": meaning(measures, prior),
+            "fit": found.fit,
+            "fit_error": found.fit_error,
+            "fisher_ratio": found.fisher_ratio,
+            "meaning": meaning(found, prior),
         }
-        print_json(measures.as_dict() | derived)
+        print_json(found.as_dict() | derived)
         return
-    console.print("\n".join(columns(measures_rows(measures))))
-    for note in notes(measures):
-        console.print(note)
-    console.print(f"\n{meaning(measures, prior)}")
+    console.print("\n".join(columns(measures_rows(found))))
+    for line in footnotes(found):
+        console.print(line)
+    console.print(f"\n{meaning(found, prior)}")
     if prior is not None:
         console.print(f"(tlsearch prior {shlex.quote(study)} shows where)")
 
 
 def show_prior(study: str, storage: str | None, picture: Path | None, as_json: bool) -> None:
     """Show a study's prior: where it starts, by which rule, moved by which measure."""
+    from tlsearch.cli.prior_table import prior_lines
     from tlsearch.studies.read import StudyReader
 
     reader = StudyReader(study, storage)
-    prior = reader.prior()
+    found = reader.prior()
     space = reader.study.space
     if picture is not None:
-        _draw(prior, space, picture)
+        _draw(found, space, picture)
     if as_json:
-        print_json(prior.as_dict())
+        print_json(found.as_dict())
         return
-    console.print("\n".join(prior_lines(prior, space.ranges)))
+    console.print("\n".join(prior_lines(found, space.ranges)))
     if picture is not None:
         console.print(f"drawn into {picture}")
 
@@ -60,7 +89,7 @@ def show_prior(study: str, storage: str | None, picture: Path | None, as_json: b
 def show_edited(
     study: str, spec: Path, storage: str | None, apply: bool, picture: Path | None, as_json: bool
 ) -> None:
-    """Show what an edited `[prior]` table changes, and keep it if so wanted."""
+    """Show what an edited `[prior]` table changes, and keep it with `apply`."""
     from tlsearch.spec import load_spec
     from tlsearch.studies.read import StudyReader
     from tlsearch.studies.steer import edit_prior
@@ -68,116 +97,51 @@ def show_edited(
     loaded = load_spec(spec)
     edited = edit_prior(study, loaded, storage)
     space = StudyReader(study, storage).study.space
-    if picture is not None and edited.after is not None:
-        _draw(edited.after, space, picture)
-    if apply:  # once nothing can go wrong any more
+    drawn = picture if edited.after is not None else None
+    if drawn is not None and edited.after is not None:
+        _draw(edited.after, space, drawn)
+    if apply:  # last: the drawing may fail
         edited = edit_prior(study, loaded, storage, apply=True)
     if as_json:
-        plain = {
-            when: prior.as_dict() if prior is not None else None
-            for when, prior in (("before", edited.before), ("after", edited.after))
-        }
-        print_json({**plain, "applied": apply, "queued": edited.queued})
+        print_json(_edited_as_json(edited, apply))
         return
+    console.print("\n".join(_edited_lines(edited, space)))
+    if drawn is not None:
+        console.print(f"drawn into {drawn}")
+    console.print("\n".join(_kept_lines(edited) if apply else [_NOT_KEPT]))
+
+
+def _edited_as_json(edited: "EditedPrior", apply: bool) -> dict[str, object]:
+    return {
+        "before": edited.before.as_dict() if edited.before is not None else None,
+        "after": edited.after.as_dict() if edited.after is not None else None,
+        "applied": apply,
+        "queued": edited.queued,
+    }
+
+
+def _edited_lines(edited: "EditedPrior", space: "SearchSpace") -> list[str]:
+    from tlsearch.cli.prior_table import changed_lines, prior_lines
+
     if edited.after is None:
-        console.print("prior.use = false: the search goes on without a prior")
-    else:
-        console.print("\n".join(prior_lines(edited.after, space.ranges)))
-        console.print("\n".join(["", *_changes(edited.before, edited.after)]))
-    if picture is not None and edited.after is not None:
-        console.print(f"drawn into {picture}")
-    if apply and edited.after is None:
-        console.print("kept: no prior from the next trial on; what is queued still runs")
-    elif apply:
-        console.print("kept: draws follow it from the next trial on; what is queued still runs")
-        if edited.queued is not None:
-            console.print(f"its mode is trial {edited.queued}")
-        else:
-            console.print("the budget leaves no room to queue its mode")
-    else:
-        console.print("nothing is changed yet; --apply keeps it")
+        return ["prior.use = false: the search goes on without a prior"]
+    changed = changed_lines(edited.before, edited.after)
+    return [*prior_lines(edited.after, space.ranges), "", *changed]
 
 
-def enqueue_trial(study: str, settings: Sequence[str], storage: str | None, as_json: bool) -> None:
-    """Queue a trial of the user's own."""
-    from tlsearch.studies.steer import enqueue_trial as queue
-
-    number, whole = queue(study, _parsed(settings), storage)
-    if as_json:
-        print_json({"number": number, "params": whole.as_dict()})
-        return
-    shown = ", ".join(f"{name} = {value:.4g}" for name, value in whole.as_dict().items())
-    console.print(f"trial {number} is queued: {shown}")
+def _kept_lines(edited: "EditedPrior") -> list[str]:
+    if edited.after is None:
+        return ["kept: no prior from the next trial on; what is queued still runs"]
+    kept = "kept: draws follow it from the next trial on; what is queued still runs"
+    if edited.queued is None:
+        return [kept, "the budget leaves no room to queue its mode"]
+    return [kept, f"its mode is trial {edited.queued}"]
 
 
-def prior_lines(prior: Prior, ranges: Mapping[str, Range]) -> list[str]:
-    """Return the prior as lines of text."""
-    heading = ["hyperparameter", "mode", "spread", "low", "density", "high", "opposite", "moved by"]
-    rows = [heading]
-    for name, belief in prior.beliefs.items():
-        given = ranges[name]
-        unit = "layers" if name in DEPTHS else "decades"
-        rows.append(
-            [
-                name,
-                f"{belief.mode:.3g}",
-                "fixed" if given.fixed else f"{belief.spread:.2g} {unit}",
-                f"{given.low:.3g}",
-                _sparkline(prior, name, given),
-                f"{given.high:.3g}",
-                f"{belief.opposite:.3g}",
-                belief.moved_by,
-            ]
-        )
-    rules = [f"  {name:<14} {belief.rule}" for name, belief in prior.beliefs.items()]
-    widened = f" and widened by {prior.disagreement:.2f}, as the Fisher score disagrees"
-    return [
-        *columns(rows),
-        "",
-        f"weight of the column 'pretrained weights do not fit' (Table 7, right): {prior.unfit:.2f}"
-        + (widened if prior.disagreement > DISAGREEMENT else ""),
-        f"highest learning rate of use {prior.lr_scale:.2g}: {prior.lr_scale_from}",
-        "rules (Plested et al., Table 7):",
-        *rules,
-    ]
-
-
-def _sparkline(prior: Prior, name: str, given: Range) -> str:
-    """Draw the density over the range in one line."""
-    if given.fixed:
-        return "-" * _CELLS
-    _, heights = density(name, prior.beliefs[name], given, _CELLS)
-    return "".join(_BLOCKS[round(8 * float(height))] for height in heights)
-
-
-def _changes(before: Prior | None, after: Prior) -> list[str]:
-    if before is None:
-        return ["the study has no prior so far"]
-    lines = []
-    for name in HYPERPARAMETER_NAMES:
-        old, new = before.beliefs[name], after.beliefs[name]
-        for what in ("mode", "spread"):
-            was, becomes = getattr(old, what), getattr(new, what)
-            if was != becomes:
-                lines.append(f"changed: {name} {what} {was:.3g} -> {becomes:.3g}")
-    return lines or ["changed: nothing"]
-
-
-def _draw(prior: Prior, space: SearchSpace, path: Path) -> None:
+def _draw(prior: Prior, space: "SearchSpace", path: Path) -> None:
     from tlsearch.report.prior_picture import draw_prior
 
     draw_prior(prior, space.ranges, space.plain_default().as_dict(), path)
 
 
-def _parsed(settings: Sequence[str]) -> dict[str, float]:
-    values: dict[str, float] = {}
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if math.isnan(number):
-            raise typer.BadParameter(f"--set {setting}: must be NAME=NUMBER, such as high_lr=0.01")
-        values[name.strip()] = number
-    return values
+_NOT_KEPT = "nothing is changed yet; --apply keeps it"

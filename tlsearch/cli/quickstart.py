@@ -1,20 +1,24 @@
-"""The quickstart: a study from end to end on the shipped images."""
+"""`tlsearch quickstart`: a study from end to end on the shipped images."""
 
 import shutil
 import sys
 from pathlib import Path
 
-from tlsearch.cli.display import TerminalProgress, console, duration, percent
+from tlsearch.cli.display import console
+from tlsearch.cli.options import Storage
 from tlsearch.errors import InputError
 from tlsearch.records import StudyStatus
-from tlsearch.report import meaning
-from tlsearch.studies.create import create_study
-from tlsearch.studies.read import StudyReader
-from tlsearch.worker import run_worker
+from tlsearch.records.format import duration, percent
 
 
-def run(storage: str | None) -> None:
-    """Create the quickstart study if need be, spend what is left of its budget, show the result."""
+def quickstart(storage: Storage = None) -> None:
+    """Tune a real network on the shipped images: a study from end to end in a few minutes."""
+    from tlsearch.cli.terminal_progress import TerminalProgress
+    from tlsearch.report.measures_table import meaning
+    from tlsearch.studies.create import create_study
+    from tlsearch.studies.read import StudyReader
+    from tlsearch.worker import run_worker
+
     console.print("starting: database, images, network ...")
     study, created = create_study(spec_path(), storage)
     reader = StudyReader(study.name, storage)

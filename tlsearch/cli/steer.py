@@ -1,34 +1,57 @@
-"""`tlsearch pause`, `resume`, `stop`, `budget` and `delete`: steering a study while it runs."""
+"""`tlsearch enqueue`, `pause`, `resume`, `stop`, `budget`, `delete`: steering a running study."""
 
+import math
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from tlsearch.cli.display import console, percent, print_json
+from tlsearch.cli.display import console, print_json
 from tlsearch.cli.options import Artifacts, Json, Storage, StudyName
 from tlsearch.records import Controls
+from tlsearch.report.budget import budget_sentence
 
 _NONE = "none"
 
 
+def enqueue(
+    study: StudyName,
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", metavar="NAME=NUMBER", help="A hyperparameter; may be repeated."),
+    ],
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Queue a trial of your own; what is not set takes the plain default's value."""
+    from tlsearch.studies.steer import enqueue_trial
+
+    number, whole = enqueue_trial(study, _parsed(settings), storage)
+    if as_json:
+        print_json({"number": number, "params": whole.as_dict()})
+        return
+    values = ", ".join(f"{name} = {value:.4g}" for name, value in whole.as_dict().items())
+    console.print(f"trial {number} is queued: {values}")
+
+
 def pause(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
-    """Let workers hand their trials back, with checkpoints, and wait for resume."""
+    """Make workers release their trials, with checkpoints, and wait for resume."""
     from tlsearch.studies.steer import pause_study
 
     _show(study, pause_study(study, storage), as_json)
 
 
 def resume(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
-    """Let workers go on with a study that was paused or stopped."""
+    """Let workers continue a study that was paused or stopped."""
     from tlsearch.studies.steer import resume_study
 
     _show(study, resume_study(study, storage), as_json)
 
 
 def stop(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
-    """Let workers hand their trials back, with checkpoints, and leave."""
+    """Make workers release their trials, with checkpoints, and exit."""
     from tlsearch.studies.steer import stop_study
 
     _show(study, stop_study(study, storage), as_json)
@@ -37,25 +60,30 @@ def stop(study: StudyName, storage: Storage = None, as_json: Json = False) -> No
 def budget(
     study: StudyName,
     trials: Annotated[
-        str | None, typer.Option(metavar="N", help="Trials that may run in all.")
+        str | None, typer.Option(metavar="N", help="Trials that may run in total.")
     ] = None,
     gpu_hours: Annotated[
-        str | None, typer.Option(metavar="H", help="Hours of devices, added up; none = no limit.")
+        str | None,
+        typer.Option(metavar="H", help="Hours that workers hold trials, summed; none = no limit."),
     ] = None,
     until: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="2026-12-24T18:00, of this machine's zone unless it names one; none = no limit.",
+            help="2026-12-24T18:00, in this machine's zone unless it names one; none = no limit.",
         ),
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(metavar="ACC", help="Validation accuracy that is enough: 0.9; none = none."),
+        typer.Option(
+            metavar="ACC", help="Validation accuracy that ends the study: 0.9; none = no target."
+        ),
     ] = None,
     patience: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Trials in a row without gain to end it; none = no limit."),
+        typer.Option(
+            metavar="N", help="Trials in a row without gain that end it; none = no limit."
+        ),
     ] = None,
     storage: Storage = None,
     as_json: Json = False,
@@ -80,12 +108,12 @@ def budget(
 
 def delete(
     study: StudyName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     storage: Storage = None,
     artifacts: Artifacts = None,
     as_json: Json = False,
 ) -> None:
-    """Delete a study with its trials, measures and files; its workers end."""
+    """Delete a study with its trials, measures and files; its workers stop."""
     from tlsearch.studies.read import StudyReader
     from tlsearch.studies.steer import delete_study
 
@@ -106,6 +134,20 @@ def delete(
     )
     if deleted.problem:
         console.print(f"  files may be left: {deleted.problem}")
+
+
+def _parsed(settings: Sequence[str]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if math.isnan(number):
+            raise typer.BadParameter(f"--set {setting}: must be NAME=NUMBER, such as high_lr=0.01")
+        values[name.strip()] = number
+    return values
 
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> float | None:
@@ -136,23 +178,7 @@ def _show(study: str, controls: Controls, as_json: bool) -> None:
         print_json(controls_as_json(controls))
         return
     console.print(f"{study}: {controls.state}" + (f" ({controls.why})" if controls.why else ""))
-    console.print("  " + budget_line(controls))
-
-
-def budget_line(controls: Controls) -> str:
-    """Return a study's budget in words."""
-    parts = [f"budget: {controls.trials} trials"]
-    used = f"{controls.gpu_hours_used:.2f} GPU-hours used"
-    if controls.gpu_hours is not None:
-        used = f"{controls.gpu_hours_used:.2f} of {controls.gpu_hours:g} GPU-hours used"
-    parts.append(used)
-    if controls.until is not None:
-        parts.append(f"until {controls.until.astimezone():%Y-%m-%d %H:%M:%S %Z}")
-    if controls.target_accuracy is not None:
-        parts.append(f"target {percent(controls.target_accuracy)}")
-    if controls.patience_trials is not None:
-        parts.append(f"at most {controls.patience_trials} trials in a row without gain")
-    return ", ".join(parts)
+    console.print("  " + budget_sentence(controls, used=True))
 
 
 def controls_as_json(controls: Controls) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """Runs several workers on one machine, each in a process of its own, and keeps them running.
 
-Nothing here imports torch: the launcher stays small beside the workers, and holds no GPU.
+Nothing here imports torch: the launcher stays small beside the workers, and uses no GPU.
 """
 
 from tlsearch.launcher.command import WorkerCommand
 from tlsearch.launcher.launch import Launcher
 from tlsearch.launcher.listener import Listener
-from tlsearch.launcher.restarts import Patience
+from tlsearch.launcher.restarts import RestartPolicy
 from tlsearch.launcher.slots import (
     Slot,
     choose_gpus,
@@ -21,7 +21,7 @@ __all__ = [
     "Ending",
     "Launcher",
     "Listener",
-    "Patience",
+    "RestartPolicy",
     "Slot",
     "SlotSummary",
     "WorkerCommand",

@@ -1,33 +1,36 @@
 """The launcher: one worker a slot, kept running until the studies are done."""
 
+import logging
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 
 from tlsearch.launcher.listener import Listener
-from tlsearch.launcher.restarts import Patience
+from tlsearch.launcher.restarts import RestartPolicy
 from tlsearch.launcher.slots import Slot
 from tlsearch.launcher.state import Ending, SlotSummary
 from tlsearch.launcher.supervisor import Command, Supervisor
 
-_TICK_SECONDS = 0.1
-_LEAVE_SECONDS = 60.0  # for workers to give their trials back after the launcher failed
+_log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.1
+_LEAVE_SECONDS = 60.0  # for workers to release their trials after the launcher failed
 
 
 class Launcher:
     """Runs a worker in each slot and restarts those that crash.
 
-    A first SIGINT or SIGTERM asks all workers to stop, which return their trials to the queue; a
-    second one asks again, and they leave at once; a third kills them. Workers whose launcher dies
-    see the end of their standard input and stop by themselves.
+    A first SIGINT or SIGTERM asks all workers to stop, and they release their trials into the
+    queue; a second one asks again, and they exit at once; a third kills them. Workers whose
+    launcher dies see the end of their standard input and stop by themselves.
 
     Args:
         slots: where to run workers.
         command: makes a worker's command line (`WorkerCommand`).
         environment: of the workers.
         listener: told what happens.
-        patience: how often a crashed worker is started again, and when.
+        restart_policy: how often a crashed worker is started again, and when.
         secrets: words that are never shown.
     """
 
@@ -37,30 +40,30 @@ class Launcher:
         command: Command,
         environment: Mapping[str, str],
         listener: Listener,
-        patience: Patience | None = None,
+        restart_policy: RestartPolicy | None = None,
         secrets: Sequence[str] = (),
     ) -> None:
-        patience = patience or Patience()
+        policy = restart_policy or RestartPolicy()
         self._listener = listener
         self._supervisors = [
-            Supervisor(slot, command, environment, listener, patience, secrets) for slot in slots
+            Supervisor(slot, command, environment, listener, policy, secrets) for slot in slots
         ]
         self._received: list[int] = []
-        self._obeyed = 0
+        self._n_passed_on = 0
 
     @property
     def stopped_by(self) -> int | None:
-        """The first signal that it got; None where all slots came to their end."""
+        """The first signal that it received; None if all slots ended by themselves."""
         return self._received[0] if self._received else None
 
     def run(self) -> tuple[SlotSummary, ...]:
-        """Run until all slots are over; to be called in the main thread, which gets signals."""
+        """Run until all slots have ended; call it in the main thread, which receives signals."""
         try:
             with self._catching_signals():
                 self._run()
         finally:
             for supervisor in self._supervisors:
-                supervisor.let_go()
+                supervisor.close_pipes()
             for supervisor in self._supervisors:
                 supervisor.wait(_LEAVE_SECONDS)
         return tuple(supervisor.summary() for supervisor in self._supervisors)
@@ -68,8 +71,8 @@ class Launcher:
     def exit_code(self, summaries: Sequence[SlotSummary]) -> int:
         """Return what the command should exit with.
 
-        128 + N after signal N; else 2 where a worker was refused its input; else 1 where a slot
-        ended before the study did; else 0.
+        128 + N after signal N; else 2 if a worker refused its input; else 1 if a slot ended before
+        the study did; else 0.
         """
         if self.stopped_by is not None:
             return 128 + self.stopped_by
@@ -82,21 +85,23 @@ class Launcher:
         while self._step():
             wait(
                 [pipe for supervisor in self._supervisors for pipe in supervisor.pipes()],
-                _TICK_SECONDS,
+                _POLL_SECONDS,
             )
 
     def _step(self) -> bool:
-        self._obey()
+        self._pass_on_signals()
         return any([supervisor.step() for supervisor in self._supervisors])
 
-    def _obey(self) -> None:
-        """Pass on the signals that came meanwhile."""
-        while self._obeyed < len(self._received):
-            self._obeyed += 1
-            if self._obeyed == 1:
-                self._listener.trouble(None, "stopping: trials under way go back into the queue")
+    def _pass_on_signals(self) -> None:
+        """Pass on the signals received since the last call."""
+        while self._n_passed_on < len(self._received):
+            number = signal.Signals(self._received[self._n_passed_on])
+            self._n_passed_on += 1
+            _log.info("received %s, number %d", number.name, self._n_passed_on)
+            if self._n_passed_on == 1:
+                self._listener.problem(None, "stopping: running trials go back into the queue")
             for supervisor in self._supervisors:
-                supervisor.stop() if self._obeyed < 3 else supervisor.kill()
+                supervisor.stop() if self._n_passed_on < 3 else supervisor.kill()
 
     @contextmanager
     def _catching_signals(self) -> Iterator[None]:

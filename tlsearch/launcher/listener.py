@@ -1,4 +1,4 @@
-"""What a launcher tells of its slots."""
+"""What a launcher reports about its slots."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -9,14 +9,14 @@ from tlsearch.launcher.slots import Slot
 class Listener(Protocol):
     """Receives what happens in the slots; the command line shows it."""
 
-    def news(self, slot: Slot, news: Mapping[str, Any]) -> None:
-        """A worker tells of its work, in the words of `tlsearch worker --news`."""
+    def progress(self, slot: Slot, event: Mapping[str, Any]) -> None:
+        """A worker reported progress: one object of `tlsearch worker --json-progress`."""
 
-    def said(self, slot: Slot, line: str) -> None:
-        """A worker wrote a line that is no news, mostly on standard error."""
+    def output(self, slot: Slot, line: str) -> None:
+        """A worker wrote a line that is not progress, mostly on standard error."""
 
-    def state(self, slot: Slot, what: str) -> None:
-        """A slot's worker starts or is over."""
+    def state(self, slot: Slot, text: str) -> None:
+        """A slot's worker starts, crashed or ended."""
 
-    def trouble(self, slot: Slot | None, sentence: str) -> None:
-        """Something the user should read, of one slot or of all."""
+    def problem(self, slot: Slot | None, sentence: str) -> None:
+        """Something the user should read, about one slot or about all of them (None)."""

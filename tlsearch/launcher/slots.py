@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tlsearch.errors import InputError
 
-_COUNT = "import torch; print(torch.cuda.device_count())"
-_ELSE = "use --processes N for several processes on the CPU"
+_COUNT_SCRIPT = "import torch; print(torch.cuda.device_count())"
+_INSTEAD = "use --processes N for several processes on the CPU"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,14 @@ class Slot:
 def count_gpus() -> int:
     """Return how many CUDA devices torch sees, CUDA_VISIBLE_DEVICES applied.
 
-    A process of its own asks: the launcher would otherwise hold torch's memory, and perhaps a CUDA
-    context, for as long as it runs.
+    A separate process counts: otherwise the launcher would hold torch's memory, and perhaps a
+    CUDA context, as long as it runs.
 
     Raises:
-        InputError: torch cannot be asked.
+        InputError: torch cannot count them.
     """
     done = subprocess.run(
-        [sys.executable, "-c", _COUNT],
+        [sys.executable, "-c", _COUNT_SCRIPT],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -42,7 +42,7 @@ def count_gpus() -> int:
     )
     if done.returncode != 0:
         why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise InputError(f"--gpus: PyTorch cannot count the GPUs ({why}); mend that, or {_ELSE}")
+        raise InputError(f"--gpus: PyTorch cannot count the GPUs ({why}); fix that, or {_INSTEAD}")
     return int(done.stdout.split()[-1])
 
 
@@ -51,17 +51,19 @@ def choose_gpus(wanted: str, n_gpus: int | None = None) -> tuple[int, ...]:
 
     Args:
         wanted: what was given.
-        n_gpus: how many the machine has; None = not counted yet, so only the words are looked at,
+        n_gpus: how many the machine has; None = not counted yet: then only the text is checked,
             and `all` gives none.
 
     Raises:
-        InputError: no such GPUs, or nonsense.
+        InputError: no such GPUs, or not a list of numbers.
     """
     ids = None if wanted.strip() == "all" else _ids(wanted)
     if n_gpus is None:
         return ids or ()
     if n_gpus == 0:
-        raise InputError(f"--gpus {wanted}: PyTorch sees no CUDA device on this machine; {_ELSE}")
+        raise InputError(
+            f"--gpus {wanted}: PyTorch sees no CUDA device on this machine; {_INSTEAD}"
+        )
     ids = tuple(range(n_gpus)) if ids is None else ids
     for number in ids:
         if number >= n_gpus:
@@ -77,13 +79,13 @@ def _ids(wanted: str) -> tuple[int, ...]:
     for part in parts:
         if not (part.isascii() and part.isdecimal()):
             raise InputError(
-                f"--gpus {wanted!r}: {part!r} is no GPU's number; give all, or numbers as in 0,2"
+                f"--gpus {wanted!r}: {part!r} is not the number of a GPU; give all, or numbers: 0,2"
             )
     ids = tuple(int(part) for part in parts)
     for number in ids:
         if ids.count(number) > 1:
             raise InputError(
-                f"--gpus {wanted}: GPU {number} is named more than once; name it once, and give "
+                f"--gpus {wanted}: GPU {number} is named more than once; name it once, and use "
                 "--per-gpu K for several processes on each"
             )
     return ids
@@ -102,7 +104,7 @@ def process_slots(n_processes: int, device: str) -> tuple[Slot, ...]:
 def threads_each(n_slots: int) -> int:
     """Return a slot's share of the CPU cores this process may use, at least one.
 
-    Affinity counts, and so does a container's CPU quota.
+    CPU affinity and a container's CPU quota are taken into account.
     """
     from joblib import cpu_count
 

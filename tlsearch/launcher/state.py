@@ -1,4 +1,4 @@
-"""What becomes of a slot: how its workers end, and what that means."""
+"""How a worker's exit ends its slot."""
 
 import enum
 import signal
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tlsearch.launcher.slots import Slot
 
-_CRASHED_THOUGH_EXIT_2 = "database"  # a database that went away may come back
+_DATABASE_AWAY = "database"  # exit code 2, but the database may come back: a crash
 
 
 class Ending(enum.Enum):
@@ -24,11 +24,11 @@ class SlotSummary:
     """What a slot did.
 
     Attributes:
-        slot: where.
+        slot: the slot.
         trials_ended: trials that its workers ended.
         restarts: how often a worker was started again after a crash.
-        exit_code: of the last worker, 128 + N for signal N as shells write it; None where it
-            could not be started.
+        exit_code: of the last worker, 128 + N for signal N as shells write it; None if it could
+            not be started.
         ending: how it ended.
     """
 
@@ -39,21 +39,21 @@ class SlotSummary:
     ending: Ending
 
 
-def ending_of(exit_code: int, how: str | None, asked_to_stop: bool) -> Ending | None:
-    """Return how a worker's end ends its slot; None for a crash.
+def ending_of(exit_code: int, reported: str | None, asked_to_stop: bool) -> Ending | None:
+    """Return how a worker's exit ends its slot; None for a crash.
 
     Args:
         exit_code: as `subprocess` gives it.
-        how: what the worker itself said of its end, if it did.
-        asked_to_stop: whether the launcher told it to.
+        reported: what the worker itself reported as `how` it ended, if it did.
+        asked_to_stop: whether the launcher asked it to stop.
     """
     if exit_code == 0:
         return Ending.DONE
     if asked_to_stop:
         return Ending.INTERRUPTED
-    if exit_code == 2 and how != _CRASHED_THOUGH_EXIT_2:
+    if exit_code == 2 and reported != _DATABASE_AWAY:
         return Ending.REFUSED
-    if how == "stopped":
+    if reported == "stopped":
         return Ending.STOPPED
     return None
 
@@ -63,8 +63,8 @@ def shell_code(exit_code: int) -> int:
     return exit_code if exit_code >= 0 else 128 - exit_code
 
 
-def in_words(exit_code: int) -> str:
-    """Say how a process ended."""
+def describe_exit(exit_code: int) -> str:
+    """Say in words how a process ended; `exit_code` is as `subprocess` gives it."""
     if exit_code >= 0:
         return f"ended with exit code {exit_code}"
     try:

@@ -1,29 +1,32 @@
 """Keeps the worker of one slot running."""
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tlsearch.launcher.child import Child
 from tlsearch.launcher.listener import Listener
-from tlsearch.launcher.restarts import Patience, Restarts
+from tlsearch.launcher.restarts import RestartPolicy, Restarts
 from tlsearch.launcher.slots import Slot
-from tlsearch.launcher.state import Ending, SlotSummary, ending_of, in_words, shell_code
+from tlsearch.launcher.state import Ending, SlotSummary, describe_exit, ending_of, shell_code
 
 Command = Callable[[Slot, int], Sequence[str] | None]
 
+_log = logging.getLogger(__name__)
+
 
 class Supervisor:
-    """Starts a slot's worker, listens to it, and starts it again when it crashes.
+    """Starts a slot's worker, reads what it writes, and starts it again when it crashes.
 
     Args:
         slot: the slot.
         command: makes the worker's command line from the slot and the trials it ended so far;
-            None where there is nothing left to do.
+            None if nothing is left to do.
         environment: of the worker.
         listener: told what happens.
-        patience: how often a crashed worker is started again, and when.
+        restart_policy: how often a crashed worker is started again, and when.
         secrets: words that are never shown.
     """
 
@@ -33,30 +36,30 @@ class Supervisor:
         command: Command,
         environment: Mapping[str, str],
         listener: Listener,
-        patience: Patience,
+        restart_policy: RestartPolicy,
         secrets: Sequence[str],
     ) -> None:
         self._slot = slot
         self._command = command
         self._environment = environment
         self._listener = listener
-        self._restarts = Restarts(patience)
+        self._restarts = Restarts(restart_policy)
         self._secrets = secrets
         self._child: Child | None = None
         self._starts_at = time.monotonic()
         self._n_starts = 0
         self._trials_ended = 0
-        self._how: str | None = None
+        self._reported_end: str | None = None
         self._asked_to_stop = False
         self._exit_code: int | None = None
         self._ending: Ending | None = None
 
     def step(self) -> bool:
-        """Do what is to be done now; return whether the slot goes on."""
+        """Do what is due now; return whether the slot goes on."""
         if self._ending is not None:
             return False
         if self._child is not None:
-            self._look_after(self._child)
+            self._poll(self._child)
         elif time.monotonic() >= self._starts_at:
             self._start()
         return self._ending is None
@@ -66,7 +69,7 @@ class Supervisor:
         return self._child.open_pipes() if self._child else []
 
     def stop(self) -> None:
-        """Ask the worker to stop; one that crashed is not started again."""
+        """Ask the worker to stop; a crashed worker is not started again."""
         self._asked_to_stop = True
         if self._child is not None:
             self._child.terminate()
@@ -74,22 +77,22 @@ class Supervisor:
             self._end(Ending.INTERRUPTED)
 
     def kill(self) -> None:
-        """End the worker at once."""
+        """Kill the worker."""
         if self._child is not None:
             self._child.kill()
 
-    def let_go(self) -> None:
+    def close_pipes(self) -> None:
         """Close the pipes of the worker, which then stops by itself."""
         if self._child is not None:
             self._child.close()
 
     def wait(self, seconds: float) -> None:
-        """Wait for the worker's end, and kill it after so long."""
+        """Wait until the worker ends; kill it after so many seconds."""
         if self._child is not None:
             self._child.wait(seconds)
 
     def summary(self) -> SlotSummary:
-        """Return what the slot did, once it is over."""
+        """Return what the slot did, once it has ended."""
         assert self._ending is not None
         restarts = max(0, self._n_starts - 1)
         return SlotSummary(self._slot, self._trials_ended, restarts, self._exit_code, self._ending)
@@ -101,73 +104,81 @@ class Supervisor:
             return
         self._listener.state(self._slot, "starts again" if self._n_starts else "starts")
         self._n_starts += 1
-        self._how = None
+        self._reported_end = None
         try:
             self._child = Child(argv, self._environment, self._secrets)
+            self._log("worker started, pid %d", self._child.pid)
         except OSError as error:
             self._crashed(f"cannot be started ({error.strerror})", 0.0)
 
-    def _look_after(self, child: Child) -> None:
-        exit_code = child.exit_code()  # asked first: all that it wrote is there to be read then
-        self._listen(child)
+    def _poll(self, child: Child) -> None:
+        exit_code = child.exit_code()  # asked first: then all that it wrote is there to be read
+        self._read(child)
         if exit_code is not None:
             self._child = None
             child.close()
-            self._judge(child, exit_code)
+            self._exited(child, exit_code)
 
-    def _listen(self, child: Child) -> None:
+    def _read(self, child: Child) -> None:
         stdout, stderr = child.read()
         for line in stdout:
-            news = _news(line)
-            if news is None:
-                self._listener.said(self._slot, line)
+            event = _progress_event(line)
+            if event is None:
+                self._listener.output(self._slot, line)
             else:
-                self._heard(news)
+                self._progress(event)
         for line in stderr:
-            self._listener.said(self._slot, line)
+            self._listener.output(self._slot, line)
 
-    def _heard(self, news: Mapping[str, Any]) -> None:
-        if news["event"] == "ended":
+    def _progress(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "ended":
             self._trials_ended += 1
             self._restarts.ended_trial()
-        elif news["event"] == "done":
-            self._how = news.get("how")
-        self._listener.news(self._slot, news)
+        elif event["event"] == "done":
+            self._reported_end = event.get("how")
+        self._listener.progress(self._slot, event)
 
-    def _judge(self, child: Child, exit_code: int) -> None:
+    def _exited(self, child: Child, exit_code: int) -> None:
+        self._log("worker %s", describe_exit(exit_code))
         self._exit_code = shell_code(exit_code)
-        ending = ending_of(exit_code, self._how, self._asked_to_stop)
+        ending = ending_of(exit_code, self._reported_end, self._asked_to_stop)
         if ending is not None:
             self._end(ending)
             return
-        words = f" ({child.last_words})" if child.last_words else ""
-        self._crashed(in_words(exit_code) + words, time.monotonic() - child.began)
+        last_line = f" ({child.last_error_line})" if child.last_error_line else ""
+        ran_seconds = time.monotonic() - child.started_at
+        self._crashed(describe_exit(exit_code) + last_line, ran_seconds)
 
     def _crashed(self, how: str, ran_seconds: float) -> None:
         delay = self._restarts.crashed(ran_seconds)
         if delay is not None:
             self._starts_at = time.monotonic() + delay
-            self._tell_crash(how, f"starts again in {delay:g} s")
+            self._log("worker crashed, restarts in %g s", delay)
+            self._report_crash(how, f"starts again in {delay:g} s")
             return
-        self._tell_crash(
+        self._report_crash(
             how,
-            "given up, for it crashed again and again without ending a trial: mend the cause "
+            "given up: it crashed several times in a row without ending a trial; fix the cause "
             "and start tlsearch worker again",
         )
         self._end(Ending.GIVEN_UP)
 
-    def _tell_crash(self, how: str, then: str) -> None:
-        self._listener.trouble(self._slot, f"the worker {how}; {then}")
-        self._listener.state(self._slot, f"crashed; {then.partition(',')[0]}")
+    def _report_crash(self, how: str, then: str) -> None:
+        self._listener.problem(self._slot, f"the worker {how}; {then}")
+        self._listener.state(self._slot, f"crashed; {then.partition(':')[0]}")
 
     def _end(self, ending: Ending) -> None:
         self._ending = ending
         n = self._trials_ended
+        self._log("ended: %s, trials: %d", ending.value, n)
         self._listener.state(self._slot, f"{ending.value}; {n} trial{'s' * (n != 1)}")
 
+    def _log(self, message: str, *values: object) -> None:
+        _log.info(message, *values, extra={"slot": self._slot.name})
 
-def _news(line: str) -> dict[str, Any] | None:
-    """Return the JSON object of a line of news; None for any other line."""
+
+def _progress_event(line: str) -> dict[str, Any] | None:
+    """Return the object of a line of JSON progress; None for any other line."""
     try:
         found = json.loads(line)
     except ValueError:

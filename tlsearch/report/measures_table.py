@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tlsearch.prior import DISAGREEMENT, unfit_weight
 from tlsearch.records import Measures, Prior
-from tlsearch.records.format import percent
+from tlsearch.records.format import percent, points
 
 # Plested et al., Table 1 and Table 7; accuracies in per cent.
 PAPER = ("Caltech", "DTD", "Cars", "Aircraft")
@@ -42,7 +42,7 @@ def measures_rows(measures: Measures) -> list[list[str]]:
     return [["measure", "this study", *PAPER], *rows]
 
 
-def notes(measures: Measures) -> Sequence[str]:
+def footnotes(measures: Measures) -> Sequence[str]:
     """Return what the figures stand for and cost."""
     return (
         f"random initialisation: {measures.random_init_epochs} epochs, "
@@ -65,7 +65,7 @@ def meaning(measures: Measures, prior: Prior | None) -> str:
             "unknown; the prior leans on the Fisher score, and weakly."
         )
     unfit = unfit_weight(measures.fit, measures.fit_error)
-    difference = f"{abs(100 * measures.fit):.1f} points"
+    difference = points(measures.fit)
     if unfit < 0.25:
         sense = (
             f"Fixed features beat training from random weights by {difference}: the pretrained "

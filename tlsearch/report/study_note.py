@@ -15,7 +15,8 @@ from tlsearch.records import (
     Range,
     TrialRecord,
 )
-from tlsearch.records.format import percent
+from tlsearch.records.format import percent, points
+from tlsearch.report.budget import budget_sentence
 from tlsearch.report.measures_table import meaning, measures_rows
 from tlsearch.store.stored_study import StoredStudy
 
@@ -79,16 +80,8 @@ def _intent(facts: StudyFacts) -> str:
 
 
 def _budget(controls: Controls) -> str:
-    limits = [f"{controls.trials} trials"]
-    if controls.gpu_hours is not None:
-        limits.append(f"{controls.gpu_hours:g} GPU hours")
-    if controls.until is not None:
-        limits.append(f"until {controls.until:%Y-%m-%d %H:%M %Z}")
-    if controls.target_accuracy is not None:
-        limits.append(f"until {percent(controls.target_accuracy)} are reached")
-    if controls.patience_trials is not None:
-        limits.append(f"until {controls.patience_trials} trials in a row are no better")
-    return f"Budget: {', '.join(limits)}."
+    sentence = budget_sentence(controls, used=False)
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def _standing(facts: StudyFacts) -> str:
@@ -124,7 +117,7 @@ def _precision(facts: StudyFacts) -> str:
     """Say what the validation images can tell apart: the standard error of one accuracy."""
     n = facts.study.data.n_val
     p = min(max(facts.best[0].val_accuracy or 0.0, 1 / (n + 2)), 1 - 1 / (n + 2))
-    return f"{n} validation images tell apart about {100 * (p * (1 - p) / n) ** 0.5:.1f} points"
+    return f"{n} validation images tell apart about {points((p * (1 - p) / n) ** 0.5)}"
 
 
 def _measured(facts: StudyFacts) -> str:

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tlsearch import __version__
 from tlsearch.artifacts import check_place
 from tlsearch.backbones import Backbone, load_backbone
 from tlsearch.dashboard.notes import write_note
@@ -31,7 +32,7 @@ from tlsearch.worker import Progress, measure_study
 
 T = TypeVar("T")
 
-_VERSIONED = ("tlsearch", "torch", "timm", "optuna", "sqlalchemy", "numpy", "pillow")
+_VERSIONED = ("torch", "timm", "optuna", "sqlalchemy", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,7 @@ def _collect(problems: list[str], step: Callable[[], T]) -> T | None:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found = {"tlsearch": __version__}
     for package in _VERSIONED:
         try:
             found[package] = version(package)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from tlsearch.cli.display import console, print_json
-from tlsearch.cli.slots import SlotsDisplay
+from tlsearch.cli.slots_display import SlotsDisplay
 from tlsearch.errors import InputError
 from tlsearch.launcher import (
     Ending,
@@ -24,8 +24,8 @@ from tlsearch.launcher import (
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where to run workers, as it was asked for.
+class SlotOptions:
+    """The options that say how many workers run, and on which devices.
 
     Attributes:
         gpus: `all`, or numbers with commas between them.
@@ -40,21 +40,21 @@ class Places:
     device: str
 
     @property
-    def several(self) -> bool:
-        """Whether anything but one worker in this process was asked for."""
+    def wanted(self) -> bool:
+        """Whether the launcher is wanted, not one worker in this process."""
         return any(given is not None for given in (self.gpus, self.per_gpu, self.processes))
 
     def slots(self) -> tuple[Slot, ...]:
         """Return a slot a process.
 
         Raises:
-            InputError: what was asked for does not go together, or is not there.
+            InputError: the options contradict one another, or name GPUs that are not there.
         """
         self._check()
         if self.gpus is None:
             device = "cpu" if self.device == "auto" else self.device
             return process_slots(self.processes or 1, device)
-        choose_gpus(self.gpus)  # nonsense is found before GPUs are counted, which takes seconds
+        choose_gpus(self.gpus)  # a wrong text is found before GPUs are counted, which takes seconds
         return gpu_slots(choose_gpus(self.gpus, count_gpus()), self.per_gpu or 1)
 
     def _check(self) -> None:
@@ -71,35 +71,41 @@ class Places:
             raise InputError("--gpus and --device: give one of them; --gpus names the devices")
 
 
-def launch(slots: Sequence[Slot], command: WorkerCommand, as_json: bool) -> int:
-    """Run the workers and return the exit code.
+def run_several(slots: Sequence[Slot], command: WorkerCommand, as_json: bool) -> int:
+    """Run a worker in each slot and return the exit code.
 
     Raises:
         InputError: a study does not exist, or the database cannot be reached.
     """
-    secrets = _look(command)
+    _check_studies(command)
+    secrets = _passwords(command)
     with SlotsDisplay(slots, quiet=as_json) as display:
         launcher = Launcher(slots, command, command.environment(), display, secrets=secrets)
         summaries = launcher.run()
     if as_json:
         print_json([_as_json(summary) for summary in summaries])
     else:
-        _conclude(command.studies, summaries)
+        console.print(_summary_line(command.studies, summaries))
     return launcher.exit_code(summaries)
 
 
-def share_of_threads(slots: Sequence[Slot], threads: int | None) -> int:
-    """Return the CPU threads of each worker."""
+def threads_of_each(slots: Sequence[Slot], threads: int | None) -> int:
+    """Return the CPU threads of each worker: as given, or its share of the cores."""
     return threads or threads_each(len(slots))
 
 
-def _look(command: WorkerCommand) -> list[str]:
-    """Find mistakes that all workers would find, and return what must not be shown."""
-    from tlsearch.store.connect import resolve_url
+def _check_studies(command: WorkerCommand) -> None:
+    """Raise what every worker would raise: it is told once."""
     from tlsearch.studies.read import StudyReader
 
     for study in command.studies:
         StudyReader(study, command.storage)
+
+
+def _passwords(command: WorkerCommand) -> list[str]:
+    """Return what must never be shown: the database's password, plain and as in a URL."""
+    from tlsearch.store.connect import resolve_url
+
     password = resolve_url(command.storage).password or os.environ.get("PGPASSWORD")
     return [str(password), quote(str(password), safe="")] if password else []
 
@@ -115,12 +121,14 @@ def _as_json(summary: SlotSummary) -> dict[str, object]:
     }
 
 
-def _conclude(studies: Sequence[str], summaries: Sequence[SlotSummary]) -> None:
+def _summary_line(studies: Sequence[str], summaries: Sequence[SlotSummary]) -> str:
     total = sum(summary.trials_ended for summary in summaries)
     restarts = sum(summary.restarts for summary in summaries)
-    again = f"; restarts after crashes: {restarts}" if restarts else ""
     n_done = sum(summary.ending is Ending.DONE for summary in summaries)
+    line = f"trials run: {total} in {len(summaries)} slots"
+    if restarts:
+        line += f"; restarts after crashes: {restarts}"
     if n_done < len(summaries):
-        again += f"; {len(summaries) - n_done} of {len(summaries)} slots ended early"
+        line += f"; {len(summaries) - n_done} of {len(summaries)} slots ended early"
     hints = ", ".join(f"tlsearch best {shlex.quote(study)}" for study in studies)
-    console.print(f"trials run: {total} in {len(summaries)} slots{again} ({hints})")
+    return f"{line} ({hints})"

@@ -1,0 +1,110 @@
+"""`tlsearch create`, `check` and `layers`: a study's spec, its images and its network."""
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tlsearch.cli.display import console, print_json
+from tlsearch.cli.options import Json, SpecPath, Storage
+
+if TYPE_CHECKING:
+    from tlsearch.studies.create import CheckedStudy
+
+
+def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> None:
+    """Create a study from its spec, or say that it exists."""
+    from tlsearch.cli.terminal_progress import TerminalProgress
+    from tlsearch.spec import load_spec
+    from tlsearch.studies.create import create_study
+
+    loaded = load_spec(spec)
+    if as_json or loaded.measures.when != "create":
+        study, created = create_study(loaded, storage)
+    else:
+        with TerminalProgress() as progress:
+            study, created = create_study(loaded, storage, progress)
+    if as_json:
+        print_json({"name": study.name, "created": created, "spec_hash": study.spec_hash})
+        return
+    did = "created" if created else "exists with this very spec; nothing changed"
+    console.print(f"study {study.name!r} {did} (spec {study.spec_hash[:12]})")
+    console.print(f"run trials with: tlsearch worker {shlex.quote(study.name)}")
+    if storage is None and loaded.storage is not None:
+        console.print("the spec names its database: give other commands --storage as well")
+
+
+def check(spec: SpecPath, as_json: Json = False) -> None:
+    """Validate a spec, its images and its network without training."""
+    from tlsearch.spec import load_spec
+    from tlsearch.studies.create import check_study
+
+    checked = check_study(load_spec(spec))
+    if as_json:
+        print_json(_as_json(checked))
+    else:
+        console.print("\n".join(_lines(checked)))
+
+
+def _as_json(checked: "CheckedStudy") -> dict[str, object]:
+    from tlsearch.spec import spec_hash
+
+    catalog = checked.catalog
+    return {
+        "name": checked.spec.name,
+        "spec_hash": spec_hash(checked.spec),
+        "classes": list(catalog.class_names),
+        "n_train": len(catalog.train),
+        "n_val": len(catalog.val),
+        "n_test": len(catalog.test),
+        "ignored_files": list(catalog.ignored),
+        "space": checked.space.as_dict(),
+    }
+
+
+def _lines(checked: "CheckedStudy") -> list[str]:
+    from tlsearch.spec import spec_hash
+
+    catalog, space = checked.catalog, checked.space
+    lines = [
+        f"spec      {checked.spec.name!r} is valid (spec {spec_hash(checked.spec)[:12]})",
+        f"images    {len(catalog.class_names)} classes; {len(catalog.train)} train, "
+        f"{len(catalog.val)} validation, {len(catalog.test)} test; all readable",
+    ]
+    if catalog.ignored:
+        names = ", ".join(catalog.ignored[:5]) + (" ..." if len(catalog.ignored) > 5 else "")
+        lines.append(f"          ignored, not images: {len(catalog.ignored)} ({names})")
+    lines.append(
+        f"network   {checked.backbone.name}: {space.n_body_layers} body layers and the classifier"
+    )
+    for name, given in space.ranges.items():
+        values = f"{given.low:g} (fixed)" if given.fixed else f"{given.low:g} to {given.high:g}"
+        lines.append(f"search    {name:<14} {values}")
+    return lines
+
+
+def layers(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="timm model name.")],
+    as_json: Json = False,
+) -> None:
+    """List a network's layers from the input, as the hyperparameters count them."""
+    from tlsearch.backbones import build, layers_of
+
+    found = layers_of(build(model, n_classes=1000, seed=0), model).layers
+    if as_json:
+        print_json(
+            [
+                {
+                    "index": layer.index,
+                    "name": layer.name,
+                    "parameters": layer.n_parameters,
+                    "classifier": layer.is_classifier,
+                }
+                for layer in found
+            ]
+        )
+        return
+    for layer in found:
+        role = "  classifier (1000 classes)" if layer.is_classifier else ""
+        console.print(f"{layer.index:>4}  {layer.n_parameters:>12,}  {layer.name}{role}")
+    console.print(f"{len(found) - 1} body layers and the classifier")

@@ -1,0 +1,80 @@
+"""`tlsearch status` and `best`: where a study stands."""
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tlsearch.cli.display import (
+    console,
+    print_json,
+    status_as_json,
+    trial_as_json,
+    trials_lines,
+)
+from tlsearch.cli.options import Json, Storage, StudyName
+from tlsearch.records.format import duration, percent
+from tlsearch.report.budget import budget_sentence
+
+if TYPE_CHECKING:
+    from tlsearch.records import StudyStatus, TrialRecord
+    from tlsearch.spec import StudySpec
+
+
+def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
+    """Show where a study stands."""
+    from tlsearch.studies.read import StudyReader
+
+    reader = StudyReader(study, storage)
+    found = reader.status()
+    if as_json:
+        print_json(status_as_json(found) | {"measured": reader.measured()})
+        return
+    console.print("\n".join(_lines(found)))
+    spec = reader.study.spec
+    if spec.measures.when != "off" and not reader.measured():
+        console.print(f"  not measured yet: run tlsearch measure {shlex.quote(study)}, or a worker")
+    for trial in found.running:
+        console.print(_running_line(trial, spec))
+
+
+def best(
+    study: StudyName,
+    storage: Storage = None,
+    top: Annotated[int, typer.Option(min=1, metavar="K", help="How many trials.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Show the best complete trials."""
+    from tlsearch.studies.read import best_trials
+
+    found = best_trials(study, storage, top=top)
+    if as_json:
+        print_json([trial_as_json(trial) for trial in found])
+    elif found:
+        console.print("\n".join(trials_lines(found)))
+    else:
+        console.print(
+            f"no trial of study {study!r} is complete yet; run tlsearch worker {shlex.quote(study)}"
+        )
+
+
+def _lines(found: "StudyStatus") -> list[str]:
+    lines = [f"{found.name}: {found.ended} of {found.budget_trials} trials done"]
+    lines.append(f"  {budget_sentence(found.controls, used=True)}")
+    if found.controls.why:
+        lines.append(f"  {found.controls.why}")
+    lines.append("  " + ", ".join(f"{n} {state}" for state, n in found.counts.items() if n))
+    lines.append(f"  plain fine-tuning default {percent(found.default_val_accuracy)}")
+    if found.best:
+        lines.append(f"  best {percent(found.best.val_accuracy)} (trial {found.best.number})")
+    lines.append(f"  training time {duration(found.train_seconds)}")
+    return lines
+
+
+def _running_line(trial: "TrialRecord", spec: "StudySpec") -> str:
+    line = f"  trial {trial.number} runs on {trial.worker}, epoch {trial.epochs} done,"
+    line += f" val {percent(trial.val_accuracy)}"
+    silent = trial.silent_seconds
+    if silent is not None and silent >= spec.workers.stalled_after_seconds:
+        line += f"; no heartbeat for {duration(silent)}, the next worker takes it over"
+    return line

@@ -1,0 +1,151 @@
+"""A worker's progress for people: one live line on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from rich.live import Live
+from rich.text import Text
+
+from tlsearch.cli.display import console
+from tlsearch.cli.trial_lines import claimed_line, ended_line, epoch_line, study_clause
+from tlsearch.records import EpochReport, StudyStatus, TrialRecord
+from tlsearch.records.format import duration
+from tlsearch.store.outages import DATABASE_ERRORS
+
+if TYPE_CHECKING:
+    from tlsearch.studies.read import StudyReader
+
+_SECONDS_BETWEEN_LINES = 5.0  # where every line is kept
+
+
+class TerminalProgress:
+    """Shows a worker's progress."""
+
+    def __init__(self) -> None:
+        self._readers: Mapping[str, StudyReader] = {}
+        self._reader: StudyReader | None = None
+        self._status: StudyStatus | None = None
+        self._printed_at = 0.0
+        self._last_line = ""
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "TerminalProgress":
+        if console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if console.is_terminal:
+            self._live.stop()
+
+    def follow(self, readers: Mapping[str, "StudyReader"]) -> None:
+        """Show the state of studies as well; `readers` are by study name.
+
+        With several studies, each line begins with its study's name.
+        """
+        self._readers = readers
+        if len(readers) == 1:
+            (self._reader,) = readers.values()
+
+    def at_study(self, name: str) -> None:
+        """Show this study from now on."""
+        reader = self._readers.get(name)
+        if reader is not self._reader:
+            self._reader, self._status = reader, None
+
+    def preparing(self, what: str) -> None:
+        """Show what is being prepared."""
+        self._show_for_now(f"{what} ...")
+
+    def measuring(self, what: str) -> None:
+        """Show how far the measures are."""
+        self._show_for_now(what, _SECONDS_BETWEEN_LINES)
+
+    def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
+        """Show the trial that begins."""
+        del counts
+        self._read_status()
+        self._show_for_now(f"{claimed_line(number, attempt)}  {self._study_clause(0)}")
+
+    def epoch(self, number: int, report: EpochReport) -> None:
+        """Show the epoch that ended."""
+        epochs = self._reader.study.spec.recipe.epochs if self._reader else None
+        line = epoch_line(number, report.epoch, epochs, report.val_accuracy)
+        clause = self._study_clause(report.epoch / (epochs or report.epoch), report)
+        self._show_for_now(f"{line}  {clause}", _SECONDS_BETWEEN_LINES)
+
+    def ended(self, trial: TrialRecord) -> None:
+        """Show how a trial ended."""
+        self._read_status()
+        line = ended_line(
+            trial.number,
+            trial.state,
+            reason_kind=trial.reason_kind,
+            reason=trial.reason,
+            duplicate_of=trial.duplicate_of,
+            epochs=trial.epochs,
+            val_accuracy=trial.val_accuracy,
+            seconds=trial.seconds,
+        )
+        self._show_for_good(f"{line}  {self._study_clause(0)}")
+
+    def _read_status(self) -> None:
+        """Read the study's state; while the database is away the last one is kept."""
+        if self._reader is not None:
+            with suppress(*DATABASE_ERRORS):
+                self._status = self._reader.status()
+
+    def _study_clause(self, current: float, report: EpochReport | None = None) -> str:
+        """Return where the study stands; `current` is the fraction done of the running trial."""
+        status = self._status
+        if status is None:
+            return ""
+        best = status.best.val_accuracy if status.best else None
+        left = self._seconds_left(status, current, report)
+        about = f", {duration(left)} left" if left is not None else ""
+        return study_clause(status.ended, status.budget_trials, best) + about
+
+    def _seconds_left(
+        self, status: StudyStatus, current: float, report: EpochReport | None
+    ) -> float | None:
+        """Estimate from the mean ended trial, or from the epochs of the first one."""
+        n_left = status.budget_trials - status.ended - current
+        if status.ended:
+            seconds_each = status.train_seconds / status.ended
+        elif report is not None:
+            seconds_each = report.seconds / current
+        else:
+            return None
+        return max(0.0, n_left * seconds_each / max(1, len(status.running)))
+
+    def _show_for_now(self, line: str, at_least_every: float = 0.0) -> None:
+        """Show a line that the next one replaces; elsewhere than on a terminal, print it.
+
+        Args:
+            line: the line.
+            at_least_every: seconds since the last printed line; before that it is left out.
+        """
+        line = self._with_study(line)
+        if console.is_terminal:
+            self._live.update(Text(line))
+        elif line != self._last_line and time.monotonic() - self._printed_at >= at_least_every:
+            self._print(line)
+
+    def _show_for_good(self, line: str) -> None:
+        line = self._with_study(line)
+        if console.is_terminal:
+            self._live.console.print(line)
+        else:
+            self._print(line)
+
+    def _with_study(self, line: str) -> str:
+        if self._reader is None or len(self._readers) == 1:
+            return line
+        return f"{self._reader.study.name}  {line}"
+
+    def _print(self, line: str) -> None:
+        self._last_line, self._printed_at = line, time.monotonic()
+        console.print(line)
+        console.file.flush()
