@@ -16,7 +16,7 @@ from tests.acceptance.crashes import (
     reported,
     start_worker,
 )
-from tlsearch.finetune.checkpointfile import read_progress
+from tlsearch.finetune.checkpointfile import read_position
 from tlsearch.store.connect import open_storage
 from tlsearch.store.locks import study_lock
 from tlsearch.store.studies import find_study
@@ -86,11 +86,11 @@ def test_in_training_and_resumed_by_another_process(tlsearch, tiny, storage_url,
     worker.terminate()
     assert_ended_by_sigterm(worker, storage_url)
     (name,) = files_in(artifacts)
-    progress = read_progress((artifacts / f"{name}{SUFFIX}").read_bytes())
+    position = read_position((artifacts / f"{name}{SUFFIX}").read_bytes())
     (first,) = attempts_of(storage_url)
     assert (first.ended, str(first.token)) == ("preempted", name)
-    assert first.last_epoch == first.checkpoint_epoch == len(progress.curve)
-    assert progress.batches > 0, "in the middle of an epoch"
+    assert first.last_epoch == first.checkpoint_epoch == len(position.curve)
+    assert position.batches > 0, "in the middle of an epoch"
     tlsearch.run("worker", "tiny")
     second = attempts_of(storage_url)[-1]
     assert (second.ended, second.first_epoch) == ("complete", first.last_epoch + 1)

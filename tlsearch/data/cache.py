@@ -34,7 +34,7 @@ def load_training_data(catalog: Catalog, image_size: int, eval_crop: float) -> T
         DataError: images cannot be read; names those of all splits.
     """
     short_side = stored_size(image_size, eval_crop)
-    path = cache_folder() / f"{catalog.fingerprint}-{short_side}-v{VERSION}.arrays"
+    path = cache_folder() / f"{catalog.fingerprint}-{short_side}-v{VERSION}.safetensors"
     found = read_arrays(path)
     if found is None or not _matches(found, catalog):
         found = _decode(catalog, short_side)

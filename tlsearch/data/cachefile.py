@@ -1,23 +1,30 @@
-"""A file of named arrays that is written at once, checked and memory-mapped when read.
+"""A cache of named arrays: a safetensors file that is written at once, checked and memory-mapped.
 
-Layout: `MAGIC`, the SHA-256 of all that follows, the header's length (8 bytes, little endian),
-the header (JSON: name -> dtype, shape, offset), and the arrays, each at a multiple of 64 bytes.
+Its metadata holds the SHA-256 of names, types, shapes and values. An empty array has no place in a
+memory map; caches never hold one.
 """
 
 import hashlib
-import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
-MAGIC = b"tlsearch arrays 1\n"
-ALIGNMENT = 64
-BODY = len(MAGIC) + hashlib.sha256().digest_size
+from tlsearch.data.safetensorsfile import Header, read_header
+
+_FORMER_SUFFIX = ".arrays"  # of version 0.1.0, which had a format of its own
+_CHECKSUM = "sha256"
+_NUMPY_TYPES = {
+    **{f"U{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
+    **{f"I{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
+    **{f"F{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
+}
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -28,78 +35,48 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     Raises:
         OSError: the folder cannot be made or written.
     """
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _write(file, arrays)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
+        temporary = Path(folder, path.name)
+        try:
+            metadata = {_CHECKSUM: _checksum(contiguous)}
+            safetensors.numpy.save_file(contiguous, temporary, metadata)
+        except SafetensorError as error:
+            raise OSError(f"{path}: {error}") from error
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    path.with_suffix(_FORMER_SUFFIX).unlink(missing_ok=True)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     """Return the arrays of `path`, read-only and memory-mapped; None where it cannot be used.
 
-    That is where there is no such file, or it was damaged.
+    That is where there is no such file, or it is damaged.
     """
     try:
         with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                return None
-            digest = file.read(BODY - len(MAGIC))
-            if hashlib.file_digest(file, "sha256").digest() != digest:
-                return None
-            return _map(file)
+            header = read_header(file)
+            arrays = {name: _map(file, header, name) for name in header.entries}
+        return arrays if header.metadata[_CHECKSUM] == _checksum(arrays) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _write(file: BinaryIO, arrays: Arrays) -> None:
-    digest = hashlib.sha256()
-    file.write(MAGIC + bytes(digest.digest_size))
-    for part in _body(arrays):
-        digest.update(part)
-        file.write(part)
-    file.seek(len(MAGIC))
-    file.write(digest.digest())
+def _map(file: BinaryIO, header: Header, name: str) -> NDArray[Any]:
+    entry = header.entries[name]
+    return np.memmap(
+        file,
+        dtype=np.dtype(_NUMPY_TYPES[entry["dtype"]]),
+        mode="r",
+        offset=header.start + entry["data_offsets"][0],
+        shape=tuple(entry["shape"]),
+    )
 
 
-def _body(arrays: Arrays) -> Iterator[bytes | memoryview]:
-    """Yield the header, then padding and bytes of each array; offsets count from after it."""
-    entries: dict[str, dict[str, Any]] = {}
-    end = 0
-    for name, array in arrays.items():
-        start = _aligned(end)
-        entries[name] = {"dtype": array.dtype.str, "shape": array.shape, "offset": start}
-        end = start + array.nbytes
-    header = json.dumps(entries).encode()
-    header += b" " * (_aligned(BODY + 8 + len(header)) - BODY - 8 - len(header))
-    yield len(header).to_bytes(8, "little") + header
-    end = 0
-    for name, array in arrays.items():
-        yield bytes(entries[name]["offset"] - end)
-        yield np.ascontiguousarray(array).data.cast("B")
-        end = entries[name]["offset"] + array.nbytes
-
-
-def _map(file: BinaryIO) -> dict[str, NDArray[Any]]:
-    file.seek(BODY)
-    length = int.from_bytes(file.read(8), "little")
-    entries = json.loads(file.read(length))
-    start = BODY + 8 + length
-    return {
-        name: np.memmap(
-            file,
-            dtype=np.dtype(entry["dtype"]),
-            mode="r",
-            offset=start + entry["offset"],
-            shape=tuple(entry["shape"]),
-        )
-        for name, entry in entries.items()
-    }
-
-
-def _aligned(position: int) -> int:
-    return -(-position // ALIGNMENT) * ALIGNMENT
+def _checksum(arrays: Arrays) -> str:
+    checksum = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        checksum.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        checksum.update(array.reshape(-1).view(np.uint8).data)
+    return checksum.hexdigest()

@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from tlsearch.backbones import Backbone
 from tlsearch.errors import CheckpointError
-from tlsearch.finetune.checkpointfile import CheckpointFile, Progress, kind, read_progress, sha256
+from tlsearch.finetune.checkpointfile import (
+    CheckpointFile,
+    TrainingPosition,
+    kind,
+    read_position,
+    sha256,
+)
 from tlsearch.records import EpochReport, Hyperparameters
 from tlsearch.spec import RecipeSpec
 
@@ -49,7 +55,7 @@ def identity_of(
 
 def take(
     identity: str,
-    progress: Progress,
+    position: TrainingPosition,
     losses: Tensor,
     model: nn.Module,
     optimizer: torch.optim.SGD,
@@ -58,8 +64,8 @@ def take(
 
     Args:
         identity: of the training, from `identity_of`.
-        progress: where it stands.
-        losses: float32 (progress.batches,), of the epoch under way.
+        position: where it stands.
+        losses: float32 (position.batches,), of the epoch under way.
         model: on any device.
         optimizer: of the model's parameters.
     """
@@ -71,12 +77,12 @@ def take(
     tensors |= {**_generators(_device(model)), _LOSSES: losses}
     # A copy of each, for safetensors refuses tensors that share memory, such as tied weights.
     copies = {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
-    return CheckpointFile(identity, progress, copies).pack()
+    return CheckpointFile(identity, position, copies).pack()
 
 
 def restore(
     data: bytes, identity: str, n_epochs: int, model: nn.Module, optimizer: torch.optim.SGD
-) -> tuple[Progress, Tensor]:
+) -> tuple[TrainingPosition, Tensor]:
     """Bring model, momentum and generators to where they were, and say how far that was.
 
     Parameters and momentum take on the memory format of the model's parameters. Where a checkpoint
@@ -104,7 +110,7 @@ def restore(
         like = torch.empty_like(parameter, requires_grad=False)
         optimizer.state[parameter]["momentum_buffer"] = like.copy_(buffer)
     _set_generators(file.tensors, _device(model))
-    return file.progress, file.tensors.get(_LOSSES, torch.empty(0)).to(_device(model))
+    return file.position, file.tensors.get(_LOSSES, torch.empty(0)).to(_device(model))
 
 
 def curve_of(data: bytes) -> tuple[EpochReport, ...]:
@@ -113,7 +119,7 @@ def curve_of(data: bytes) -> tuple[EpochReport, ...]:
     Raises:
         CheckpointError: damaged, or of another format.
     """
-    return read_progress(data).curve
+    return read_position(data).curve
 
 
 def model_only(data: bytes) -> bytes:
@@ -145,7 +151,7 @@ def _check_origin(file: CheckpointFile, identity: str, n_epochs: int) -> None:
             "the checkpoint is of another training: its hyperparameters, recipe, backbone, or "
             "number of images or classes differ"
         )
-    done = len(file.progress.curve)
+    done = len(file.position.curve)
     if _CPU not in file.tensors and done < n_epochs:
         raise CheckpointError(
             f"the checkpoint holds the model alone, after {done} of {n_epochs} epochs; training "
@@ -157,7 +163,7 @@ def _check_fit(file: CheckpointFile, model: nn.Module) -> None:
     """Raise unless all that is needed is there, and everything has its type and shape."""
     required = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
     if _CPU in file.tensors:
-        required |= {_CPU: torch.get_rng_state(), _LOSSES: torch.empty(file.progress.batches)}
+        required |= {_CPU: torch.get_rng_state(), _LOSSES: torch.empty(file.position.batches)}
     known = required | _optional(file, model)
     problems = [f"{name} is missing" for name in required if name not in file.tensors]
     problems += [f"{name} is unknown" for name in file.tensors if name not in known]

@@ -5,6 +5,7 @@ the tensors; beside it the document's own SHA-256.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from tlsearch.data.safetensorsfile import read_header
 from tlsearch.errors import CheckpointError
 from tlsearch.records import EpochReport
 
@@ -21,8 +23,8 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a fine-tuning has come.
+class TrainingPosition:
+    """Where a fine-tuning stands.
 
     Attributes:
         step: optimiser steps done.
@@ -43,12 +45,12 @@ class CheckpointFile:
 
     Attributes:
         identity: of the training.
-        progress: where it stands.
+        position: where it stands.
         tensors: by their name in the file, contiguous, on the CPU.
     """
 
     identity: str
-    progress: Progress
+    position: TrainingPosition
     tensors: Mapping[str, Tensor]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
@@ -61,8 +63,8 @@ class CheckpointFile:
             {
                 "format": FORMAT,
                 "identity": self.identity,
-                "epochs": len(self.progress.curve),
-                **asdict(self.progress),
+                "epochs": len(self.position.curve),
+                **asdict(self.position),
                 "tensors": _digest(self.tensors),
             }
         )
@@ -83,16 +85,16 @@ class CheckpointFile:
             raise _damaged("its tensors cannot be read") from error
         if _digest(tensors) != document["tensors"]:
             raise _damaged("its tensors are not those that were written")
-        return cls(document["identity"], _progress(document), tensors)
+        return cls(document["identity"], _position(document), tensors)
 
 
-def read_progress(data: bytes) -> Progress:
+def read_position(data: bytes) -> TrainingPosition:
     """Read the document alone, no tensor.
 
     Raises:
         CheckpointError: damaged, or of another format.
     """
-    return _progress(_document(data))
+    return _position(_document(data))
 
 
 def kind(tensor: Tensor) -> str:
@@ -108,16 +110,14 @@ def sha256(text: str) -> str:
 def _document(data: bytes) -> dict[str, Any]:
     """Read the metadata, and check that the file is as long as its header says."""
     try:
-        start = 8 + int.from_bytes(data[:8], "little")
-        header = json.loads(data[8:start])
-        metadata = header.pop("__metadata__")
+        metadata = read_header(io.BytesIO(data)).metadata
+    except ValueError as error:
+        raise _damaged(str(error)) from error
+    try:
         text, digest = metadata["checkpoint"], metadata["sha256"]
-        length = start + max(entry["data_offsets"][1] for entry in header.values())
         right = sha256(text) == digest
-    except Exception as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged("its header cannot be read") from error
-    if length != len(data):
-        raise _damaged(f"it has {len(data)} bytes instead of {length}")
     if not right:
         raise _damaged("its document is not the one that was written")
     return _of_our_format(json.loads(text))
@@ -132,9 +132,9 @@ def _of_our_format(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _progress(document: dict[str, Any]) -> Progress:
+def _position(document: dict[str, Any]) -> TrainingPosition:
     curve = tuple(EpochReport(**report) for report in document["curve"])
-    return Progress(document["step"], document["batches"], curve, document["seconds"])
+    return TrainingPosition(document["step"], document["batches"], curve, document["seconds"])
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

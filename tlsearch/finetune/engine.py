@@ -16,7 +16,7 @@ from tlsearch.backbones import Backbone
 from tlsearch.data import DeviceImages, TrainingData, train_batches
 from tlsearch.errors import Interrupted, TrialFailure
 from tlsearch.finetune.checkpoint import identity_of, restore, take
-from tlsearch.finetune.checkpointfile import Progress
+from tlsearch.finetune.checkpointfile import TrainingPosition
 from tlsearch.finetune.evaluate import Evaluation, evaluate
 from tlsearch.finetune.l2_sp import DecayTerms
 from tlsearch.finetune.param_groups import ParameterGroup, group_parameters
@@ -151,19 +151,19 @@ class Training:
         Raises:
             CheckpointError: it is damaged or of another training.
         """
-        progress, losses = restore(
+        position, losses = restore(
             data, self.identity, self.recipe.epochs, self.model, self.optimizer
         )
-        self.step = progress.step
-        self.curve = list(progress.curve)
+        self.step = position.step
+        self.curve = list(position.curve)
         self.losses = list(losses.unbind())
-        self.started -= progress.seconds
+        self.started -= position.seconds
 
     def checkpoint(self) -> bytes:
         """Return all that is needed to go on from here."""
-        progress = Progress(self.step, len(self.losses), tuple(self.curve), self.seconds)
+        position = TrainingPosition(self.step, len(self.losses), tuple(self.curve), self.seconds)
         losses = torch.stack(self.losses) if self.losses else torch.empty(0)
-        return take(self.identity, progress, losses, self.model, self.optimizer)
+        return take(self.identity, position, losses, self.model, self.optimizer)
 
     @cached_property
     def identity(self) -> str:

@@ -23,5 +23,5 @@ def rate_factor(recipe: RecipeSpec, step: int, steps_per_epoch: int) -> float:
         return 1.0
     if recipe.schedule == "step":
         return recipe.step_factor ** (step // steps_per_epoch // recipe.step_epochs)
-    progress = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
-    return 0.5 * (1 + math.cos(math.pi * progress))
+    done = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
+    return 0.5 * (1 + math.cos(math.pi * done))

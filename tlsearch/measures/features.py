@@ -67,7 +67,7 @@ def features_of(
     Raises:
         DataError: features that are not finite, or the same for every image.
     """
-    path = features_folder() / f"{_key(backbone, fingerprint, recipe)}.arrays"
+    path = features_folder() / f"{_key(backbone, fingerprint, recipe)}.safetensors"
     cached = read_arrays(path)
     if cached is not None:
         return Features(cached["values"], cached["labels"])

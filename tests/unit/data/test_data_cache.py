@@ -108,7 +108,7 @@ def test_other_sizes_and_other_data_are_kept_apart(folder, cache_home):
         lambda content: content[:60],
         lambda content: b"",
         lambda content: b"something else altogether",
-        lambda content: content.replace(b"|u1", b"<i1", 1),
+        lambda content: content.replace(b'"U8"', b'"I8"', 1),
     ],
 )
 def test_a_damaged_cache_is_made_anew(folder, cache_home, damage):

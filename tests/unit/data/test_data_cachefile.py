@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from tests.unit.data.conftest import full_disk
 from tlsearch.data import load_catalog, load_training_data
@@ -13,11 +14,11 @@ from tlsearch.spec import DataSpec
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "kept" / "x.arrays"
+    path = tmp_path / "kept" / "x.safetensors"
     write_arrays(path, {"a": np.arange(5)})
     with full_disk(), pytest.raises(OSError, match="File too large"):
         write_arrays(path, {"a": np.arange(9), "b": np.zeros(100_000)})
-    assert [p.name for p in path.parent.iterdir()] == ["x.arrays"]
+    assert [p.name for p in path.parent.iterdir()] == ["x.safetensors"]
     found = read_arrays(path)
     assert found is not None
     assert found["a"].tolist() == [0, 1, 2, 3, 4]
@@ -33,10 +34,34 @@ def test_arrays_come_back_as_they_were(tmp_path):
     write_arrays(tmp_path / "x", arrays)
     found = read_arrays(tmp_path / "x")
     assert found is not None
-    assert list(found) == list(arrays)
+    assert found.keys() == arrays.keys()
     for name, array in arrays.items():
         assert found[name].dtype == array.dtype
         assert np.array_equal(found[name], array)
+
+
+def test_it_is_a_safetensors_file(tmp_path):
+    write_arrays(tmp_path / "x.safetensors", {"a": np.arange(6).reshape(2, 3)})
+    assert np.array_equal(load_file(tmp_path / "x.safetensors")["a"], [[0, 1, 2], [3, 4, 5]])
+
+
+def test_the_file_of_the_former_format_is_removed(tmp_path):
+    """Version 0.1.0 wrote the same content with the suffix .arrays."""
+    for name in ("x.arrays", "y.arrays"):
+        (tmp_path / name).write_bytes(b"tlsearch arrays 1\n")
+    write_arrays(tmp_path / "x.safetensors", {"a": np.arange(5)})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.safetensors", "y.arrays"]
+
+
+@pytest.mark.parametrize("place", range(0, 1000, 7))
+def test_a_flipped_bit_is_found(tmp_path, place):
+    """In the header's length, the header, its checksum or the arrays."""
+    path = tmp_path / "x"
+    write_arrays(path, {"a": np.arange(100), "b": np.zeros((3, 5), np.uint8)})
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1 << place % 8
+    path.write_bytes(content)
+    assert read_arrays(path) is None
 
 
 def test_a_file_may_be_replaced_while_it_is_mapped(tmp_path):
@@ -58,7 +83,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 sums = set()
 for round in range(12):
-    for path in cache_folder().glob("*.arrays"):
+    for path in cache_folder().glob("*.safetensors"):
         path.unlink(missing_ok=True)
     for again in range(3):
         data = load_training_data(catalog, 28, 1.0)
