@@ -1,19 +1,15 @@
 """What is worked out from finished trials, kept up to date trial by trial."""
 
 import gc
-import math
 import weakref
 
-import numpy as np
 import optuna
 import pytest
 from optuna.storages import InMemoryStorage
-from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from tlsearch.optuna_ext import accumulators
 from tlsearch.optuna_ext.accumulators import KeepsHistory, accumulated, open_trials
-from tlsearch.optuna_ext.earned_prior import COMPONENT, PRIOR, TPE, ComponentScores, standing
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 
@@ -123,39 +119,3 @@ def test_a_view_that_shows_some_trials_gets_an_accumulator_of_its_own():
     assert sorted(number for numbers in found for number in numbers) == list(range(30))
     of_samplers = [len(numbers_of(view)) for view in views]  # Optuna's samplers see all trials
     assert of_samplers == [30] * len(views)
-
-
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-@pytest.mark.parametrize("seed", range(6))
-def test_standing_trial_by_trial(direction, seed):
-    """The same as from all trials at once, written down as the docstring says it."""
-    generator = np.random.default_rng(seed)
-    study = optuna.create_study(direction=direction)
-    for _ in range(60):
-        state = (COMPLETE, COMPLETE, PRUNED, FAIL)[generator.integers(4)]
-        component = (PRIOR, TPE, "uniform", None)[generator.integers(4)]
-        study.add_trial(
-            create_trial(
-                state=state,
-                value=float(generator.integers(8)) if state is COMPLETE else None,
-                system_attrs={COMPONENT: component} if component else {},
-            )
-        )
-        assert standing(study) == naive_standing(study)
-
-
-def naive_standing(study):
-    sign = 1 if study.direction is StudyDirection.MAXIMIZE else -1
-    done = study.get_trials(states=(COMPLETE, PRUNED))
-    complete = sorted((sign * t.value for t in done if t.state is COMPLETE), reverse=True)
-    mark = complete[: math.ceil(len(done) / 4)][-1] if complete else math.inf
-    found = []
-    for component in (PRIOR, TPE):
-        own = [t for t in done if t.system_attrs.get(COMPONENT) == component]
-        found.append(sum(t.state is COMPLETE and sign * t.value >= mark for t in own))
-        found.append(len(own))
-    return tuple(found)
-
-
-def test_scores_of_nothing():
-    assert ComponentScores(study_in()).standing() == (0, 0, 0, 0)

@@ -50,7 +50,7 @@ class TestTrials:
             assert found == {"list": [1], "tuple": [1, 2], "keys": {"1": "a"}}
             study.tell(trial, 0.5, skip_if_finished=True)
 
-    def test_what_is_no_json_is_refused_where_it_is_said(self, storage):
+    def test_a_value_that_json_does_not_know_is_refused_when_it_is_set(self, storage):
         study = study_in(storage)
         trial = study.ask()
         with pytest.raises(TypeError, match="not JSON serializable"):
@@ -72,7 +72,7 @@ class TestTrials:
         trial = study.ask()
         with pytest.raises(ValueError, match="dynamic value space"):
             trial.suggest_categorical("k", ["a", "b", "c"])
-        trial.suggest_float("x", 0, 9)  # another range is none of its concern
+        trial.suggest_float("x", 0, 9)  # another range is allowed
         study.tell(trial, 0.5)
 
     def test_finished_trials_do_not_change(self, storage):
@@ -224,7 +224,9 @@ class TestWriting:
         with pytest.raises(UpdateFinishedTrialError):
             study.tell(trial, 0.1)
         assert study.trials[0].value == 0.9
-        assert rdb.get_trial(trial._trial_id).user_attrs == {}, "it came too late"
+        assert rdb.get_trial(trial._trial_id).user_attrs == {}, (
+            "another process ended it first"
+        )
 
     def test_a_trial_that_was_deleted(self, rdb, batched):
         study = study_in(batched, study_name="s")
@@ -235,20 +237,20 @@ class TestWriting:
             study.tell(trial, 0.1)
         assert not batched.holds(trial._trial_id)
 
-    def test_adopting_what_cannot_be_had(self, rdb, batched):
+    def test_adopting_a_trial_that_is_not_open(self, rdb, batched):
         study = study_in(batched)
         study.tell(study.ask(), 0.5)
         for trial_id in (1, 999):
             with pytest.raises(KeyError, match="neither queued nor runs"):
                 batched.adopt(study._study_id, trial_id)
 
-    def test_taking_what_is_held(self, rdb, batched):
+    def test_take_hands_over_what_is_pending(self, rdb, batched):
         study = study_in(batched)
         trial = study.ask()
         x = trial.suggest_float("x", 0, 1)
         trial.set_user_attr("a", 1)
-        held = batched.take(trial._trial_id)
-        assert [each[:2] for each in held.params_as_json()] == [("x", x)]
-        assert held.user_attrs == {"a": 1}
+        pending = batched.take(trial._trial_id)
+        assert [each[:2] for each in pending.params_as_json()] == [("x", x)]
+        assert pending.user_attrs == {"a": 1}
         study.tell(trial, 0.5)
-        assert rdb.get_trial(trial._trial_id).params == {}, "it was the taker's to write"
+        assert rdb.get_trial(trial._trial_id).params == {}, "the caller of take writes it"

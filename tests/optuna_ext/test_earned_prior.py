@@ -5,10 +5,8 @@ import math
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 from scipy import stats
-from scipy.integrate import quad
 
 from tlsearch.optuna_ext.earned_prior import (
     COMPONENT,
@@ -17,179 +15,11 @@ from tlsearch.optuna_ext.earned_prior import (
     UNIFORM,
     EarnedPriorSampler,
     NormalPrior,
-    draw,
     earned_weight,
     standing,
 )
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
-
-
-def draws(prior, distribution, n, seed=0):
-    generator = np.random.default_rng(seed)
-    return [draw(prior, distribution, generator) for _ in range(n)]
-
-
-def truncated(mode, spread, low, high):
-    return stats.truncnorm((low - mode) / spread, (high - mode) / spread, mode, spread)
-
-
-class TestDraw:
-    @pytest.mark.parametrize(
-        "distribution",
-        [
-            FloatDistribution(-3.0, 2.0),
-            FloatDistribution(1e-5, 1e-1, log=True),
-            FloatDistribution(0.1, 0.3, step=0.1),
-            FloatDistribution(0.0, 0.98, step=0.07),
-            IntDistribution(1, 17),
-            IntDistribution(0, 98, step=7),
-            IntDistribution(1, 1000, log=True),
-            IntDistribution(4, 4),
-        ],
-    )
-    @pytest.mark.parametrize("spread", [1e-6, 0.5, 100.0])
-    def test_stays_in_the_range_and_on_its_steps(self, distribution, spread):
-        modes = (-1e9, -1.0, 0.0, 1e-3, 0.2, 9.4, 1e9)
-        for value in [v for m in modes for v in draws(NormalPrior(m, spread), distribution, 30)]:
-            assert distribution.low <= value <= distribution.high
-            assert type(value) is (int if isinstance(distribution, IntDistribution) else float)
-            if distribution.step is not None:
-                steps = (value - distribution.low) / distribution.step
-                assert steps == pytest.approx(round(steps), abs=1e-9)
-
-    @pytest.mark.parametrize(("mode", "spread"), [(0.7, 0.2), (-2.0, 1.0), (4.0, 0.7), (0.5, 50.0)])
-    def test_is_a_truncated_normal(self, mode, spread):
-        found = draws(NormalPrior(mode, spread), FloatDistribution(0.0, 1.0), 3000)
-        assert stats.kstest(found, truncated(mode, spread, 0.0, 1.0).cdf).pvalue > 0.01
-
-    @pytest.mark.parametrize(("mode", "spread"), [(0.01, 0.5), (1e-4, 0.3), (0.03, 30.0)])
-    def test_spread_is_in_decades_on_a_logarithmic_scale(self, mode, spread):
-        distribution = FloatDistribution(1e-3, 1e-1, log=True)
-        found = np.log10(draws(NormalPrior(mode, spread), distribution, 3000))
-        expected = truncated(math.log10(mode), spread, -3, -1)
-        assert stats.kstest(found, expected.cdf).pvalue > 0.01
-
-    @pytest.mark.parametrize(("mode", "spread"), [(5, 2.0), (1, 3.0), (12, 1.5)])
-    def test_integers_are_rounded(self, mode, spread):
-        found = draws(NormalPrior(mode, spread), IntDistribution(1, 9), 4000)
-        edges = truncated(mode, spread, 0.5, 9.5).cdf(np.arange(0.5, 10))
-        expected = 4000 * np.diff(edges)
-        seen = np.bincount(found, minlength=10)[1:]
-        common = expected > 5
-        chi2 = ((seen - expected)[common] ** 2 / expected[common]).sum()
-        assert stats.chi2(common.sum() - 1).sf(chi2) > 0.01
-
-    @pytest.mark.parametrize("spread", [1e6, 1e13, math.inf])
-    def test_very_wide_is_uniform(self, spread):
-        found = draws(NormalPrior(0.5, spread), FloatDistribution(0.0, 1.0), 2000)
-        assert stats.kstest(found, stats.uniform.cdf).pvalue > 0.01
-
-    def test_mode_far_outside_gives_the_nearest_end(self):
-        distribution = FloatDistribution(1e-3, 1e-1, log=True)
-        assert draws(NormalPrior(1e3, 0.1), distribution, 1) == pytest.approx([0.1])
-        assert draws(NormalPrior(1e-9, 0.1), distribution, 1) == pytest.approx([0.001])
-
-    @pytest.mark.parametrize(
-        "distribution", [FloatDistribution(0.0, 10.0, step=5.0), IntDistribution(0, 10, step=5)]
-    )
-    def test_steps_share_a_flat_prior_evenly(self, distribution):
-        found = draws(NormalPrior(5, 1e4), distribution, 3000)
-        assert stats.chisquare([found.count(value) for value in (0, 5, 10)]).pvalue > 0.01
-
-
-class TestEarnedWeight:
-    @pytest.mark.parametrize(
-        "counts",
-        [(0, 0, 0, 0), (1, 1, 0, 0), (0, 3, 4, 9), (5, 6, 5, 50), (7, 30, 0, 1), (20, 40, 30, 60)],
-    )
-    def test_is_the_integral_over_both_chances(self, counts):
-        prior_wins, n_prior, other_wins, n_other = counts
-        ours = stats.beta(1 + prior_wins, 1 + n_prior - prior_wins)
-        theirs = stats.beta(1 + other_wins, 1 + n_other - other_wins)
-        expected, _ = quad(lambda p: ours.pdf(p) * theirs.cdf(p), 0, 1, epsabs=1e-12)
-        assert earned_weight(*counts) == pytest.approx(expected, abs=1e-9)
-
-    def test_is_a_half_before_any_trial(self):
-        assert earned_weight(0, 0, 0, 0) == pytest.approx(0.5)
-
-    def test_rises_with_wins(self):
-        weights = [earned_weight(wins, 10, 3, 12) for wins in range(11)]
-        assert weights == sorted(set(weights))
-        assert weights[-1] > 0.99
-
-    def test_falls_to_nothing_with_losses(self):
-        weights = [earned_weight(0, losses, 5, 20) for losses in (0, 5, 20, 100, 1000)]
-        assert weights == sorted(set(weights), reverse=True)
-        assert weights[-1] < 1e-3
-
-    def test_is_a_probability_after_many_trials(self):
-        assert earned_weight(9000, 10000, 1000, 10000) == pytest.approx(1, abs=1e-9)
-        assert earned_weight(1000, 10000, 9000, 10000) == pytest.approx(0, abs=1e-9)
-        assert earned_weight(2500, 10000, 2500, 10000) == pytest.approx(0.5, abs=1e-6)
-
-
-def study_of(*trials, direction="maximize"):
-    """A study of (component, state, value) trials."""
-    study = optuna.create_study(direction=direction)
-    for component, state, value in trials:
-        attrs = {COMPONENT: component} if component else {}
-        study.add_trial(create_trial(state=state, value=value, system_attrs=attrs))
-    return study
-
-
-class TestStanding:
-    EIGHT = (
-        (PRIOR, COMPLETE, 0.9),
-        (TPE, COMPLETE, 0.8),
-        (PRIOR, COMPLETE, 0.7),
-        (UNIFORM, COMPLETE, 0.6),
-        (None, COMPLETE, 0.5),
-        (TPE, COMPLETE, 0.4),
-        (TPE, COMPLETE, 0.3),
-        (PRIOR, COMPLETE, 0.2),
-    )
-
-    def test_wins_are_in_the_best_quarter(self):
-        assert standing(study_of(*self.EIGHT)) == (1, 3, 1, 3)
-
-    def test_minimised(self):
-        assert standing(study_of(*self.EIGHT, direction="minimize")) == (1, 3, 1, 3)
-        assert standing(study_of(*self.EIGHT[1:], direction="minimize")) == (1, 2, 1, 3)
-        assert standing(study_of(*self.EIGHT[:7], direction="minimize")) == (0, 2, 2, 3)
-
-    def test_quarter_is_rounded_up(self):
-        assert standing(study_of(*self.EIGHT[:1])) == (1, 1, 0, 0)
-        assert standing(study_of(*self.EIGHT[1:5])) == (0, 1, 1, 1)
-        assert standing(study_of(*self.EIGHT[1:6])) == (1, 1, 1, 2)
-
-    def test_pruned_trials_count_and_never_win(self):
-        pruned = [(PRIOR, PRUNED, 0.99)] * 4
-        assert standing(study_of(*pruned)) == (0, 4, 0, 0)
-        assert standing(study_of(*pruned, *self.EIGHT)) == (2, 7, 1, 3)
-
-    def test_unfinished_and_failed_trials_do_not_count(self):
-        others = [(PRIOR, FAIL, None), (PRIOR, TrialState.WAITING, None)]
-        assert standing(study_of(*others)) == (0, 0, 0, 0)
-        assert standing(study_of(*others, *self.EIGHT)) == (1, 3, 1, 3)
-
-    def test_trials_of_nobody_and_uniform_ones_set_the_mark_but_do_not_count(self):
-        others = [(None, COMPLETE, 1.0), (UNIFORM, COMPLETE, 1.0)]
-        assert standing(study_of(*others, *self.EIGHT)) == (1, 3, 0, 3)
-
-    def test_all_as_good_as_the_last_of_the_quarter_win(self):
-        tied = [(TPE, COMPLETE, 0.5), (PRIOR, COMPLETE, 0.5)]
-        assert standing(study_of(*tied)) == (1, 1, 1, 1)
-        assert standing(study_of(*reversed(tied))) == (1, 1, 1, 1)
-
-    def test_zero_is_a_value_like_others(self):
-        trials = [(PRIOR, COMPLETE, 0.0), (TPE, COMPLETE, -0.1)]
-        assert standing(study_of(*trials)) == (1, 1, 0, 1)
-        assert standing(study_of(*trials, direction="minimize")) == (0, 1, 1, 1)
-
-    def test_several_objectives(self):
-        with pytest.raises(ValueError, match="one objective"):
-            standing(optuna.create_study(directions=["maximize", "minimize"]))
 
 
 PRIORS = {
@@ -407,7 +237,7 @@ class TestEnqueued:
         assert standing(study) == (1, 1, 0, 0)
         assert study.sampler.weight(study) > 0.5 * earned_weight(0, 0, 0, 0)
 
-    def test_trial_counts_for_nobody_otherwise(self):
+    def test_trial_counts_for_no_component_otherwise(self):
         study = study_with()
         for _ in range(10):
             study.enqueue_trial(FIXED)
@@ -453,7 +283,7 @@ class TestEarning:
         assert counts[1] <= counts[0] / 2
 
 
-class TestRefusals:
+class TestErrorMessages:
     @pytest.mark.parametrize("spread", [0, -1.0, math.nan])
     def test_spread(self, spread):
         with pytest.raises(ValueError, match=r"the spread of lr is .*; it must be above 0"):

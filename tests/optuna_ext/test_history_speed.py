@@ -223,14 +223,14 @@ def test_other_processes_trials_are_seen_by_the_next_trial(storage, storage_url)
         run(other)
 
 
-def test_own_trials_are_shown_as_this_process_knows_them(storage):
+def test_own_trials_are_read_as_this_process_knows_them(storage):
     backend = BatchedStorage(storage)
     study = study_in(backend)
     trial = study.ask()
     trial.suggest_float("x", 0, 1)
     trial.report(0.5, 1)
-    (shown,) = study.get_trials(deepcopy=False)
-    assert (shown.params, shown.intermediate_values) == (trial.params, {1: 0.5})
+    (read,) = study.get_trials(deepcopy=False)
+    assert (read.params, read.intermediate_values) == (trial.params, {1: 0.5})
     assert [t.params for t in backend.open_trials(study._study_id)] == [trial.params]
     assert study.get_trials(states=(TrialState.COMPLETE,)) == []
     study.tell(trial, 0.5)

@@ -60,9 +60,9 @@ def study_of(trials, sampler=None, direction="maximize"):
 
 
 def seen(study, sampler=None):
-    """The numbers of the finished trials that TPE is shown."""
-    shown = (sampler or ThinnedTPESampler())._thinned(study)
-    return [t.number for t in shown._get_trials(states=(COMPLETE, PRUNED))]
+    """The numbers of the finished trials that TPE gets."""
+    view = (sampler or ThinnedTPESampler())._thinned(study)
+    return [t.number for t in view._get_trials(states=(COMPLETE, PRUNED))]
 
 
 @pytest.mark.parametrize("n", [5, 40])
@@ -173,10 +173,10 @@ def test_running_trials_are_seen():
     """By which those who ask at once keep apart."""
     study = study_of(random_trials(1200))
     running = study.ask()
-    shown = ThinnedTPESampler()._thinned(study)
-    assert running.number in [t.number for t in shown._get_trials()]
-    assert shown._get_trials(states=(TrialState.RUNNING,))[0].number == running.number
-    assert FAIL not in {t.state for t in shown.get_trials()}
+    view = ThinnedTPESampler()._thinned(study)
+    assert running.number in [t.number for t in view._get_trials()]
+    assert view._get_trials(states=(TrialState.RUNNING,))[0].number == running.number
+    assert FAIL not in {t.state for t in view.get_trials()}
 
 
 def test_parameters_are_those_that_tpe_searches():
