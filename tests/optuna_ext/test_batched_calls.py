@@ -224,9 +224,7 @@ class TestWriting:
         with pytest.raises(UpdateFinishedTrialError):
             study.tell(trial, 0.1)
         assert study.trials[0].value == 0.9
-        assert rdb.get_trial(trial._trial_id).user_attrs == {}, (
-            "another process ended it first"
-        )
+        assert rdb.get_trial(trial._trial_id).user_attrs == {}, "another process ended it first"
 
     def test_a_trial_that_was_deleted(self, rdb, batched):
         study = study_in(batched, study_name="s")

@@ -118,17 +118,17 @@ def why_not(spec, space=WIDE):
 
 class TestOptunasSamplers:
     @pytest.mark.parametrize("name", OF_OPTUNA)
-    def test_works_or_is_refused(self, name):
-        """Whatever Optuna comes to offer: nothing but SpecError, before any training."""
-        refusals = []
+    def test_works_or_raises_spec_error(self, name):
+        """For every sampler of Optuna, later ones too: SpecError alone, before any training."""
+        problems = []
         try:
             try_sampler(parse_spec({**MINIMAL, "sampler": {"name": name}}).sampler, WIDE)
         except SpecError as error:
-            refusals += error.problems
+            problems += error.problems
         if name in WORKING:
-            assert refusals == []
+            assert problems == []
         if name in (*NOT_SAMPLERS, "GridSampler", "nsgaii"):
-            assert len(refusals) == 1
+            assert len(problems) == 1
 
     @pytest.mark.parametrize("name", USABLE)
     def test_draws(self, name):
@@ -202,7 +202,7 @@ class TestOptunasSamplers:
     @pytest.mark.parametrize(
         "error", [ImportError("no foo.\nInstall foo."), ValueError(), OSError("no foo.\n\n")]
     )
-    def test_whatever_a_sampler_raises_is_one_line(self, monkeypatch, error):
+    def test_any_error_of_a_sampler_is_one_line(self, monkeypatch, error):
         class Broken(optuna.samplers.RandomSampler):
             def sample_independent(self, *args):
                 raise error
@@ -279,7 +279,7 @@ class TestGrid:
             (grid_of(alpha=["much"]).options, "much"),
         ],
     )
-    def test_that_is_none(self, options, why):
+    def test_grids_with_errors(self, options, why):
         assert why in why_not(SamplerSpec(name="GridSampler", options=options))
 
     @pytest.mark.filterwarnings("ignore:The value .* is out of range")
@@ -320,7 +320,7 @@ class TestEarnedPrior:
 
 NAMES = {
     "none": pruners.NopPruner,
-    "median": IncrementalPercentilePruner,  # test_pruner_percentile.py: decides as Optuna's
+    "median": IncrementalPercentilePruner,  # decides as Optuna's own
     "percentile": IncrementalPercentilePruner,
     "successive_halving": pruners.SuccessiveHalvingPruner,
     "hyperband": pruners.HyperbandPruner,
@@ -420,7 +420,7 @@ class TestOrigin:
             (None, "GPSampler", 0, "GPSampler"),
         ],
     )
-    def test_says_who_drew(self, component, name, n_finished, origin):
+    def test_names_the_component(self, component, name, n_finished, origin):
         attrs = {COMPONENT: component} if component else {}
         trial = optuna.trial.create_trial(value=0.0, system_attrs=attrs)
         spec = SamplerSpec(name=name, startup_trials=8)

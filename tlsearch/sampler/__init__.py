@@ -1,5 +1,7 @@
 """The sampler and the pruner that a spec names."""
 
-from tlsearch.sampler.build import build_pruner, build_sampler, origin_of, try_sampler
+from tlsearch.sampler.build import build_sampler, origin_of
+from tlsearch.sampler.pruner import build_pruner
+from tlsearch.sampler.try_out import try_sampler
 
 __all__ = ["build_pruner", "build_sampler", "origin_of", "try_sampler"]
