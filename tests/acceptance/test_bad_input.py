@@ -41,7 +41,7 @@ def refused(tlsearch, *args, lines=1, **env):
         (
             "[space]",
             "[space]\nhigh_lr = [0.1, 0.01]",
-            "space.high_lr = [0.1, 0.01]: is upside down",
+            "space.high_lr = [0.1, 0.01]: has low above high",
         ),
         ("[space]", "[space]\nlow_layers = [0, 40]", "the network has 6 body layers"),
         ("test_efficientnet", "test_eficientnet", "did you mean test_efficientnet"),

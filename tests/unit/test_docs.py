@@ -14,8 +14,7 @@ import typer
 
 from tlsearch.cli.app import app
 from tlsearch.records import Range
-from tlsearch.spec import StudySpec
-from tlsearch.spec.model import KnobsSpec
+from tlsearch.spec import KnobsSpec, StudySpec
 
 ROOT = Path(__file__).parents[2]
 Command = Any  # click's, or the copy of it that typer brings

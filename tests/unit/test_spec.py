@@ -42,7 +42,7 @@ def test_defaults_and_round_trip():
             {"recipe": {"epochs": 2, "warmup_epochs": 3}},
             "[recipe]: warmup_epochs = 3 must be below epochs = 2",
         ),
-        ({"space": {"high_lr": [0.1, 0.01]}}, "space.high_lr = [0.1, 0.01]: is upside down"),
+        ({"space": {"high_lr": [0.1, 0.01]}}, "space.high_lr = [0.1, 0.01]: has low above high"),
         ({"space": {"high_lr": [0.1]}}, "space.high_lr = [0.1]: must be a number (fixed) or"),
         ({"space": {"alpha": "x"}}, 'space.alpha = "x": must be a number (fixed) or'),
         ({"space": {"alpha": [0, float("nan")]}}, "space.alpha"),
@@ -52,11 +52,11 @@ def test_defaults_and_round_trip():
         ({"data": "x"}, 'data = "x": must be a table'),
         (
             {"data": {"path": "x", "val_fraction": 0.5, "test_fraction": 0.5}},
-            "[data]: val_fraction + test_fraction must leave",
+            "[data]: val_fraction + test_fraction = 1 must be below 1, to leave images for",
         ),
         (
             {"workers": {"heartbeat_seconds": 40}},
-            "[workers]: stalled_after_seconds must be at least twice heartbeat_seconds",
+            "[workers]: stalled_after_seconds = 60 must be at least twice heartbeat_seconds = 40",
         ),
     ],
 )

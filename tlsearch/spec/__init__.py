@@ -1,24 +1,22 @@
 """The study spec: what to fine-tune, on what, how, and where to search."""
 
 from tlsearch.spec.load import differences, load_spec, parse_spec, spec_hash, to_toml_dict
-from tlsearch.spec.model import (
-    BackboneSpec,
-    BudgetSpec,
-    DataSpec,
+from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, WorkersSpec
+from tlsearch.spec.search import (
     KnobsSpec,
     MeasuresSpec,
     PriorSpec,
     PrunerSpec,
-    RecipeSpec,
     SamplerSpec,
     SpaceSpec,
-    StudySpec,
-    WorkersSpec,
 )
+from tlsearch.spec.study import StudySpec
+from tlsearch.spec.training import BackboneSpec, DataSpec, RecipeSpec
 
 __all__ = [
     "BackboneSpec",
     "BudgetSpec",
+    "CheckpointsSpec",
     "DataSpec",
     "KnobsSpec",
     "MeasuresSpec",

