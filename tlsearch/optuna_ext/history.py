@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
-# Within a study trials get their keys under the lock of the study's row, in Optuna's storage as in
-# tlsearch.claim_trial, so no trial with a lower key appears later.
-# Arrays and one JSON text a row: reading JSON takes most of the time of a reading.
+# What is new has a higher key than what was read: Optuna adds a trial under a lock of the study's
+# row, so no trial with a lower key appears later. A program that adds rows itself must do the same.
+# The columns are arrays and one JSON text a row, for parsing JSON takes most of the time of a read.
 _VALUE = (
     "CASE {type}::text WHEN 'INF_POS' THEN 'Infinity' WHEN 'INF_NEG' THEN '-Infinity'"
     " WHEN 'NAN' THEN 'NaN' ELSE {value} END"
@@ -51,7 +51,7 @@ _FINISHED = sa.text(_COLUMNS.format(curves="", states=f" AND {_ENDED}"))
 
 
 class StudyHistory:
-    """The trials of one study as of the last refresh.
+    """The trials of one study as the last refresh read them.
 
     Works on any study of Optuna's in PostgreSQL. Finished trials never change and are read once;
     queued and running ones are read again by each refresh. Not to be shared between threads.
@@ -67,8 +67,8 @@ class StudyHistory:
         self._finished: list[FrozenTrial] = []
         self._of_states: dict[frozenset[TrialState], list[FrozenTrial]] = {}
         self._open: dict[int, FrozenTrial] = {}
-        self._last = -1  # all trials up to here are among the finished or the open ones
-        self._ahead: set[int] = set()  # finished ones beyond
+        self._last = -1  # all trials with keys up to here were read: they are finished or open
+        self._ahead: set[int] = set()  # keys above, of trials that `refresh_finished` read
         self._read_at = float("-inf")
         self._distributions: dict[str, BaseDistribution] = {}
 
@@ -77,7 +77,7 @@ class StudyHistory:
 
         Args:
             curve_of: of queued and running trials, read the intermediate values of this one alone;
-                the others keep those that were read last.
+                the others keep the values that were read last.
 
         Raises:
             sqlalchemy.exc.DBAPIError: the database cannot be reached; what was read before stays.
@@ -99,7 +99,7 @@ class StudyHistory:
         """Read which trials have finished, and nothing else; many that run do not slow it down.
 
         Args:
-            max_age_seconds: do nothing where the last reading, of either kind, began no longer ago.
+            max_age_seconds: do nothing if the last read, of either kind, began less long ago.
 
         Raises:
             sqlalchemy.exc.DBAPIError: as `refresh`.
@@ -183,7 +183,7 @@ class StudyHistory:
         )
 
     def _distribution(self, text: str) -> BaseDistribution:
-        """Read a distribution once; a study has a handful of them."""
+        """Parse each text once; a study has only a few."""
         if text not in self._distributions:
             self._distributions[text] = json_to_distribution(text)
         return self._distributions[text]
