@@ -1,7 +1,7 @@
-"""The search space of a study: seven hyperparameters, flat, the same in every trial.
+"""The search space of a study: the same seven hyperparameters in every trial, without conditions.
 
-Flat so that multivariate TPE sees one space; where a knob has no effect, the trial's canonical
-form says so (`Hyperparameters.canonical`).
+Multivariate TPE needs one space. Where a hyperparameter has no effect, the trial's canonical form
+says so (`Hyperparameters.canonical`).
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _PLAIN = Hyperparameters(
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A range for each hyperparameter, and the depth of the network they refer to.
+    """A range for each hyperparameter, and the depth of the network.
 
     Attributes:
         n_body_layers: layers of the backbone without the classifier.
@@ -40,16 +40,16 @@ class SearchSpace:
     ranges: Mapping[str, Range]
 
     def distributions(self) -> dict[str, FloatDistribution | IntDistribution]:
-        """Return what each is drawn from: rates and strengths on a logarithmic scale."""
+        """Return Optuna's distributions; rates and strengths are logarithmic."""
         return {name: _distribution(name, self.ranges[name]) for name in HYPERPARAMETER_NAMES}
 
     def suggest(self, trial: optuna.Trial) -> Hyperparameters:
-        """Draw all seven from a trial; a trial that already has them keeps them."""
+        """Draw all seven from a trial; a trial that has them already keeps them."""
         values = {name: _suggest(trial, name, d) for name, d in self.distributions().items()}
         return Hyperparameters.from_dict(values)
 
     def plain_default(self) -> Hyperparameters:
-        """Return plain fine-tuning, or what is nearest to it inside the ranges."""
+        """Return plain fine-tuning, or the nearest values inside the ranges."""
         return Hyperparameters.from_dict(
             {name: self.ranges[name].nearest(value) for name, value in _PLAIN.as_dict().items()}
         )
@@ -67,36 +67,19 @@ class SearchSpace:
 
 
 def resolve(spec: SpaceSpec, n_body_layers: int) -> SearchSpace:
-    """Fill in what the spec leaves open, and check the rest against the network.
+    """Fill in the ranges that the spec leaves out, and check the others against the network.
 
-    Depths span the network (reinitialisation its top quarter); the rates and strengths are those
-    seen in the paper (learning rates .001-.025, alpha .0001-.1, beta .001-.01), widened.
+    The depths cover the network (reinitialisation its top quarter). The rates and strengths are
+    those of the paper (learning rates .001-.025, alpha .0001-.1, beta .001-.01), widened.
 
     Args:
         spec: the `[space]` table.
         n_body_layers: layers of the backbone without the classifier.
 
     Raises:
-        SpecError: a range outside what the network or the method allows.
+        SpecError: a range that the network or the method does not allow.
     """
-    limits = {
-        "reinit_layers": Range(1, n_body_layers + 1),
-        "high_lr": Range(1e-8, 10.0),
-        "low_lr_ratio": Range(1e-6, 1.0),
-        "low_layers": Range(0, n_body_layers),
-        "alpha": Range(0.0, 10.0),
-        "beta": Range(0.0, 10.0),
-        "l2sp_layers": Range(0, n_body_layers),
-    }
-    open_ranges = {
-        "reinit_layers": Range(1, max(2, round(n_body_layers / 4))),
-        "high_lr": Range(1e-3, 1e-1),
-        "low_lr_ratio": Range(0.03, 1.0),
-        "low_layers": limits["low_layers"],
-        "alpha": Range(1e-4, 1e-1),
-        "beta": Range(1e-5, 1e-2),
-        "l2sp_layers": limits["l2sp_layers"],
-    }
+    limits, defaults = _limits(n_body_layers), _defaults(n_body_layers)
     given = {name: getattr(spec, name) for name in HYPERPARAMETER_NAMES}
     problems = [
         problem
@@ -107,8 +90,34 @@ def resolve(spec: SpaceSpec, n_body_layers: int) -> SearchSpace:
     if problems:
         raise SpecError(problems)
     return SearchSpace(
-        n_body_layers, {name: given[name] or open_ranges[name] for name in HYPERPARAMETER_NAMES}
+        n_body_layers, {name: given[name] or defaults[name] for name in HYPERPARAMETER_NAMES}
     )
+
+
+def _limits(n_body_layers: int) -> dict[str, Range]:
+    """Return the widest ranges that the network and the method allow."""
+    return {
+        "reinit_layers": Range(1, n_body_layers + 1),
+        "high_lr": Range(1e-8, 10.0),
+        "low_lr_ratio": Range(1e-6, 1.0),
+        "low_layers": Range(0, n_body_layers),
+        "alpha": Range(0.0, 10.0),
+        "beta": Range(0.0, 10.0),
+        "l2sp_layers": Range(0, n_body_layers),
+    }
+
+
+def _defaults(n_body_layers: int) -> dict[str, Range]:
+    """Return the ranges of a spec that gives none."""
+    return {
+        "reinit_layers": Range(1, max(2, round(n_body_layers / 4))),
+        "high_lr": Range(1e-3, 1e-1),
+        "low_lr_ratio": Range(0.03, 1.0),
+        "low_layers": Range(0, n_body_layers),
+        "alpha": Range(1e-4, 1e-1),
+        "beta": Range(1e-5, 1e-2),
+        "l2sp_layers": Range(0, n_body_layers),
+    }
 
 
 def _problems(name: str, given: Range, limit: Range, n_body_layers: int) -> list[str]:
@@ -121,7 +130,7 @@ def _problems(name: str, given: Range, limit: Range, n_body_layers: int) -> list
     if name not in DEPTHS and given.low == 0 and not given.fixed:
         return [
             f"{key}: {_shown(given)} is searched on a logarithmic scale; "
-            "start it above 0, or fix it to 0"
+            "begin it above 0, or fix it to 0"
         ]
     return []
 

@@ -51,10 +51,10 @@ def made(tlsearch, tiny) -> Study:
 def test_a_new_study_has_a_note(made):
     assert "Fine-tunes **test\\_efficientnet** (weights" in made.note
     assert "on `builtin:fashion-mnist-30`: 10 classes, 80 images to train and 50" in made.note
-    assert "3 epochs a trial at 32 pixels. Budget: 20 trials." in made.note
+    assert "3 epochs per trial at 32 pixels. Budget: 20 trials." in made.note
     assert "Fixed: `beta` = 0.001." in made.note
     assert "0 of 20 trials are done: 0 complete, 0 pruned, 0 failed." in made.note
-    assert "The plain fine-tuning default is to come." in made.note
+    assert "The plain fine-tuning default is not complete." in made.note
     assert "Not measured yet" in made.note
     assert made.optuna.metric_names == ["val_accuracy"]
 
@@ -80,7 +80,7 @@ def test_what_a_note_says_once_there_are_trials(made):
     assert "Fixed features beat training from random weights by 26.0 points" in note
     assert ["Fisher score", "2.50", "1.35", "3.47", "1.18", "0.83"] in rows
     assert [row[0] for row in rows if row and row[0].startswith("`")][1] == "`high_lr`"
-    assert "a tenth of the highest rate of use where the weights fit" in note
+    assert "a tenth of the highest useful rate where the weights fit" in note
 
 
 def test_every_command_of_the_note_exists(made):
@@ -167,8 +167,8 @@ def test_the_study_that_measures(made):
     made.supervisor.refresh()
     note = Study(made.storage.engine.url.render_as_string(False), "tiny/measures").note
     assert note == (
-        "Trains the network from random weights, for the measures of study **tiny**, whose note "
-        "says what came out.\n"
+        "Trains the network from random weights, for the measures of study **tiny**; the note "
+        "of that study has the result.\n"
     )
 
 

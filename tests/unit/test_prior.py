@@ -457,7 +457,7 @@ class TestOverrides:
         recipe = RecipeSpec(epochs=200, batch_size=8)
         prior = prior_of(PriorSpec(lr_scale=0.02), recipe=recipe, lr_range=0.5, **measured)
         assert prior.lr_scale == 0.02
-        assert prior.lr_scale_from == "prior.lr_scale of the spec"
+        assert prior.lr_scale_from == "prior.lr_scale in the spec"
         assert prior.mode.high_lr == pytest.approx(rate, rel=1e-4)
 
     def test_outside_the_range(self):

@@ -76,7 +76,7 @@ class TestResolve:
             ({"reinit_layers": 19}, "space.reinit_layers: 19 must lie within"),
             ({"low_lr_ratio": [0.1, 2]}, "space.low_lr_ratio"),
             ({"high_lr": [0, 0.1]}, "space.high_lr"),
-            ({"alpha": [0, 0.1]}, "logarithmic scale; start it above 0, or fix it to 0"),
+            ({"alpha": [0, 0.1]}, "logarithmic scale; begin it above 0, or fix it to 0"),
         ],
     )
     def test_errors(self, table, sentence):

@@ -36,7 +36,7 @@ def prior_lines(prior: Prior, ranges: Mapping[str, Range]) -> list[str]:
         "",
         f"weight of the column 'pretrained weights do not fit' (Table 7, right): {prior.unfit:.2f}"
         + (widened if prior.disagreement > DISAGREEMENT else ""),
-        f"highest learning rate of use {prior.lr_scale:.2g}: {prior.lr_scale_from}",
+        f"highest useful learning rate {prior.lr_scale:.2g}: {prior.lr_scale_from}",
         "rules (Plested et al., Table 7):",
         *rules,
     ]

@@ -1,4 +1,4 @@
-"""The prior: from domain measures to where the search starts, and the trials queued for it."""
+"""The prior: from the domain measures to the start of the search and its queued trials."""
 
 from tlsearch.prior.queue import normal_priors, starting_trials
 from tlsearch.prior.rule import (

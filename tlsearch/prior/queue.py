@@ -1,4 +1,4 @@
-"""The trials that a prior puts into the queue."""
+"""The trials that are queued for a prior."""
 
 import numpy as np
 
@@ -10,20 +10,21 @@ _DRAWS = 7_919  # keeps these generators apart from the sampler's
 
 
 def normal_priors(prior: Prior) -> dict[str, NormalPrior]:
-    """Return what `EarnedPriorSampler` takes."""
+    """Return the prior as `EarnedPriorSampler` takes it."""
     return {name: NormalPrior(b.mode, b.spread) for name, b in prior.beliefs.items()}
 
 
 def starting_trials(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -> list[QueuedTrial]:
-    """Return the trials to queue beside the plain default, in the order they should run.
+    """Return the trials to queue beside the plain default, in the order in which they should run.
 
-    The prior's mode, draws from it, and the opposite mode as insurance against a wrong sign. Mode
-    and draws count for the prior when the sampler asks what it has earned.
+    These are the prior's mode, draws from it, and the opposite mode in case the measures point the
+    wrong way. The sampler counts mode and draws as trials of the prior when it decides how far to
+    follow it.
 
     Args:
         prior: the prior.
-        space: where draws are made.
-        n_draws: how many.
+        space: of the study.
+        n_draws: number of draws.
         seed: of the study; the same seed gives the same draws.
     """
     ours = {COMPONENT: PRIOR}

@@ -1,12 +1,12 @@
-"""The prior: from domain measures to where the search should start, and why.
+"""The prior: where the search should start for these domain measures, and why.
 
-Plested et al., Table 7: where random initialisation falls short of fixed features, the pretrained
-weights fit, and a low rate, L2-SP and more reinitialised layers do best; where it does better, a
-high rate that is lower in the low layers, plain L2, and only the classifier reinitialised. Here fit
-is a degree: a weight between the two columns. The numbers of each column are those of Tables 2 to 6
-with depths as fractions of the network (22 body layers in the paper) and rates relative to
-`lr_scale`, the highest rate of use; four data sets and one network stand behind them, so the
-spreads are wide.
+Plested et al., Table 7: if training from random weights is less accurate than fixed features, the
+pretrained weights fit, and a low rate, L2-SP and more reinitialised layers are best. If it is more
+accurate, a high rate that is lower in the low layers, plain L2, and only a new classifier are best.
+Here the fit is a degree: a weight between these two columns. The numbers of each column are those
+of Tables 2 to 6, with depths as fractions of the network (22 body layers in the paper) and rates
+relative to `lr_scale`, the highest useful rate. They come from four data sets and one network, so
+the spreads are wide.
 """
 
 import math
@@ -21,33 +21,33 @@ from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Belief, Measures, Pri
 from tlsearch.space import SearchSpace
 from tlsearch.spec import PriorSpec, RecipeSpec, StudySpec
 
-# How much of a difference between the two accuracies (a fraction) makes one column sure.
+# A difference between the two accuracies (fractions) that is several times this is decisive.
 FIT_SCALE = 0.05
-# Fisher score over its floor at which it says nothing, and the factor (as a logarithm) by which it
-# says something: wide, for it tells easy from hard targets as much as fitting from unfitting ones.
+# The ratio of the Fisher score to its floor at which it favours neither column, and the change (as
+# a logarithm) that favours one. It is wide: the score also depends on how hard the target is.
 FISHER_MIDDLE = 3.0
 FISHER_SCALE = 1.0
-# From here on Fisher's weight is so far from the other that we speak of disagreement.
+# A distance between the two weights, Fisher's and the accuracies', that we call disagreement.
 DISAGREEMENT = 0.5
-# Steps below which training is too short for a low rate to get anywhere: a tenth of the paper's,
-# taken as the 200 epochs of its published code on some 6,000 images in batches of 32.
+# With fewer steps than this, a low rate cannot move the weights far enough: a tenth of the paper's
+# steps, which we take as the published code's 200 epochs on about 6,000 images in batches of 32.
 SHORT_STEPS = 4000
-# The paper's four similarities lie within .536-.568.
+# The paper's four similarities lie between .536 and .568.
 EMD_MIDDLE, EMD_SCALE = 0.55, 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What the paper says of one hyperparameter.
+    """What the paper says about one hyperparameter.
 
-    Depths are fractions of the body, `reinit_layers` beyond the classifier; others are log10,
-    `high_lr` relative to `lr_scale` and for training as long as the paper's.
+    Depths are fractions of the body; `reinit_layers` does not count the classifier here. The
+    others are log10; `high_lr` is relative to `lr_scale` and for a training as long as the paper's.
 
     Attributes:
         suited: the mode where the weights fit (Table 7, left).
         unsuited: the mode where they do not (right).
         spread: standard deviation in the same unit.
-        text: the rule in words.
+        text: the rule in words, for users.
     """
 
     suited: float
@@ -61,15 +61,15 @@ RULES: Mapping[str, Rule] = {
         1 / 22,
         0.0,
         2 / 22,
-        "more layers where the weights fit, the classifier alone where not (the paper contradicts "
-        "itself: Table 6 has 1 for Caltech and 3 for Aircraft, so this stays wide)",
+        "more layers where the weights fit, only the classifier where they do not (the paper "
+        "contradicts itself: Table 6 has 1 for Caltech and 3 for Aircraft, so the spread is wide)",
     ),
     "high_lr": Rule(
         -1.0,
         0.0,
         0.35,
-        "a tenth of the highest rate of use where the weights fit, that rate where not (Table 2); "
-        "nearer to it the shorter the training",
+        "a tenth of the highest useful rate where the weights fit, that rate where they do not "
+        "(Table 2); closer to that rate in short trainings",
     ),
     "low_lr_ratio": Rule(
         0.0, math.log10(0.45), 0.3, "lower rates for low layers where the weights do not fit"
@@ -78,15 +78,15 @@ RULES: Mapping[str, Rule] = {
         0.0, 9 / 22, 0.25, "low layers at the low rate where the weights do not fit (Table 4)"
     ),
     "alpha": Rule(-2.5, -4.0, 0.7, "L2-SP where the weights fit (Table 5)"),
-    "beta": Rule(-2.5, -3.3, 0.7, "less L2 where more layers are under it (Table 5, remark 2)"),
+    "beta": Rule(-2.5, -3.3, 0.7, "less L2 where it acts on more layers (Table 5, remark 2)"),
     "l2sp_layers": Rule(
-        18 / 22, 0.0, 0.3, "some or all layers under L2-SP where the weights fit (Table 5)"
+        18 / 22, 0.0, 0.3, "L2-SP on some or all layers where the weights fit (Table 5)"
     ),
 }
 
 
 def prior_of(spec: StudySpec, space: SearchSpace, n_train: int, measures: Measures) -> Prior | None:
-    """Return the prior that a study's measures give, or None where its spec wants none.
+    """Return the prior for a study's measures, or None where its spec says `prior.use = false`.
 
     Args:
         spec: of the study.
@@ -95,7 +95,7 @@ def prior_of(spec: StudySpec, space: SearchSpace, n_train: int, measures: Measur
         measures: of the study.
 
     Raises:
-        SpecError: as `build_prior`.
+        SpecError: see `build_prior`.
     """
     if not spec.prior.use:
         return None
@@ -111,18 +111,18 @@ def build_prior(
     recipe: RecipeSpec,
     n_train: int,
 ) -> Prior:
-    """Derive the prior from the measures, then apply the user's overrides.
+    """Compute the prior from the measures, then apply the user's values.
 
     Args:
         measures: of the study.
         n_body_layers: layers of the backbone without the classifier.
-        ranges: the study's search space; modes are moved into it.
+        ranges: the study's search space; modes outside it move to its edge.
         spec: the `[prior]` table.
-        recipe: for the length of training, and the batch size and momentum that rates depend on.
+        recipe: gives the length of the training, the batch size and the momentum.
         n_train: training images.
 
     Raises:
-        SpecError: an override outside the study's ranges.
+        SpecError: a value of the user that is outside the study's ranges.
     """
     check_overrides(spec, ranges)
     unfit, by = _unfit(measures, spec.emd_weight)
@@ -139,38 +139,39 @@ def build_prior(
 
 
 def unfit_weight(fit: float, error: float) -> float:
-    """Return how sure it is that the weights do not fit, from 0 to 1.
+    """Return the weight of "the pretrained weights do not fit", from 0 to 1.
 
-    The normal distribution function of `fit` over its own uncertainty and `FIT_SCALE`: 0.5 at no
-    difference, and never sure from a handful of validation images.
+    It is the normal distribution function of `fit`, scaled by its standard error and `FIT_SCALE`:
+    0.5 where there is no difference, and never near 0 or 1 with few validation images.
 
     Args:
-        fit: accuracy from random initialisation minus that of fixed features, a fraction.
+        fit: accuracy from random weights minus that of fixed features, a fraction.
         error: standard error of that difference.
     """
     return _normal(fit / math.hypot(FIT_SCALE, error))
 
 
 def fisher_unfit(measures: Measures) -> float:
-    """Return the same weight as the Fisher score alone would have it."""
+    """Return the same weight, computed from the Fisher score alone."""
     return _normal(-math.log(measures.fisher_ratio / FISHER_MIDDLE) / FISHER_SCALE)
 
 
 def lr_scale(spec: PriorSpec, recipe: RecipeSpec, lr_range: float | None) -> tuple[float, str]:
-    """Return the highest learning rate of use, and where it comes from.
+    """Return the highest useful learning rate, and where it comes from, in words.
 
-    The paper's optima are those of one network and optimiser, so they give the distance of the
-    columns, a decade (Table 2), and not their place. The place is measured: the rate at the lowest
-    loss of a range test. Without one, the paper's .025 is taken in proportion to batch size /
-    (1 - momentum), as in Li et al., "Rethinking the hyperparameters for fine-tuning" (ICLR 2020).
+    The paper's best rates are for one network and optimiser. From them we take the distance
+    between the columns, a decade (Table 2), but not the rates themselves. Those are measured: the
+    rate at the lowest loss of a range test. Without a range test, the paper's .025 is scaled with
+    batch size / (1 - momentum), as in Li et al., "Rethinking the hyperparameters for fine-tuning"
+    (ICLR 2020).
     """
     if spec.lr_scale is not None:
-        return spec.lr_scale, "prior.lr_scale of the spec"
+        return spec.lr_scale, "prior.lr_scale in the spec"
     if lr_range is not None:
         return lr_range, "the rate at the lowest loss of a range test with this network and recipe"
     scale = 0.025 * (recipe.batch_size / 32) * (1 - recipe.momentum) / 0.1
     return scale, (
-        "Table 2's rate for unfitting weights, .025, adjusted to batches of "
+        "Table 2's rate for weights that do not fit, .025, scaled to batches of "
         f"{recipe.batch_size} and momentum {recipe.momentum:g}"
     )
 
@@ -178,7 +179,17 @@ def lr_scale(spec: PriorSpec, recipe: RecipeSpec, lr_range: float | None) -> tup
 def density(
     name: str, belief: Belief, given: Range, points: int = 200
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return `points` values over the range, and the prior's density there, its highest being 1."""
+    """Return values over the range and the prior's density at each, with 1 as its maximum.
+
+    Args:
+        name: of the hyperparameter.
+        belief: its prior.
+        given: its range.
+        points: number of values.
+
+    Returns:
+        Two arrays of shape (points,).
+    """
     log = name not in DEPTHS and given.low > 0
     ends = np.log10([given.low, given.high]) if log else np.array([given.low, given.high])
     grid = np.linspace(ends[0], ends[1], points)
@@ -188,7 +199,11 @@ def density(
 
 
 def check_overrides(spec: PriorSpec, ranges: Mapping[str, Range]) -> None:
-    """Raise SpecError where an overridden mode lies outside the range or splits a layer."""
+    """Check the modes that the user gave.
+
+    Raises:
+        SpecError: a mode outside the study's range, or a depth that is not a whole number.
+    """
     modes = spec.mode.given()
     problems = [
         f"prior.mode.{name} = {mode:g}: must lie within the study's range "
@@ -206,10 +221,10 @@ def check_overrides(spec: PriorSpec, ranges: Mapping[str, Range]) -> None:
 
 
 def _unfit(measures: Measures, emd_weight: float) -> tuple[float, str]:
-    """Return the weight of the column "do not fit" and the measure it comes from."""
+    """Return the weight of the column "do not fit" and the name of the measure behind it."""
     if measures.fit is not None and measures.fit_error is not None:
         weight, by = unfit_weight(measures.fit, measures.fit_error), "random init - fixed features"
-    else:  # the paper's second choice, and not a strong one
+    else:  # the paper's second choice, and a weak one
         weight, by = 0.5 + (fisher_unfit(measures) - 0.5) / 2, "Fisher score (halved)"
     if emd_weight and measures.emd_similarity is not None:
         emd = _normal((EMD_MIDDLE - measures.emd_similarity) / EMD_SCALE)
@@ -218,10 +233,11 @@ def _unfit(measures: Measures, emd_weight: float) -> tuple[float, str]:
 
 
 def rule_of(name: str, steps: int) -> Rule:
-    """Return the rule of a hyperparameter for training of so many steps.
+    """Return the rule of a hyperparameter for a training of `steps` steps.
 
-    How far weights get goes with rate times steps, so the low rate of "the weights fit" is one for
-    long training. In proportion, it reaches the highest rate of use at `SHORT_STEPS`.
+    Weights move by about rate times steps, so the low rate of the column "fit" is for a long
+    training. In a shorter one it grows in proportion, up to the highest useful rate at
+    `SHORT_STEPS`.
     """
     rule = RULES[name]
     if name != "high_lr":
@@ -231,7 +247,7 @@ def rule_of(name: str, steps: int) -> Rule:
 
 
 def _belief(rule: Rule, unfit: float, disagreement: float, by: str) -> Belief:
-    """Return a belief in the rule's units: between the columns, wider where that is unsure."""
+    """Return a belief in the rule's units: between the columns, widest at a weight of 0.5."""
     mode = (1 - unfit) * rule.suited + unfit * rule.unsuited
     between = abs(rule.suited - rule.unsuited) * math.sqrt(unfit * (1 - unfit))
     spread = math.hypot(rule.spread, between) * (1 + disagreement)

@@ -1,4 +1,4 @@
-"""The frozen records that stages hand to one another."""
+"""The frozen records that stages pass to one another."""
 
 from tlsearch.records.hyperparameters import (
     DEPTHS,

@@ -1,7 +1,14 @@
 """One way to fine-tune, and the ranges its values lie in.
 
-`Hyperparameters` is the waist of the project: the search half makes one, the fine-tuning half
-consumes one, and neither knows anything else of the other.
+`Hyperparameters` is the only thing that the two halves of the project share: the search half makes
+one, the fine-tuning half takes one, and neither knows anything else about the other.
+
+Each trial has them in two forms. The *raw* ones are what the sampler drew: they are the trial's
+parameters in Optuna, TPE models them, and the training and the identity of its checkpoints use
+them. The *canonical* ones (`Hyperparameters.canonical`) are equal for all raw ones that train the
+same model: two trials are duplicates if their canonical ones are equal. They are stored beside the
+trial, as the attribute `canonical`, and never replace the raw ones: a sampler that saw values it
+did not draw would learn a wrong distribution.
 """
 
 from collections.abc import Mapping
@@ -28,19 +35,19 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """One way to fine-tune; layers are counted from the input, the classifier is the last.
+    """One way to fine-tune; layers count from the input, the classifier is the last.
 
     Source: Plested, Shen, Gedeon, "Rethinking binary hyperparameters for deep transfer learning
     for image classification", sections 4.3 (reinit_layers), 4.4 (rates), 4.5 (alpha, beta).
 
     Attributes:
-        reinit_layers: top layers started from random weights; 1 = the classifier only.
+        reinit_layers: top layers that start from random weights; 1 = the classifier only.
         high_lr: peak learning rate of the layers above the low ones and of reinitialised layers.
-        low_lr_ratio: low learning rate as a share of `high_lr`, in (0, 1].
+        low_lr_ratio: the low learning rate as a share of `high_lr`, in (0, 1].
         low_layers: layers at the low rate, from the input; 0 = one rate for all.
         alpha: strength of L2-SP, the decay toward the pretrained weights.
         beta: strength of L2, the decay toward zero.
-        l2sp_layers: lowest layers under L2-SP instead of L2; 0 = plain L2.
+        l2sp_layers: lowest layers with L2-SP instead of L2; 0 = plain L2.
     """
 
     reinit_layers: int
@@ -59,8 +66,9 @@ class Hyperparameters:
     def canonical(self, n_body_layers: int) -> "Hyperparameters":
         """Return the simplest hyperparameters that train the same model.
 
-        A reinitialised layer always takes the high rate and never L2-SP, so depths end below it;
-        a knob without effect takes its neutral value (ratio 1, depth 0, alpha 0).
+        A reinitialised layer always has the high rate and never L2-SP, so the other two depths
+        end below it. A hyperparameter without effect gets its neutral value (ratio 1, depth 0,
+        alpha 0).
 
         Args:
             n_body_layers: layers of the backbone without the classifier.
@@ -82,7 +90,7 @@ class Hyperparameters:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Hyperparameters":
-        """Build from a mapping that holds at least the seven names."""
+        """Build from a mapping that has at least the seven names."""
         return cls(
             reinit_layers=int(values["reinit_layers"]),
             high_lr=float(values["high_lr"]),
@@ -96,4 +104,4 @@ class Hyperparameters:
 
 HYPERPARAMETER_NAMES = tuple(field.name for field in fields(Hyperparameters))
 
-DEPTHS = frozenset({"reinit_layers", "low_layers", "l2sp_layers"})  # those that count layers
+DEPTHS = frozenset({"reinit_layers", "low_layers", "l2sp_layers"})  # the ones that count layers

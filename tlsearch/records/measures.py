@@ -22,14 +22,14 @@ class Measures:
         fisher_floor: the same with permuted labels, the mean of several permutations.
         fisher_floor_spread: its standard deviation.
         emd: earth mover's distance from source to target class means, in feature units; None
-            where nothing is known of the source.
+            where nothing is known about the source.
         emd_similarity: exp(-0.01 emd).
-        emd_source: what stood for the source.
+        emd_source: what was taken as the source.
         lr_range: learning rate at the lowest loss of a range test; None where that failed.
-        n_val: validation images, from which the accuracies' precision follows.
-        feature_seconds: time of extracting features and measuring on them.
+        n_val: number of validation images; it gives the precision of the accuracies.
+        feature_seconds: time to compute the features and the measures on them.
         lr_range_seconds: time of the range test.
-        random_init_seconds: training time of the network from random weights.
+        random_init_seconds: time of the training from random weights.
     """
 
     fixed_features: float
@@ -57,8 +57,8 @@ class Measures:
     def fit_error(self) -> float | None:
         """Standard error of `fit`, as if the two accuracies were independent.
 
-        Each is estimated with one right and one wrong image more (Laplace), so that accuracies of
-        0 or 1 on a handful of images are not taken for certain.
+        Each is estimated with one more right and one more wrong image (Laplace), so that an
+        accuracy of 0 or 1 on a few images does not count as certain.
         """
         if self.random_init is None:
             return None
@@ -68,7 +68,7 @@ class Measures:
 
     @property
     def fisher_ratio(self) -> float:
-        """Fisher score in units of its floor; 1 = no better than noise."""
+        """Fisher score divided by its floor; 1 = no better than noise."""
         return self.fisher / self.fisher_floor
 
     def as_dict(self) -> dict[str, Any]:

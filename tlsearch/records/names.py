@@ -1,7 +1,7 @@
 """Names of studies that tlsearch keeps for itself."""
 
-MEASURES_SUFFIX = "/measures"  # of the study that trains from random weights for another
-BEING_CREATED_PREFIX = "tlsearch-being-created-"  # until a study is whole
+MEASURES_SUFFIX = "/measures"  # ends the name of a study that measures for another
+BEING_CREATED_PREFIX = "tlsearch-being-created-"  # begins the name until all of it is stored
 
 
 def measures_study_name(name: str) -> str:

@@ -12,10 +12,10 @@ class Belief:
     """The prior of one hyperparameter: a normal distribution cut off at the study's range.
 
     Attributes:
-        mode: in the hyperparameter's own units.
-        spread: standard deviation; layers, or decades for rates and strengths.
-        opposite: the mode of the column that the measures speak against.
-        rule: the rule of the paper it comes from, or that the user set it.
+        mode: the most likely value, in the hyperparameter's own units.
+        spread: standard deviation, in layers, or in decades for rates and strengths.
+        opposite: the mode for the other column of the paper's Table 7.
+        rule: the rule of the paper behind it, or a note that the user set it.
         moved_by: the measure that decided between the columns.
     """
 
@@ -31,10 +31,11 @@ class Prior:
     """A belief for each hyperparameter.
 
     Attributes:
-        unfit: weight of the column "weights do not fit", in [0, 1].
-        disagreement: how far Fisher's weight is from it, in [0, 1]; it widens the spreads.
-        lr_scale: the highest learning rate of use, that of the column "do not fit".
-        lr_scale_from: where that comes from.
+        unfit: weight of the column "the pretrained weights do not fit", in [0, 1].
+        disagreement: distance between it and the weight from the Fisher score, in [0, 1]; it widens
+            the spreads.
+        lr_scale: the highest useful learning rate, the one of the column "do not fit".
+        lr_scale_from: where that comes from, in words.
         beliefs: by hyperparameter name.
     """
 
@@ -51,7 +52,7 @@ class Prior:
 
     @property
     def opposite(self) -> Hyperparameters:
-        """The mode of the other column: insurance against a wrong sign."""
+        """The mode of the other column, in case the measures point the wrong way."""
         return _whole({name: belief.opposite for name, belief in self.beliefs.items()})
 
     def as_dict(self) -> dict[str, Any]:

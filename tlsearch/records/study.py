@@ -1,4 +1,4 @@
-"""Where trials and studies stand."""
+"""The states of trials and studies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,25 +24,25 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
-    """A trial as the database holds it.
+    """A trial as it is in the database.
 
     Attributes:
         number: from 0, in the order of creation.
         state: Optuna's state in lower case: waiting, running, complete, pruned, fail.
-        val_accuracy: of the last epoch reported, a fraction; None before the first.
+        val_accuracy: of the last reported epoch, a fraction; None before the first.
         params: the seven hyperparameters; None until they are suggested.
         epochs: epochs reported.
-        seconds: training seconds, of the attempt that ended; None while it runs.
+        seconds: training seconds of the attempt that ended; None while it runs.
         origin: where the hyperparameters came from (default, prior, tpe, ...).
         attempt: from 1.
         worker: host, process and device of the last attempt.
         reason_kind: the kind of failure (see `Failure`), or why it is back in the queue
-            (`preempted`, `paused`, `stopped`, `budget`); None where neither is so.
+            (`preempted`, `paused`, `stopped`, `budget`); None in all other cases.
         reason: the same in a sentence.
-        duplicate_of: number of an earlier trial with the same canonical hyperparameters, whose
-            result this one took over.
-        silent_seconds: since its worker's last heartbeat, where a status was asked for and the
-            trial runs.
+        duplicate_of: number of an earlier trial with the same canonical hyperparameters; this one
+            copied its result.
+        silent_seconds: since its worker's last heartbeat; None unless the record is part of a
+            status and the trial runs.
     """
 
     number: int
@@ -61,25 +61,27 @@ class TrialRecord:
 
 
 def reason_line(kind: str | None, reason: str | None) -> str | None:
-    """Return kind and sentence for people: `nan: the loss is not finite`; None: there is none."""
+    """Return `nan: the loss is not finite`, for people; None where there is neither."""
     return ": ".join(filter(None, (kind, reason))) or None
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What steers a study while it runs.
+    """The state of a study that users set, and its budget.
 
     Attributes:
-        state: `running`, `paused` or `stopped`, as users said.
-        trials: trials that may run.
-        gpu_hours: hours that workers may hold trials, added up; None = no limit.
-        until: when no trial runs any more, with its time zone; None = no limit.
-        target_accuracy: validation accuracy that ends the study, a fraction; None = none.
-        patience_trials: trials in a row without a better accuracy that end it; None = none.
-        gpu_hours_used: hours that workers held trials so far.
-        verdict: why no trial runs now: `paused`, `stopped`, `budget` (a limit but the number of
-            trials; workers release theirs), `done` (that number has run); else None.
-        why: a clause on that.
+        state: `running`, `paused` or `stopped`, as users set it.
+        trials: number of trials that may run.
+        gpu_hours: hours of running trials, summed over all workers; None = no limit.
+        until: time after which no trial runs, with its time zone; None = no limit.
+        target_accuracy: validation accuracy that ends the study, a fraction; None = no target.
+        patience_trials: this many trials in a row without a better accuracy end it; None = no
+            such limit.
+        gpu_hours_used: hours of running trials so far.
+        verdict: why no trial may run now: `paused`, `stopped`, `done` (the number of trials has
+            run), or `budget` (another limit is reached; workers release their trials); None =
+            trials may run.
+        why: the same in words.
     """
 
     state: str
@@ -94,7 +96,7 @@ class Controls:
 
     @property
     def over(self) -> bool:
-        """Whether workers leave; a paused study is not over."""
+        """Whether workers leave the study; they wait while it is paused."""
         return self.verdict not in (None, "paused")
 
 
@@ -104,11 +106,11 @@ class StudyStatus:
 
     Attributes:
         name: the study's name.
-        controls: its state and budget as they stand now.
+        controls: its state and budget now.
         counts: trials by state.
-        default_val_accuracy: of the plain fine-tuning default, once it is complete.
+        default_val_accuracy: of the plain fine-tuning default; None until it is complete.
         best: the best complete trial.
-        train_seconds: seconds of training spent in ended trials.
+        train_seconds: seconds of training in ended trials.
         running: trials that run now.
     """
 
@@ -122,23 +124,23 @@ class StudyStatus:
 
     @property
     def budget_trials(self) -> int:
-        """Trials the study may run."""
+        """Number of trials that may run."""
         return self.controls.trials
 
     @property
     def ended(self) -> int:
-        """Trials that used up a part of the budget and are over."""
+        """Number of trials that ended and count toward the budget."""
         return sum(self.counts.get(state, 0) for state in ("complete", "pruned", "fail"))
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedTrial:
-    """A trial to be queued.
+    """A trial for the queue.
 
     Attributes:
         params: its hyperparameters.
-        origin: who wants it: default, prior, draw, opposite, user.
-        system_attrs: what the sampler should know of it.
+        origin: why it is queued: default, prior, draw, opposite, user.
+        system_attrs: attributes for the sampler.
     """
 
     params: Hyperparameters

@@ -1,11 +1,11 @@
-"""What the fine-tuning half says of a training."""
+"""What the fine-tuning half reports about a training."""
 
 import enum
 from dataclasses import dataclass
 
 
 class Decision(enum.Enum):
-    """What the receiver of an epoch's report wants the engine to do."""
+    """What the engine should do after an epoch's report."""
 
     CONTINUE = "continue"
     STOP = "stop"
@@ -13,13 +13,14 @@ class Decision(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """What the engine says after each epoch.
+    """What the engine reports after each epoch.
 
     Attributes:
         epoch: from 1.
         val_accuracy: top-1 on the validation images, a fraction.
         train_loss: mean label-smoothed cross-entropy of the epoch, without the penalties.
-        seconds: since the fine-tuning began, without those between an interruption and going on.
+        seconds: since the fine-tuning began, without the time between an interruption and a
+            resumption.
     """
 
     epoch: int
@@ -33,9 +34,9 @@ class FineTuneResult:
     """How a fine-tuning ended.
 
     Attributes:
-        curve: a report an epoch, in order.
+        curve: a report for each epoch, in order.
         stopped: True where `on_epoch` asked to stop before the last epoch.
-        seconds: wall time of training and validation, that before an interruption included.
+        seconds: wall time of training and validation, with the time before an interruption.
         val_predictions: predicted class index of each validation image, in order, after the last
             epoch that ran.
     """

@@ -1,1 +1,1 @@
-"""Tables, sentences and pictures of what a study knows."""
+"""Tables, sentences and pictures of a study's results."""

@@ -19,7 +19,7 @@ _UNKNOWN = ("", "", "", "")
 
 
 def measures_rows(measures: Measures) -> list[list[str]]:
-    """Return a heading and a row a measure: its name, this study's value, the paper's four."""
+    """Return a heading and a row for each measure: name, this study's value, the paper's four."""
     random_init = percent(measures.random_init)
     difference = "-" if measures.fit is None else f"{100 * measures.fit:+.1f}"
     error = "" if measures.fit_error is None else f" +- {100 * measures.fit_error:.1f}"
@@ -43,26 +43,26 @@ def measures_rows(measures: Measures) -> list[list[str]]:
 
 
 def footnotes(measures: Measures) -> Sequence[str]:
-    """Return what the figures stand for and cost."""
+    """Return how the measures were taken and how long that took."""
     return (
         f"random initialisation: {measures.random_init_epochs} epochs, "
         f"{measures.random_init_seconds:.0f} s; features: {measures.feature_seconds:.1f} s; "
         f"range test: {measures.lr_range_seconds:.1f} s",
-        f"EMD: {measures.emd_source}; compare it between targets of one network only",
+        f"EMD: {measures.emd_source}; compare it only between targets of the same network",
     )
 
 
 def meaning(measures: Measures, prior: Prior | None) -> str:
-    """Return one sentence on what the measures mean for this study.
+    """Return one sentence about what the measures mean for this study.
 
     Args:
         measures: of the study.
-        prior: what follows from them; None where the study has no use for one.
+        prior: the prior from these measures; None where the study does not use one.
     """
     if measures.fit is None or measures.fit_error is None:
         return (
-            "Training from random weights failed, so how well the pretrained weights fit is "
-            "unknown; the prior leans on the Fisher score, and weakly."
+            "Training from random weights failed, so it is unknown how well the pretrained weights "
+            "fit; the prior uses the Fisher score instead, with half its weight."
         )
     unfit = unfit_weight(measures.fit, measures.fit_error)
     difference = points(measures.fit)
@@ -78,22 +78,23 @@ def meaning(measures: Measures, prior: Prior | None) -> str:
         )
     else:
         sense = (
-            f"Fixed features and training from random weights are {difference} apart, too little "
-            f"on {measures.n_val} validation images to tell whether the pretrained weights fit"
+            f"Fixed features and training from random weights differ by {difference}; with "
+            f"{measures.n_val} validation images that is too little to tell whether the pretrained "
+            "weights fit"
         )
     return sense + (_start(prior) if prior is not None else "") + "."
 
 
 def _start(prior: Prior) -> str:
-    """Say where the search starts, and how surely."""
+    """Say where the search starts, and whether the Fisher score disagrees."""
     if prior.unfit < 0.25:
-        where = "near them (L2-SP, one rate for all layers)"
+        where = "near these weights (L2-SP, one rate for all layers)"
     elif prior.unfit > 0.75:
-        where = "free of them (plain L2, a lower rate for low layers)"
+        where = "with little regard to these weights (plain L2, a lower rate for low layers)"
     else:
-        where = "between the paper's columns"
+        where = "between the two columns of the paper"
     rate = f"a learning rate of {prior.beliefs['high_lr'].mode:.2g}"
-    widely = ", and widely, as the Fisher score disagrees"
+    wide = ", with wide spreads because the Fisher score disagrees"
     return f", so the search starts {where}, at {rate}" + (
-        widely if prior.disagreement > DISAGREEMENT else ""
+        wide if prior.disagreement > DISAGREEMENT else ""
     )

@@ -1,4 +1,4 @@
-"""A picture of the prior: one density a hyperparameter over the study's range."""
+"""A picture of the prior: its density over the study's range for each hyperparameter."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ from tlsearch.prior import density
 from tlsearch.records import DEPTHS, Belief, Prior, Range
 
 FORMATS = (".png", ".svg", ".pdf")
+_OR_FORMATS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 
 
 def draw_prior(
@@ -22,14 +23,14 @@ def draw_prior(
     Args:
         prior: what to draw.
         ranges: the study's search space.
-        defaults: the plain fine-tuning default, drawn as a dotted line.
+        defaults: values of the plain fine-tuning default, drawn as dotted lines.
         path: a .png, .svg or .pdf file.
 
     Raises:
-        InputError: another kind of file, or one that cannot be written.
+        InputError: another kind of file, or it cannot be written.
     """
     if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: pictures are written as {', '.join(FORMATS)}; name such a file")
+        raise InputError(f"{path}: not a picture file; give a name that ends in {_OR_FORMATS}")
     figure = Figure(figsize=(9, 1.25 * len(prior.beliefs)), layout="constrained")
     axes = figure.subplots(len(prior.beliefs), 1)
     for axis, (name, belief) in zip(axes, prior.beliefs.items(), strict=True):
@@ -41,7 +42,9 @@ def draw_prior(
     try:
         figure.savefig(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); give another folder or file"
+        ) from None
 
 
 def _draw(axis: Axes, name: str, belief: Belief, given: Range, default: float) -> None:

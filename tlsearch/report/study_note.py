@@ -25,17 +25,17 @@ TOP = 5  # best trials that are listed
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """What a note says.
+    """The facts in a note.
 
     Attributes:
         study: its spec and what it was created with.
         ranges: its search space.
-        controls: its state and budget as they stand now.
-        counts: trials by state.
-        default: validation accuracy of the plain default, once it is complete.
+        controls: its state and budget now.
+        counts: number of trials by state.
+        default: validation accuracy of the plain default; None until it is complete.
         best: the best complete trials.
         measures: None where they have not been taken.
-        unmeasured: why they could not be taken, if so.
+        unmeasured: why they could not be taken; None where that did not happen.
         prior: None where there is none.
     """
 
@@ -56,11 +56,11 @@ def study_note(facts: StudyFacts) -> str:
     if name.endswith(MEASURES_SUFFIX):
         measured = _plain(name.removesuffix(MEASURES_SUFFIX))
         what = "Trains the network from random weights, for the measures of study"
-        return f"{what} **{measured}**, whose note says what came out.\n"
+        return f"{what} **{measured}**; the note of that study has the result.\n"
     sections = [_intent(facts), _standing(facts), _measured(facts)]
     if facts.prior is not None:
         sections.append(_prior(facts.prior, facts.ranges))
-    own = "tlsearch keeps this note up to date until you edit it; then it leaves it alone."
+    own = "tlsearch updates this note until you edit it; after that it does not change it."
     return "\n\n".join([*sections, _commands(facts), f"*{own}*"]) + "\n"
 
 
@@ -72,7 +72,7 @@ def _intent(facts: StudyFacts) -> str:
         "### What is searched\n\n"
         f"Fine-tunes **{_plain(spec.backbone.model)}** (weights `{_code(spec.backbone.weights)}`) "
         f"on `{_code(spec.data.path)}`: {n_classes} classes, {study.data.n_train} images to "
-        f"train and {study.data.n_val} to validate on; {spec.recipe.epochs} epochs a trial at "
+        f"train and {study.data.n_val} to validate; {spec.recipe.epochs} epochs per trial at "
         f"{spec.recipe.image_size} pixels. {_budget(facts.controls)} "
         "The value of a trial is its `val_accuracy`, a fraction, after the last epoch."
         + (f" Fixed: {', '.join(fixed)}." if fixed else "")
@@ -86,7 +86,7 @@ def _budget(controls: Controls) -> str:
 
 def _standing(facts: StudyFacts) -> str:
     ended = {state: facts.counts.get(state, 0) for state in ("complete", "pruned", "fail")}
-    default = "is to come" if facts.default is None else f"has **{percent(facts.default)}**"
+    default = "is not complete" if facts.default is None else f"has **{percent(facts.default)}**"
     lines = [
         "### Best trials",
         "",
@@ -98,7 +98,7 @@ def _standing(facts: StudyFacts) -> str:
         lines[-1] += f" No trial runs now: {_plain(facts.controls.why)}."
     if facts.best:
         lines += ["", *_table(_best_rows(facts.best))]
-        lines += ["", f"The best of many flatters itself: {_precision(facts)}."]
+        lines += ["", f"The best of many trials looks better than it is: {_precision(facts)}."]
     return "\n".join(lines)
 
 
@@ -114,10 +114,11 @@ def _best_rows(best: Sequence[TrialRecord]) -> list[list[str]]:
 
 
 def _precision(facts: StudyFacts) -> str:
-    """Say what the validation images can tell apart: the standard error of one accuracy."""
+    """Say how precise an accuracy on the validation images is: its standard error."""
     n = facts.study.data.n_val
     p = min(max(facts.best[0].val_accuracy or 0.0, 1 / (n + 2)), 1 - 1 / (n + 2))
-    return f"{n} validation images tell apart about {points((p * (1 - p) / n) ** 0.5)}"
+    error = points((p * (1 - p) / n) ** 0.5)
+    return f"with {n} validation images, an accuracy has a standard error of about {error}"
 
 
 def _measured(facts: StudyFacts) -> str:
@@ -126,7 +127,7 @@ def _measured(facts: StudyFacts) -> str:
         table = "\n".join(_table(measures_rows(facts.measures)))
         return f"{title}{meaning(facts.measures, facts.prior)}\n\n{table}"
     if facts.study.spec.measures.when == "off":
-        return f'{title}Not measured, as the spec says `measures.when = "off"`.'
+        return f'{title}Not measured, because the spec says `measures.when = "off"`.'
     if facts.unmeasured is not None:
         return f"{title}Could not be measured: {_plain(facts.unmeasured)}."
     return f"{title}Not measured yet: the first worker does it before its first trial."
@@ -139,13 +140,13 @@ def _prior(prior: Prior, ranges: Mapping[str, Range]) -> str:
         spread = "fixed" if ranges[name].fixed else f"{belief.spread:.2g} {unit}"
         numbers = [f"{belief.mode:.3g}", spread, f"{belief.opposite:.3g}"]
         rows.append([f"`{name}`", *numbers, _plain(belief.moved_by), _plain(belief.rule)])
-    widened = f", widened by {prior.disagreement:.2f} as the Fisher score disagrees"
+    widened = f", widened by {prior.disagreement:.2f} because the Fisher score disagrees"
     lines = [
         "### Where the search starts, and why",
         "",
         f"Weight of “the pretrained weights do not fit”: {prior.unfit:.2f}"
         + (widened if prior.disagreement > DISAGREEMENT else "")
-        + f". Highest learning rate of use: {prior.lr_scale:.2g} ({_plain(prior.lr_scale_from)}).",
+        + f". Highest useful learning rate: {prior.lr_scale:.2g} ({_plain(prior.lr_scale_from)}).",
     ]
     return "\n".join([*lines, "", *_table(rows)])
 
@@ -154,33 +155,33 @@ def _commands(facts: StudyFacts) -> str:
     name = shlex.quote(facts.study.name)
     raised = 2 * facts.controls.trials
     lines = {
-        f"tlsearch worker {name}": "run trials, from any number of processes and machines",
+        f"tlsearch worker {name}": "run trials, in any number of processes and machines",
         f"tlsearch best {name} --top {TOP}": "the best trials",
-        f"tlsearch pause {name}": "let running trials go; tlsearch resume goes on",
-        f"tlsearch budget {name} --trials {raised}": "give it another budget",
+        f"tlsearch pause {name}": "release running trials; tlsearch resume continues",
+        f"tlsearch budget {name} --trials {raised}": "change the budget",
         f"tlsearch enqueue {name} --set high_lr=0.02": "queue a trial of your own",
-        f"tlsearch prior {name}": "the prior in full",
-        "tlsearch db psql": "ask by SQL",
+        f"tlsearch prior {name}": "show the whole prior",
+        "tlsearch db psql": "query with SQL",
     }
     width = max(map(len, lines))
     shown = "\n".join(f"{command:<{width}}  # {what}" for command, what in lines.items())
     where = "with `TLSEARCH_STORAGE` set to this database, or on this machine without it"
-    return f"### Go on\n\n{where[0].upper()}{where[1:]}:\n\n```sh\n{shown}\n```"
+    return f"### Next commands\n\n{where[0].upper()}{where[1:]}:\n\n```sh\n{shown}\n```"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out rows of cells; a wide space behind each, as the dashboard puts none between them."""
+    """Return a Markdown table; a wide space after each cell, because the dashboard adds none."""
     lines = ["|" + "".join(f" {cell}\u2003|" for cell in row) for row in rows]
     n_columns = lines[0].count("\u2003|")
     return [lines[0], "|" + "---|" * n_columns, *lines[1:]]
 
 
 def _plain(text: str) -> str:
-    """Return text that Markdown takes for nothing else, and a table for one cell."""
+    """Return text that Markdown shows as it is, also in one cell of a table."""
     escaped = "".join(f"\\{c}" if c in r"\`*_{}[]<>#|~" else c for c in text)
     return " ".join(escaped.split())
 
 
 def _code(text: str) -> str:
-    """Return text to stand between backticks."""
+    """Return text for use between backticks."""
     return " ".join(text.replace("`", "'").split())

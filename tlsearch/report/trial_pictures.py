@@ -1,4 +1,4 @@
-"""Pictures of one trial for the dashboard: its learning curve and what it confuses."""
+"""Pictures of one trial for the dashboard: its learning curve and its confusion matrix."""
 
 import io
 import warnings
@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from tlsearch.records.format import percent
 
-MATRIX_CLASSES = 30  # more cannot be read as a matrix
-NUMBERED_CLASSES = 15  # more leave no room for numbers in the cells
-PAIRS = 20  # shown of a confusion that is no matrix
+MATRIX_CLASSES = 30  # a larger matrix cannot be read
+NUMBERED_CLASSES = 15  # a larger matrix has no room for numbers in its cells
+PAIRS = 20  # shown where there are too many classes for a matrix
 NAME_LENGTH = 22
 
 Matrix = npt.NDArray[np.float64]
@@ -26,8 +26,8 @@ def learning_curve(
     """Draw a trial's validation accuracy by epoch over the band of other trials.
 
     Args:
-        curve: its accuracies, fractions, from the first epoch on.
-        others: those of the other trials; they may be shorter.
+        curve: its accuracies by epoch, fractions.
+        others: the same for the other trials; they may be shorter.
         title: above the picture.
 
     Returns:
@@ -56,12 +56,12 @@ def confusion_matrix(
     class_names: Sequence[str],
     title: str = "",
 ) -> bytes:
-    """Draw which classes are taken for which: a matrix, or the most confused pairs of many classes.
+    """Draw which classes are confused: a matrix, or the most confused pairs of many classes.
 
     Args:
         labels: the true class of each image, an index into `class_names`.
         predictions: the predicted one.
-        class_names: any number from 2 to thousands.
+        class_names: any number of them, from 2 to thousands.
         title: above the picture.
 
     Returns:
@@ -75,7 +75,7 @@ def confusion_matrix(
 
 
 def _band(axes: Axes, others: Sequence[Sequence[float]]) -> None:
-    """Shade where most other trials are, epoch by epoch of those that got so far."""
+    """Shade the range of most other trials, at each epoch of those that reached it."""
     longest = max(len(other) for other in others)
     padded = np.full((len(others), longest), np.nan)
     for row, other in zip(padded, others, strict=True):
@@ -123,7 +123,7 @@ def _number(axes: Axes, share: Matrix) -> None:
 
 
 def _pairs(counts: Matrix, names: Sequence[str], title: str) -> bytes:
-    """Draw the most confused pairs, and how accurate the classes are."""
+    """Draw the most confused pairs, and a histogram of the classes' accuracies."""
     figure, (left, right) = _figure(13.0, 6.5, title or _overall(counts), columns=2)
     _most_confused(left, counts, names)
     images = counts.sum(axis=1)
@@ -159,7 +159,7 @@ def _most_confused(axes: Axes, counts: Matrix, names: Sequence[str]) -> None:
 
 
 def _row_shares(counts: Matrix) -> Matrix:
-    """Divide each row by its sum; a class without images stays at nothing."""
+    """Divide each row by its sum; the row of a class without images stays 0."""
     shares: Matrix = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares
 
@@ -171,7 +171,7 @@ def _overall(counts: Matrix) -> str:
 
 
 def _shortened(name: str) -> str:
-    """Return a class name as it can stand beside a picture; `$` would begin a formula."""
+    """Return a class name for a label; `$` would begin a formula, so it is escaped."""
     shown = name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"
     return shown.replace("$", r"\$")
 
