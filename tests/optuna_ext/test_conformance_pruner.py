@@ -61,6 +61,7 @@ def test_the_best_report_of_a_trial_counts(build: Build) -> None:
     assert build(50.0).prune(study, running(4.0, 9.0))
 
 
+@pytest.mark.filterwarnings("ignore:All-NaN")
 def test_nan_is_pruned_and_never_the_mark(build: Build) -> None:
     study = study_of([1.0], [math.nan])
     assert build(50.0).prune(study, running(math.nan))
