@@ -7,8 +7,8 @@ Both train tf_efficientnet_lite0 on the 300 training images of fashion-mnist-30:
 `tlsearch.finetune.engine`, the other the way timm's own training script does, with
 `create_dataset` and `create_loader` on PNG files in class folders. Every arm has a process of its
 own, because they would share a heap otherwise and speed depends on its state. They take turns,
-one epoch each a round, and ratios are taken within a round, so that what else the machine does
-strikes all of them alike. With `--patience`, an epoch waits until other processes are quiet
+one epoch each a round, and ratios are taken within a round, so that other load on the
+machine affects all of them alike. With `--patience`, an epoch waits until other processes are quiet
 and is repeated if they were not. Prints Markdown. Nothing is asserted.
 """
 
@@ -116,14 +116,14 @@ def main() -> None:
     """Read the command line, measure, print."""
     options = _options()
     document = {"question": (__doc__ or "").splitlines()[0], **_surroundings(options), "runs": []}
-    patience = Patience(options.patience)
+    quiet = QuietWait(options.patience)
     with tempfile.TemporaryDirectory() as folder:
         _write_class_folders(Path(folder) / "train")
         for threads in options.threads:
             settings = Settings(
                 options.size, options.warmup + options.rounds, threads, Path(folder)
             )
-            document["runs"].append(_run(settings, options, patience))
+            document["runs"].append(_run(settings, options, quiet))
     document["load_after"] = os.getloadavg()
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -396,14 +396,14 @@ def _time_epochs(epoch: Epoch, number: int) -> tuple[int, float]:
 # Measuring
 
 
-class Patience:
-    """Waits for other processes to be quiet, for so many seconds in all."""
+class QuietWait:
+    """Waits for other processes to be quiet, for a limited time in all."""
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
 
     def wait(self) -> None:
-        """Return when they are quiet, or when patience has run out."""
+        """Return when they are quiet, or when the time has run out."""
         while self._left > 0:
             neighbours = Neighbours()
             time.sleep(SAMPLE_SECONDS)
@@ -429,36 +429,36 @@ class Timing:
     images: int
 
 
-def _time(connection: Connection, number: int, patience: Patience) -> Timing:
+def _time(connection: Connection, number: int, quiet: QuietWait) -> Timing:
     rejected = 0
     while True:
-        patience.wait()
+        quiet.wait()
         neighbours, start = Neighbours(), time.perf_counter()
         connection.send(number)
         images, seconds = connection.recv()
         others = neighbours.cores()
-        if patience.accepts(others, time.perf_counter() - start):
+        if quiet.accepts(others, time.perf_counter() - start):
             return Timing(seconds, others, rejected, images)
         rejected += 1
 
 
-def _warm_up(connections: Sequence[Connection], rounds: int, patience: Patience) -> None:
+def _warm_up(connections: Sequence[Connection], rounds: int, quiet: QuietWait) -> None:
     for connection in connections:
         for number in range(1, rounds + 1):
-            patience.wait()
+            quiet.wait()
             connection.send(number)
             connection.recv()
 
 
-def _run(settings: Settings, options: argparse.Namespace, patience: Patience) -> Document:
+def _run(settings: Settings, options: argparse.Namespace, quiet: QuietWait) -> Document:
     """Return the raw numbers with so many torch threads."""
     arms = _arms()
     timings: dict[str, list[Timing]] = {arm.name: [] for arm in arms}
     with _processes(settings) as connections:
-        _warm_up(list(connections.values()), options.warmup, patience)
+        _warm_up(list(connections.values()), options.warmup, quiet)
         for number in range(options.warmup + 1, settings.epochs + 1):
             for arm in arms if number % 2 else arms[::-1]:
-                timings[arm.name].append(_time(connections[arm.name], number, patience))
+                timings[arm.name].append(_time(connections[arm.name], number, quiet))
     records = [_record(arm, timings[arm.name]) for arm in arms]
     return {"threads": settings.threads, "arms": records}
 

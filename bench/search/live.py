@@ -115,11 +115,10 @@ def pair(options: argparse.Namespace, seed: int) -> list[Outcome]:
 
 def spec_of(options: argparse.Namespace, arm: str, seed: int) -> StudySpec:
     """Return the spec of a study; both arms run every trial to its end."""
-    measured = "worker" if arm == "earned_prior" else "off"
     return load_spec(HERE / f"{options.target}.toml").model_copy(
         update={
             "name": f"live-{options.target}-{arm}-{seed}",
-            "measures": MeasuresSpec(when=measured),
+            "measures": MeasuresSpec(when="worker" if arm == "earned_prior" else "off"),
             "sampler": SamplerSpec(name=arm, seed=seed),
             "pruner": PrunerSpec(name="none"),
             "budget": BudgetSpec(trials=options.trials),

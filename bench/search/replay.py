@@ -10,7 +10,7 @@ seen so far, so that picking lucky noise wins nothing. The same seed and trial n
 noise in every arm. Every arm runs the plain fine-tuning default first.
 
 A trial takes its epochs times the table's median seconds an epoch: the seconds measured vary with
-what else the machine did. Arms with a prior first pay for the measures it comes from, the network
+the load of the machine. Arms with a prior first pay for the measures it comes from, the network
 trained from random weights by its epochs, the rest as measured (`results/measures.json`).
 
 Prints Markdown. Nothing is asserted.
@@ -274,7 +274,7 @@ def measures_seconds(stored: Mapping[str, Any], epoch_seconds: float) -> float:
 
 
 def waiting(seed: QueuedTrial) -> FrozenTrial:
-    """Return a seed as a trial that Optuna hands out before it asks the sampler."""
+    """Return a seed as a trial that Optuna takes before it asks the sampler."""
     return create_trial(
         state=TrialState.WAITING,
         system_attrs={"fixed_params": seed.params.as_dict(), **seed.system_attrs},
@@ -324,7 +324,7 @@ def search(setting: Setting, arm_name: str, seed: int) -> Trace:
         trial = study.ask()
         mean = setting.surrogate.mean_curve(setting.space.suggest(trial))
         curve = setting.surrogate.observed(mean, seed, trial.number)
-        epochs = train(study, trial, curve)
+        epochs = train(study, trial, curve.tolist())
         spent += epochs * epoch_seconds
         if epochs == len(curve) and curve[-1] > best_seen:
             best_seen, expected = curve[-1], mean[-1]

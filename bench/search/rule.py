@@ -124,7 +124,7 @@ def knob_of(name: str, surrogate: Surrogate, suited: Prior, unsuited: Prior) -> 
 def _expected(
     surrogate: Surrogate, chosen: list[Hyperparameters], name: str, value: float
 ) -> np.ndarray[Any, Any]:
-    changed = [replace(one, **{name: value}) for one in chosen]
+    changed = [Hyperparameters.from_dict(one.as_dict() | {name: value}) for one in chosen]
     return surrogate.mean_curves(changed)[:, -1]
 
 

@@ -24,7 +24,7 @@ class Worker(Protocol):
         """Run a trial; `wait` is the training of one epoch. No trial is pruned, only judged."""
 
     def detach(self) -> None:
-        """Let go of all connections, before this process is forked."""
+        """Close all connections, before this process is forked."""
 
     def attach(self, times: Times) -> None:
         """Connect in a forked process, and count statements from now on."""
@@ -35,7 +35,6 @@ class AskTell:
 
     Args:
         storage: where the study is; a URL as Optuna takes it, or a storage.
-        engine: the storage's, for a URL found out by itself.
         sampler: of the study.
         pruner: of the study.
     """

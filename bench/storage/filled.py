@@ -1,4 +1,4 @@
-"""Studies that are already full: N finished trials of seven hyperparameters and 50 epochs each."""
+"""Databases with a study of N finished trials of seven hyperparameters and 50 epochs each."""
 
 import io
 import json
@@ -13,10 +13,11 @@ from optuna.distributions import FloatDistribution, IntDistribution, distributio
 from optuna.storages import RDBStorage
 from server import Server
 
-from tlsearch.records import Hyperparameters
+from tlsearch.records import Belief, Hyperparameters, Prior
 from tlsearch.space import SearchSpace, resolve
-from tlsearch.spec import BudgetSpec, SpaceSpec, parse_spec, spec_hash, to_toml_dict
+from tlsearch.spec import BudgetSpec, SpaceSpec, parse_spec
 from tlsearch.store.connect import open_storage
+from tlsearch.store.stored_study import PRIOR, Provenance, StudyBackbone, StudyData, to_attrs
 from tlsearch.store.studies import NewStudy, write_studies
 
 STUDY = "bench"
@@ -57,14 +58,14 @@ def copy_of(server: Server, filled: str, name: str) -> str:
 
 
 def curve(params: dict[str, float], number: int) -> list[float]:
-    """Return the validation accuracies of a pretended fine-tune, epoch by epoch."""
+    """Return the validation accuracies of a simulated fine-tune, epoch by epoch."""
     final = accuracy(params) + 0.005 * float(np.random.default_rng(number).normal())
     speed = 6.0 + 4.0 * abs(math.log10(params["high_lr"]) + 1.8)
     return [final * (1 - math.exp(-epoch / speed)) for epoch in range(1, EPOCHS + 1)]
 
 
 def accuracy(params: dict[str, float]) -> float:
-    """Return what a pretended fine-tune comes to: one hill, narrow in some of its directions."""
+    """Return what a simulated fine-tune reaches: one hill, narrow in some of its directions."""
     x = unit(params)
     hill = {
         "reinit_layers": (0.3, 0.1),
@@ -88,21 +89,16 @@ def unit(params: dict[str, float]) -> dict[str, float]:
 
 
 def _create_study(storage: RDBStorage) -> int:
-    spec = parse_spec(_SPEC)
-    attrs = {
-        "space": SPACE.as_dict(),
-        "data": {"class_names": ["a", "b"]},
-        "backbone": {"layers": []},
-        "provenance": {"versions": {}},
-        "prior": _prior(),
-        "spec": to_toml_dict(spec),
-        "spec_hash": spec_hash(spec),
-    }
+    data = StudyData(("a", "b"), fingerprint="", n_train=300, n_val=200, n_test=1000)
+    backbone = StudyBackbone((), weights_sha256="")
+    provenance = Provenance({}, git_commit=None)
+    attrs = to_attrs(parse_spec(_SPEC), SPACE, data, backbone, provenance)
+    attrs[PRIOR] = _prior().as_dict()
     write_studies(storage, [NewStudy(STUDY, attrs, (), BudgetSpec(trials=10**8))])
     return int(storage.get_study_id_from_name(STUDY))
 
 
-def _prior() -> dict[str, object]:
+def _prior() -> Prior:
     """Return a prior that is about right."""
     modes = {
         "reinit_layers": (2, 1.0),
@@ -114,11 +110,10 @@ def _prior() -> dict[str, object]:
         "l2sp_layers": (12, 4.0),
     }
     beliefs = {
-        name: {"mode": mode, "spread": spread, "opposite": mode, "rule": "", "moved_by": ""}
+        name: Belief(mode=mode, spread=spread, opposite=mode, rule="", moved_by="")
         for name, (mode, spread) in modes.items()
     }
-    known = {"unfit": 0.5, "disagreement": 0.0, "lr_scale": 0.1, "lr_scale_from": ""}
-    return {**known, "beliefs": beliefs}
+    return Prior(unfit=0.5, disagreement=0.0, lr_scale=0.1, lr_scale_from="", beliefs=beliefs)
 
 
 def _tables(study_id: int, n_trials: int) -> dict[str, list[Row]]:

@@ -1,9 +1,9 @@
-"""A worker as tlsearch's own, statement by statement, around a training that is only pretended.
+"""A worker as tlsearch's own, statement by statement, around a simulated training.
 
 `tlsearch.worker` itself needs torch, 300 MB a process. This follows `StudySession.next`
 and `worker/attempt.py` (`Attempt`) without checkpoints, pictures and faults; what says
-`as Attempt.x` must be kept like it. The outbox with its thread and the search for twins are the
-worker's own.
+`as Attempt.x` must be kept like it. The epoch reporter with its thread and the search for
+duplicates are the worker's own.
 """
 
 import importlib
@@ -41,14 +41,14 @@ def _without_torch() -> None:
 
 
 _without_torch()
-_outbox = importlib.import_module("tlsearch.worker.epoch_reporter")
+_epoch_reporter = importlib.import_module("tlsearch.worker.epoch_reporter")
 _progress = importlib.import_module("tlsearch.worker.progress")
-_seeding = importlib.import_module("tlsearch.prior")
-_twins = importlib.import_module("tlsearch.worker.duplicates")
+_prior = importlib.import_module("tlsearch.prior")
+_duplicates = importlib.import_module("tlsearch.worker.duplicates")
 
 
 class Ours:
-    """tlsearch's own way: claim, adopt, suggest, write, report by the outbox, end.
+    """tlsearch's own way: claim, adopt, suggest, write, report by the epoch reporter, end.
 
     Args:
         url: of the database.
@@ -71,7 +71,7 @@ class Ours:
             build_pruner(pruner, spec.recipe.epochs),
         )
         self._patience = Patience(spec.workers.outage_limit_seconds)
-        self._twins = _twins.Duplicates()
+        self._duplicates = _duplicates.Duplicates()
         self._enter()
 
     def trial(self, times: Times, wait: Wait, epochs: int = EPOCHS) -> None:
@@ -79,22 +79,22 @@ class Ours:
         with times.of("ask"):
             claim = self._claim()
             workers = self._study.spec.workers
-            outbox = _outbox.EpochReporter(
+            reporter = _epoch_reporter.EpochReporter(
                 self._claims,
                 claim,
                 workers.heartbeat_seconds,
                 workers.outage_limit_seconds,
                 _progress.SilentProgress(),
             )
-            outbox.__enter__()
+            reporter.__enter__()
             params = self._prepare(claim)
         values = curve(params, self._frozen.number)[:epochs]
         for epoch, value in enumerate(values, 1):
             wait()
             with times.of("report"):
-                self._report(claim, outbox, epoch, value)
+                self._report(claim, reporter, epoch, value)
         with times.of("tell"):
-            self._finish(claim, outbox, values[-1])
+            self._finish(claim, reporter, values[-1])
         times.trials += 1
 
     def detach(self) -> None:
@@ -127,8 +127,8 @@ class Ours:
         if self._study.spec.sampler.name != "earned_prior":
             return
         stored = self._patience.call(lambda: read_prior(self._database, self._study.study_id))
-        beliefs = _seeding.normal_priors(stored) if stored else None
-        self._optuna_study.sampler = build_sampler(self._study.spec.sampler, beliefs)
+        priors = _prior.normal_priors(stored) if stored else None
+        self._optuna_study.sampler = build_sampler(self._study.spec.sampler, priors)
 
     def _prepare(self, claim: Claim) -> dict[str, Any]:
         """As Attempt._attempt up to the training."""
@@ -143,7 +143,7 @@ class Ours:
         trial.set_user_attr("canonical", canonical.as_dict())
         trial.set_user_attr("low_lr", drawn.low_lr)
         self._write(claim)
-        self._twins.find(self._storage.history(self._study.study_id), canonical)
+        self._duplicates.find(self._storage.history(self._study.study_id), canonical)
         return drawn.as_dict()
 
     def _open(self, claim: Claim) -> optuna.Trial:
@@ -161,17 +161,17 @@ class Ours:
             lambda: self._claims.write(claim, params, held.user_attrs, held.system_attrs)
         )
 
-    def _report(self, claim: Claim, outbox: Any, epoch: int, value: float) -> None:
+    def _report(self, claim: Claim, reporter: Any, epoch: int, value: float) -> None:
         """As Attempt._on_epoch."""
-        outbox.raise_if_lost()
-        assert not outbox.should_stop(), outbox.refusal
+        reporter.raise_if_lost()
+        assert not reporter.should_stop(), reporter.refusal
         self._frozen.intermediate_values[epoch] = value
-        outbox.report(epoch, value)
+        reporter.report(epoch, value)
         self._optuna_study.pruner.prune(self._optuna_study, self._frozen)
         if self._storage.holds(claim.trial_id):
             self._write(claim)
 
-    def _finish(self, claim: Claim, outbox: Any, value: float) -> None:
+    def _finish(self, claim: Claim, reporter: Any, value: float) -> None:
         """As Attempt._finish and Setting.record."""
         study = self._optuna_study
         frozen = self._storage.get_trial(claim.trial_id)
@@ -179,9 +179,9 @@ class Ours:
         held = self._storage.take(claim.trial_id)
         has_model = self._is_among_best(value)
         attrs = held.user_attrs | {"seconds": 0.0}
-        outbox.close()
-        outbox.raise_if_lost()
-        curve_left = outbox.undelivered()[0]
+        reporter.close()
+        reporter.raise_if_lost()
+        curve_left = reporter.undelivered()[0]
         self._patience.call(
             lambda: self._claims.complete(
                 claim,

@@ -1,4 +1,4 @@
-"""Where many workers ask at once: is every trial handed out once, and how long does each wait?
+"""Where many workers ask at once: is every trial given out once, and how long does each wait?
 
     OMP_NUM_THREADS=1 python bench/storage/races.py [--workers 16] [--json FILE]
 
@@ -7,7 +7,7 @@ Beside plain Optuna, in processes that start at the same moment:
 - `queue`: 200 queued trials, taken and ended until none is left;
 - `budget`: a budget of 50 trials, `MaxTrialsCallback(50)` for plain Optuna;
 - `twice`: each of the workers queues the same 20 trials (`enqueue_trial(skip_if_exists=True)`;
-  tlsearch: the seeds of a study that was measured, by whoever comes first).
+  tlsearch: the seeds of a study that was measured, by the worker that comes first).
 
 Prints Markdown. Nothing is asserted.
 """
@@ -31,7 +31,7 @@ from optuna.study import MaxTrialsCallback
 from server import Server, running_server
 
 from tlsearch.records import Measures, QueuedTrial
-from tlsearch.store.claims import Claims, Curve, WorkerRegistration
+from tlsearch.store.claims import Claim, Claims, Curve, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import change_budget
 from tlsearch.store.measures import settle
@@ -39,14 +39,15 @@ from tlsearch.store.studies import find_study, queue_trial
 
 QUEUED, BUDGET, SEEDS = 200, 50, 20
 Waits = list[float]
-_gate: Any = None  # where all wait for one another, once they are connected
+_barrier: Any = None  # where all processes wait once they are connected
 _MEASURES = Measures(0.7, 0.1, 0.5, 20, 6.0, 1.0, 0.1, None, None, "none", None, 200, 5.0, 3.0, 0.0)
 
 
 def plain_queue(url: str) -> Waits:
     """Take and end queued trials by ask and tell, until a new one is made."""
-    study, waits = _plain(url), []
-    _gate.wait()
+    study = _plain(url)
+    waits: Waits = []
+    _barrier.wait()
     while True:
         start = time.perf_counter()
         trial = study.ask()
@@ -63,12 +64,13 @@ def our_queue(url: str) -> Waits:
     study = find_study(storage, STUDY)
     session = WorkerRegistration(storage.engine, "cpu", "", 60)
     session.enter()
-    claims, waits = Claims(storage.engine, study, session.worker_id), []
-    _gate.wait()
+    claims = Claims(storage.engine, study, session.worker_id)
+    waits: Waits = []
+    _barrier.wait()
     while True:
         start = time.perf_counter()
         claim = claims.claim(str(uuid.uuid4()))
-        if not hasattr(claim, "token"):
+        if not isinstance(claim, Claim):
             return waits
         waits.append(time.perf_counter() - start)
         claims.complete(claim, 0.5, Curve())
@@ -78,7 +80,7 @@ def plain_budget(url: str) -> Waits:
     """Optimize up to a number of trials, which the callback counts."""
     callback = MaxTrialsCallback(BUDGET, states=None)
     study = _plain(url)
-    _gate.wait()
+    _barrier.wait()
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), callbacks=[callback])
     return []
 
@@ -86,17 +88,17 @@ def plain_budget(url: str) -> Waits:
 def plain_twice(url: str) -> Waits:
     """Queue trials that may be there."""
     study = _plain(url)
-    _gate.wait()
+    _barrier.wait()
     for seed in _seeds():
         study.enqueue_trial(seed.params.as_dict(), skip_if_exists=True)
     return []
 
 
 def our_twice(url: str) -> Waits:
-    """Queue the seeds of a study, unless somebody did."""
+    """Queue the seeds of a study, unless another worker has."""
     storage = open_storage(url)
     study = find_study(storage, STUDY)
-    _gate.wait()
+    _barrier.wait()
     settle(storage, study, _MEASURES, None, _seeds())
     return []
 
@@ -109,7 +111,7 @@ RACES: Mapping[str, tuple[int, int, Callable[[str], Waits], Callable[[str], Wait
 
 
 def run(server: Server, filled: str, race: str, arm: int, n_workers: int) -> dict[str, Any]:
-    """Run a race by one of the arms and return what came of it."""
+    """Run a race by one of the arms and return the result."""
     n_queued, wanted, *actions = RACES[race]
     database = copy_of(server, filled, f"{race}_{arm}")
     storage = open_storage(server.url(database))
@@ -175,8 +177,8 @@ def _seeds() -> list[QueuedTrial]:
 
 
 def _prepare(gate: Any) -> None:
-    global _gate  # noqa: PLW0603 - what processes of a pool share comes this way
-    _gate = gate
+    global _barrier  # noqa: PLW0603 - what processes of a pool share comes this way
+    _barrier = gate
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
 

@@ -6,9 +6,9 @@
         --existing 10000 --arms tlsearch
 
 Starts a PostgreSQL server of its own, fills studies, and runs the arms one after another on copies
-of them, cell by cell and round by round, so that what else the machine does strikes all alike. A
-trial is ask, seven suggestions, 50 reports each with a decision of the pruner (which is not acted
-on, so that all trials are equally long), and tell. Without `--pace` there is no work in a trial.
+of them, cell by cell and round by round, so that other load on the machine affects all alike. A
+trial is ask, seven suggestions, 50 reports each with a decision of the pruner (which is ignored,
+so that all trials are equally long), and tell. Without `--pace` there is no work in a trial.
 Prints Markdown. Nothing is asserted.
 """
 
@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from arms import ARMS
-from crew import Load, as_json, run_crew
 from filled import copy_of, fill
 from server import Server, running_server
 from tables import table
+from worker_processes import Load, as_json, run_workers
 
 Row = dict[str, Any]
 
@@ -47,12 +47,14 @@ def main() -> None:
     print(table(rows))
 
 
-def _cell(server: Server, database: str, existing: int, workers: int, arm: str, given: Any) -> Row:
+def _cell(
+    server: Server, database: str, existing: int, workers: int, arm: str, given: argparse.Namespace
+) -> Row:
     most = 10**6 if given.pace else max(given.least_trials, 2 * workers, existing // 10)
     load = Load(workers, given.seconds, most, given.pace)
-    row = as_json(run_crew(server, database, arm, load), existing)
-    said = f"{arm}: {workers} workers, {existing} trials: {row['trials']} in"
-    print(f"{said} {row['wall_seconds']:.1f} s", file=sys.stderr, flush=True)
+    row = as_json(run_workers(server, database, arm, load), existing)
+    summary = f"{arm}: {workers} workers, {existing} trials: {row['trials']} in"
+    print(f"{summary} {row['wall_seconds']:.1f} s", file=sys.stderr, flush=True)
     return row
 
 
@@ -66,7 +68,7 @@ def _document(rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _arguments() -> Any:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 32, 64])
     parser.add_argument("--existing", type=int, nargs="+", default=[100, 1000, 10000])

@@ -8,9 +8,9 @@ Each arm runs two and then six trials; a trial is a quarter of the difference. P
 import argparse
 
 from arms import ARMS
-from crew import Load, run_crew
 from filled import copy_of, fill
 from server import Logged, Server, running_server
+from worker_processes import Load, run_workers
 
 FEW, MANY = 2, 6
 
@@ -20,7 +20,7 @@ def logged(server: Server, filled: str, arm: str, n_trials: int) -> Logged:
     database = copy_of(server, filled, f"logged_{n_trials}")
     server.log_statements(database)
     before = server.logged()
-    run_crew(server, database, arm, Load(1, 600.0, n_trials))
+    run_workers(server, database, arm, Load(1, 600.0, n_trials))
     after = server.logged()
     server.execute(f"DROP DATABASE {database} WITH (FORCE)")
     return Logged(*(b - a for a, b in zip(before, after, strict=True)))

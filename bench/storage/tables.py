@@ -56,7 +56,7 @@ def _pair(ours: Sequence[Row], plain: Sequence[Row]) -> str:
 
 def _cpu(row: Row) -> float:
     """Return seconds of CPU a trial, of client and server together."""
-    return float(row["client_seconds"] + row["server_seconds"]) / max(1, row["trials"])
+    return float(row["client_seconds"] + row["server_seconds"]) / max(1, int(row["trials"]))
 
 
 def _range(values: Sequence[float], form: str) -> str:
@@ -79,7 +79,8 @@ def rate(row: Row) -> float:
 
 def _middle(runs: Sequence[Row], what: str, factor: float = 1.0) -> float:
     """Return the median over runs of something a trial."""
-    return factor * statistics.median(row[what] / max(1, row["trials"]) for row in runs)
+    a_trial: list[float] = [row[what] / max(1, row["trials"]) for row in runs]
+    return factor * statistics.median(a_trial)
 
 
 def _calls(runs: Sequence[Row], call: str) -> str:

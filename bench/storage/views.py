@@ -2,11 +2,11 @@
 
     python bench/storage/views.py [--trials 10000] [--rate 100] [--repeats 20]
 
-A study of so many finished trials of 50 epochs is written into a PostgreSQL server of the
-benchmark's own; then every query below runs so often, its rows fetched, first alone and then
-beside a process that claims, reports and ends trials of the same study at a steady rate. Beside
-the time on the clock stands the CPU time that the server spent on the query, which other processes
-on the machine change little. The figures go to results/views.json.
+Writes a study with that many finished trials of 50 epochs into a PostgreSQL server of its own. Then
+each query below runs `--repeats` times and fetches its rows: first alone, then beside a process
+that claims, reports and ends trials of the same study at a steady rate. Shown are the time on the
+clock and the CPU time that the server spent on the query, which other processes on the machine
+change little. The figures go to results/views.json.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def main() -> None:
         start = time.perf_counter()
         database = fill(server, given.trials)
         print(f"filled with {given.trials} trials in {time.perf_counter() - start:.0f} s")
-        furnish(server, database)
+        spread_attempts(server, database)
         url = server.url(database)
         figures = {"alone": time_all(url, given.repeats)}
         with ingesting(url, given.rate) as reports:
@@ -96,7 +96,7 @@ def main() -> None:
     RESULTS.write_text(json.dumps(describe(given, rate) | {"queries": figures}, indent=1) + "\n")
 
 
-def furnish(server: Server, database: str) -> None:
+def spread_attempts(server: Server, database: str) -> None:
     """Spread the attempts over 64 workers, and let a tenth of the trials have two."""
     server.execute(
         "INSERT INTO tlsearch.worker_sessions"
@@ -209,7 +209,7 @@ def show(figures: dict[str, dict[str, dict[str, float]]], rate: float) -> None:
 
 
 def describe(given: argparse.Namespace, rate: float) -> dict[str, object]:
-    """Return under which conditions the figures arose."""
+    """Return the conditions of the measurement."""
     return {
         "trials": given.trials,
         "epochs": 50,

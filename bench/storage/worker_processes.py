@@ -23,7 +23,7 @@ from optuna.exceptions import ExperimentalWarning
 from server import Server
 from timing import Times
 
-_SETTLE_SECONDS = 1.2  # the server's statistics are a second late
+_STATISTICS_DELAY_SECONDS = 1.2  # the server's statistics are a second late
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Load:
         workers: how many.
         seconds: no trial begins after so long.
         most_trials: nor does any beyond so many, in all.
-        trial_seconds: of pretended training a trial.
+        trial_seconds: of simulated training a trial.
     """
 
     workers: int
@@ -45,11 +45,11 @@ class Load:
 
 @dataclass
 class Cost:
-    """What a crew did and took.
+    """What the workers did and took.
 
     Attributes:
-        arm: its name.
-        load: how hard it worked.
+        arm: the name of the arm.
+        load: how hard they worked.
         trials: that ended.
         wall_seconds: from the start to the last end.
         client_seconds: CPU time of the workers.
@@ -74,22 +74,22 @@ class Cost:
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
 
-def run_crew(server: Server, database: str, arm: str, load: Load) -> Cost:
+def run_workers(server: Server, database: str, arm: str, load: Load) -> Cost:
     """Run the workers of an arm on a database of their own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    nursery = context.Process(target=_nursery, args=(server, database, arm, load, theirs))
-    nursery.start()
+    parent = context.Process(target=_fork_workers, args=(server, database, arm, load, theirs))
+    parent.start()
     theirs.close()
     try:
         cost: Cost = ours.recv()
     except EOFError:
         raise RuntimeError(f"{arm}: its processes failed") from None
-    nursery.join()
+    parent.join()
     return cost
 
 
-def _nursery(server: Server, database: str, arm: str, load: Load, result: Connection) -> None:
+def _fork_workers(server: Server, database: str, arm: str, load: Load, result: Connection) -> None:
     """Warm up, fork the workers, and add up what they took."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore", ExperimentalWarning)
@@ -108,7 +108,7 @@ def _nursery(server: Server, database: str, arm: str, load: Load, result: Connec
         theirs.close()
         pipes.append(ours)
     ready.wait()  # all are warm
-    time.sleep(_SETTLE_SECONDS)
+    time.sleep(_STATISTICS_DELAY_SECONDS)
     before = server.transactions(database)
     server_before, start = server.cpu_seconds(), time.perf_counter()
     ready.wait()
@@ -116,7 +116,7 @@ def _nursery(server: Server, database: str, arm: str, load: Load, result: Connec
         _add(cost, times, cpu_seconds)
     cost.wall_seconds = time.perf_counter() - start
     cost.server_seconds = server.cpu_seconds() - server_before
-    time.sleep(_SETTLE_SECONDS)
+    time.sleep(_STATISTICS_DELAY_SECONDS)
     cost.transactions = server.transactions(database) - before
     result.send(cost)
 
@@ -124,7 +124,7 @@ def _nursery(server: Server, database: str, arm: str, load: Load, result: Connec
 def _work(
     worker: Any, load: Load, number: int, ready: Barrier, tickets: Any, result: Connection
 ) -> None:
-    """Run trials until the time or the tickets are up."""
+    """Run trials until the time or the tickets run out."""
     times = Times()
     worker.attach(times)
     worker.trial(Times(), lambda: None, epochs=2)
