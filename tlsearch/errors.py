@@ -100,6 +100,12 @@ class WorkerStopped(TlsearchError):
     """The worker gave up after repeated failures of one kind."""
 
 
+def described(error: BaseException) -> str:
+    """Return an exception's type and the first line of its text: `ValueError: too small`."""
+    kind, line = type(error).__name__, first_line(error)
+    return kind if line == kind else f"{kind}: {line}"
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's text, or its type where it has none."""
     lines = str(error).strip().splitlines()

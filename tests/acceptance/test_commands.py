@@ -152,19 +152,20 @@ def test_as_a_library(tiny, storage_url):
 
 def test_the_test_split_is_out_of_a_trials_reach(tiny, storage_url):
     """Nothing that a worker holds has as many images as train and validation do not explain."""
-    import torch
-
     from tlsearch.store.connect import open_storage
     from tlsearch.store.studies import find_study
+    from tlsearch.worker.materials import load_materials
     from tlsearch.worker.progress import SilentProgress
-    from tlsearch.worker.workplace import open_workplace
+    from tlsearch.worker.run import WorkerOptions, open_contexts
 
     library.create_study(tiny(), storage_url)
-    study = find_study(open_storage(storage_url), "tiny")
-    place = open_workplace(study, torch.device("cpu"), "here", SilentProgress())
+    storage = open_storage(storage_url)
+    study = find_study(storage, "tiny")
+    with open_contexts(storage, [study], WorkerOptions("cpu"), SilentProgress()) as (context,):
+        materials = load_materials(context)
     assert study.data.n_test == 1000
-    assert (len(place.data.train), len(place.data.val)) == (80, 50)
-    assert not hasattr(place.data, "test")
+    assert (len(materials.data.train), len(materials.data.val)) == (80, 50)
+    assert not hasattr(materials.data, "test")
 
 
 def test_psql_asks_the_database(tlsearch, tiny):

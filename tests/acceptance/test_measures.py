@@ -10,14 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.acceptance.conftest import wait_until
-from tlsearch.prior import starting_trials
+from tlsearch.prior import prior_of, starting_trials
 from tlsearch.records import Measures
 from tlsearch.store import measures as measures_store
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measures import read_measures
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_counts
-from tlsearch.worker.measuring import prior_of
 
 MEASURED = {"measures": "worker", "sampler": "earned_prior"}
 
@@ -126,10 +125,10 @@ def test_an_interrupt_while_queueing_seeds_is_made_good(tlsearch, tiny, monkeypa
     storage = open_storage(tlsearch.storage_url)
     study = find_study(storage, "tiny")
     measures = Measures(0.6, 0.1, 0.5, 3, 5.0, 1.0, 0.1, 9.0, 0.9, "x", 0.02, 50, 1.0, 1.0, 1.0)
-    prior = prior_of(study, measures)
+    prior = prior_of(study.spec, study.space, study.data.n_train, measures)
 
     seeds = starting_trials(prior, study.space, 2, 0)
-    queue, queued = measures.queue_trial, []
+    queue, queued = measures_store.queue_trial, []
 
     def die_after_two(*args):
         if len(queued) == 2:

@@ -1,16 +1,21 @@
 """Several workers on one study, and what becomes of their trials when they die."""
 
+import inspect
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from tests.acceptance.conftest import wait_until
+from tlsearch import create_study
+from tlsearch.finetune import fine_tune
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
 from tlsearch.worker import SilentProgress, run_worker
+from tlsearch.worker import attempt as attempt_module
 
 LONG = 400  # epochs: a trial that lasts until it is killed
 SOME = 120  # epochs: long enough to be caught under way on any machine, short enough to finish
@@ -246,3 +251,22 @@ def test_a_trial_that_ends_as_the_worker_is_interrupted_is_told_of(tlsearch, tin
     assert tlsearch.json("status", "tiny")["counts"] == {
         "complete": 1, "waiting": 0, "running": 0, "fail": 0, "pruned": 0,
     }  # fmt: skip
+
+
+def test_a_trial_passes_few_frames_from_the_front_door_to_the_engine(
+    tiny, storage_url, monkeypatch
+):
+    """Each is a step of its own; more would be another name for one of them."""
+    passed = []
+
+    def look(*args, **kwargs):
+        frames = inspect.stack()[1:]
+        passed.append([f.function for f in frames if Path(f.filename).parent.name == "worker"])
+        return fine_tune(*args, **kwargs)
+
+    monkeypatch.setattr(attempt_module, "fine_tune", look)
+    create_study(tiny(trials=1), storage_url)
+    run_worker("tiny", storage_url)
+    (frames,) = passed
+    assert frames[-1] == "run_worker"
+    assert len([*frames, "fine_tune"]) <= 9, frames

@@ -10,7 +10,7 @@ from tlsearch.artifacts.open import (
     open_artifacts,
     remove_if_there,
 )
-from tlsearch.artifacts.pictures import picture_attrs
+from tlsearch.artifacts.pictures import picture_attrs, remove_pictures
 
 __all__ = [
     "ATTEMPT_SUFFIX",
@@ -27,4 +27,5 @@ __all__ = [
     "open_artifacts",
     "picture_attrs",
     "remove_if_there",
+    "remove_pictures",
 ]

@@ -9,6 +9,8 @@ from contextlib import suppress
 from tlsearch.artifacts.base import Artifacts
 from tlsearch.errors import StorageError
 
+_KEY = "artifacts:"  # what Optuna's keys of artifacts begin with
+
 
 def picture_attrs(artifacts: Artifacts, pictures: Mapping[str, bytes]) -> dict[str, str]:
     """Save pictures (or other files) and return what makes optuna-dashboard show them.
@@ -25,18 +27,22 @@ def picture_attrs(artifacts: Artifacts, pictures: Mapping[str, bytes]) -> dict[s
         StorageError: one cannot be saved; none is kept then.
     """
     attrs: dict[str, str] = {}
-    saved: list[str] = []
     try:
         for filename, data in pictures.items():
-            saved.append(str(uuid.uuid4()))
-            artifacts.save(saved[-1], data)
-            attrs[f"artifacts:{saved[-1]}"] = json.dumps(_meta(saved[-1], filename))
+            artifact_id = str(uuid.uuid4())
+            attrs[_KEY + artifact_id] = json.dumps(_meta(artifact_id, filename))
+            artifacts.save(artifact_id, data)
     except BaseException:
-        with suppress(StorageError):
-            for name in saved:
-                artifacts.remove(name)
+        remove_pictures(artifacts, attrs)
         raise
     return attrs
+
+
+def remove_pictures(artifacts: Artifacts, attrs: Mapping[str, str]) -> None:
+    """Remove the pictures that `picture_attrs` saved; those that cannot be removed stay."""
+    with suppress(StorageError):
+        for key in attrs:
+            artifacts.remove(key.removeprefix(_KEY))
 
 
 def _meta(artifact_id: str, filename: str) -> dict[str, str | None]:

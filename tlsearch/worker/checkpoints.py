@@ -8,7 +8,7 @@ from contextlib import suppress
 from tlsearch.artifacts import ATTEMPT_SUFFIX, Artifacts, attempt_file
 from tlsearch.errors import CheckpointError, StorageError
 from tlsearch.finetune import curve_of
-from tlsearch.store.claims import Claim, Claims
+from tlsearch.store.claims import Claim, TrialClaims
 
 
 class TrialFiles:
@@ -28,7 +28,7 @@ class TrialFiles:
     def __init__(self, artifacts: Artifacts, claim: Claim) -> None:
         self._artifacts = artifacts
         self._claim = claim
-        self._earlier = list(claim.earlier_tokens)  # whose files are still needed
+        self._earlier = list(claim.earlier_tokens)  # of attempts whose files are still there
         self._writer: threading.Thread | None = None
         self.problem: str | None = None
         self.saved_epoch: int | None = None
@@ -36,7 +36,7 @@ class TrialFiles:
     def latest(self) -> bytes | None:
         """Return the checkpoint of an earlier attempt that holds the most epochs, if there is one.
 
-        Damaged ones are passed over.
+        Damaged ones are skipped.
         """
         best: tuple[int, bytes] | None = None
         for token in self._earlier:
@@ -107,7 +107,7 @@ class TrialFiles:
             return None
 
 
-def remove_left_over(artifacts: Artifacts, claims: Claims, keep_best: int) -> None:
+def remove_unneeded_files(artifacts: Artifacts, claims: TrialClaims, keep_best: int) -> None:
     """Remove the files of a study's trials that dead workers left; what cannot be removed stays."""
     remove_files(artifacts, claims.surplus_models(keep_best))
     with suppress(OSError, StorageError):

@@ -1,8 +1,9 @@
 """Finds an earlier trial that trained the same model."""
 
+from collections.abc import Sequence
+
 from optuna.trial import FrozenTrial, TrialState
 
-from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import Hyperparameters
 
 
@@ -13,9 +14,15 @@ class Duplicates:
         self._n_read = 0
         self._by_values: dict[tuple[float, ...], FrozenTrial] = {}
 
-    def find(self, history: StudyHistory, canonical: Hyperparameters) -> FrozenTrial | None:
-        """Return a complete trial with these canonical hyperparameters, if there is one."""
-        finished = history.finished()
+    def find(
+        self, finished: Sequence[FrozenTrial], canonical: Hyperparameters
+    ) -> FrozenTrial | None:
+        """Return a complete trial with these canonical hyperparameters, if there is one.
+
+        Args:
+            finished: the study's finished trials; those of the last call come first, unchanged.
+            canonical: what to look for.
+        """
         for trial in finished[self._n_read :]:
             values = trial.user_attrs.get("canonical")
             if trial.state is TrialState.COMPLETE and isinstance(values, dict):

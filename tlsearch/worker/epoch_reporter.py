@@ -1,8 +1,8 @@
-"""Delivers a trial's epochs and signs of life while training goes on.
+"""Reports a trial's epochs, and heartbeats between them, while training goes on.
 
 Training never waits for the database: epochs are held here and sent by a thread, in order, as soon
 as the database can be reached. What the study wants (pause, stop, the trial is another's) comes
-back with each delivery.
+back with each report.
 """
 
 import random
@@ -11,28 +11,31 @@ import time
 from types import TracebackType
 
 from tlsearch.errors import DatabaseAway, TrialLost
-from tlsearch.store.claims import Claim, Claims, Curve, Refusal
+from tlsearch.store.claims import Claim, Curve, Refusal, TrialClaims
 from tlsearch.store.outages import DATABASE_ERRORS, cause_of, is_outage
 from tlsearch.worker.progress import Progress
 
-_GAP_SECONDS = 0.25  # between two deliveries: short epochs go in batches
-_CLOSE_SECONDS = 2.0  # for a delivery under way
+_GAP_SECONDS = 0.25  # between two reports: short epochs go in batches
+_CLOSE_SECONDS = 2.0  # for a report under way
 
 
 class EpochReporter:
     """The epochs of one claimed trial on their way to the database.
 
     Args:
-        claims: where to deliver.
+        claims: where to report.
         claim: the trial.
-        interval_seconds: between two signs of life.
-        limit_seconds: of an outage; then the trial should be let go.
+        interval_seconds: between two heartbeats.
+        limit_seconds: of an outage; then the trial should be released.
         progress: told of outages.
+
+    Attributes:
+        refusal: why the study wants the trial released; None where it does not.
     """
 
     def __init__(
         self,
-        claims: Claims,
+        claims: TrialClaims,
         claim: Claim,
         interval_seconds: float,
         limit_seconds: float,
@@ -67,7 +70,7 @@ class EpochReporter:
 
     @property
     def away(self) -> bool:
-        """Whether the last delivery did not reach the database."""
+        """Whether the last report did not reach the database."""
         return self._away_since is not None
 
     def report(self, epoch: int, val_accuracy: float) -> None:
@@ -87,7 +90,7 @@ class EpochReporter:
         return self.refusal is not None or self._failure is not None
 
     def check(self) -> None:
-        """Raise what stopped the deliveries, if anything did.
+        """Raise what stopped the reports, if anything did.
 
         Raises:
             TrialLost: the trial is another worker's.
@@ -103,7 +106,7 @@ class EpochReporter:
             raise self._failure
 
     def close(self) -> None:
-        """Stop delivering; what is left can be had by `undelivered`."""
+        """Stop reporting; `undelivered` returns what is left."""
         self._over.set()
         self._wake.set()
         self._thread.join(timeout=min(self._interval, _CLOSE_SECONDS))
@@ -120,27 +123,27 @@ class EpochReporter:
         wait = self._interval
         while True:
             self._wake.wait(wait)
-            self._wake.clear()  # first: who closes sets `_over`, then `_wake`
+            self._wake.clear()  # first: `close` sets `_over`, then `_wake`
             if self._over.is_set():
                 return
             try:
-                self._deliver()
+                self._send()
             except DATABASE_ERRORS as error:
-                if not self._bear(error):
+                if not self._goes_on_after(error):
                     return
                 self._over.wait(self._back_off())
                 self._wake.set()
                 continue
-            except Exception as error:  # TrialLost, or our own: no sign of life can be given
+            except Exception as error:  # TrialLost, or a fault of ours: no heartbeat can be sent
                 self._failure = error
                 return
             wait = self._interval
             self._over.wait(_GAP_SECONDS)
 
-    def _deliver(self) -> None:
+    def _send(self) -> None:
         curve, checkpoint_epoch = self.undelivered()
         refusal = self._claims.report(self._claim, curve, checkpoint_epoch)
-        self.refusal = self.refusal or refusal  # one that passes has been acted on by then
+        self.refusal = self.refusal or refusal  # the first one is acted on, even if it passes
         with self._lock:  # what came meanwhile is behind what was sent
             del self._waiting.epochs[: len(curve.epochs)]
             del self._waiting.accuracies[: len(curve.accuracies)]
@@ -148,7 +151,7 @@ class EpochReporter:
             self._progress.preparing("the database is back; all epochs are delivered")
         self._away_since = None
 
-    def _bear(self, error: Exception) -> bool:
+    def _goes_on_after(self, error: Exception) -> bool:
         """Note an outage; return whether to go on trying."""
         if not is_outage(error):
             self._failure = error
@@ -169,8 +172,8 @@ class EpochReporter:
     def _back_off(self) -> float:
         """Return a pause, in seconds, that grows with the outage.
 
-        It is no longer than the time between two signs of life: once the server is back, a worker
-        that is late is taken for stalled.
+        It is no longer than the time between two heartbeats: once the server is back, a worker
+        that is late counts as stalled.
         """
         away = time.monotonic() - (self._away_since or time.monotonic())
         return min(self._interval, max(_GAP_SECONDS, away / 4)) * random.uniform(0.5, 1)

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from tlsearch.optuna_ext.history import StudyHistory
+from optuna.trial import FrozenTrial
+
 from tlsearch.records import FineTuneResult
 
 
 def draw_pictures(
     number: int,
     result: FineTuneResult,
-    history: StudyHistory,
+    finished: Sequence[FrozenTrial],
     labels: Sequence[int],
     class_names: Sequence[str],
 ) -> dict[str, bytes]:
@@ -18,7 +19,7 @@ def draw_pictures(
     Args:
         number: of the trial.
         result: how its training went.
-        history: of the study, for the other curves.
+        finished: the study's finished trials, for the other curves.
         labels: class index of each validation image.
         class_names: by class index.
     """
@@ -28,7 +29,7 @@ def draw_pictures(
     curve = [report.val_accuracy for report in result.curve]
     others = [
         [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
-        for trial in history.finished()
+        for trial in finished
     ]
     return {
         "learning_curve.png": learning_curve(curve, others, f"Trial {number}"),

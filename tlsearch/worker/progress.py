@@ -1,4 +1,4 @@
-"""What a worker tells of itself while it works."""
+"""What a worker says while it works."""
 
 from typing import Protocol
 
@@ -6,16 +6,16 @@ from tlsearch.records import EpochReport, TrialRecord
 
 
 class Progress(Protocol):
-    """Receives a worker's news; the command line shows them."""
+    """Is told what a worker does; the command line shows it."""
 
     def at_study(self, name: str) -> None:
-        """What is told from now on is of this study; told again with every turn."""
+        """What follows is of this study; called again with every turn."""
 
     def preparing(self, what: str) -> None:
-        """Something slow begins before the first trial."""
+        """Something slow begins, or a problem came up that costs no trial."""
 
     def measuring(self, what: str) -> None:
-        """The study is being measured; told again as it goes on."""
+        """The study is being measured; called again as that goes on."""
 
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
         """A trial was claimed; `counts` are the study's trials by state."""

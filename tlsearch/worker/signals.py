@@ -1,4 +1,9 @@
-"""Turns signals into a request to let go of the trial, and a second one into an end at once."""
+"""Turns a signal into a request to release the trial, and a second one into an end at once.
+
+A worker that holds a trial, or is claiming one, is between `hold` and `release`: a signal is only
+noted there, and the worker obeys it at `release`, with the trial back in the queue. Elsewhere a
+signal ends the worker at once, as an exception in the main thread.
+"""
 
 import os
 import signal
@@ -10,7 +15,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 
-class Request(threading.Event):
+class StopRequest(threading.Event):
     """An event that a signal handler may set.
 
     threading.Event may not be: the thread that the handler interrupts may hold its lock.
@@ -19,7 +24,7 @@ class Request(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self._made = False
-        self._news: SimpleQueue[None] = SimpleQueue()
+        self._queue: SimpleQueue[None] = SimpleQueue()
 
     def is_set(self) -> bool:
         """Whether it was made."""
@@ -28,17 +33,17 @@ class Request(threading.Event):
     def set(self) -> None:
         """Make it."""
         self._made = True
-        self._news.put(None)
+        self._queue.put(None)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for it, so many seconds at most; return whether it was made."""
         if not self._made:
             with suppress(Empty):
-                self._news.put(self._news.get(timeout=timeout))
+                self._queue.put(self._queue.get(timeout=timeout))
         return self._made
 
 
-class Shutdown:
+class StopSignals:
     """Whether the worker was asked to end.
 
     Attributes:
@@ -46,7 +51,7 @@ class Shutdown:
     """
 
     def __init__(self) -> None:
-        self.requested = Request()
+        self.requested = StopRequest()
         self._signal = signal.SIGTERM
         self._holding = False
 
@@ -71,11 +76,11 @@ class Shutdown:
                 signal.signal(each, handler)
 
     def hold(self) -> None:
-        """From now on a signal is only noted: a trial is held, or being claimed."""
+        """Only note signals from now on: a trial is held, or being claimed."""
         self._holding = True
 
     def release(self) -> None:
-        """From now on a signal ends the worker at once, and so does one that came meanwhile."""
+        """Let signals end the worker at once from now on, also one that came meanwhile."""
         self._holding = False
         if self.requested.is_set():
             self.leave()
@@ -100,5 +105,5 @@ class Shutdown:
 
 def _say(words: str) -> None:
     """Write past Python's buffers, which the interrupted code may be using."""
-    with suppress(OSError, ValueError):  # whoever read it may be gone
+    with suppress(OSError, ValueError):  # stderr may be closed
         os.write(sys.stderr.fileno(), words.encode())

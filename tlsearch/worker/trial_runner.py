@@ -1,69 +1,90 @@
 """Claims trials of one study and runs them."""
 
+import logging
 import uuid
 from collections.abc import Callable
 
-from tlsearch.errors import TrialLost
-from tlsearch.prior import normal_priors
 from tlsearch.records import TrialRecord
-from tlsearch.sampler import build_sampler
 from tlsearch.store.claims import Claim, Refusal
-from tlsearch.store.measures import read_prior
-from tlsearch.worker.attempt import Attempt, Setting
+from tlsearch.worker.attempt import Attempt
+from tlsearch.worker.context import WorkerContext
+from tlsearch.worker.duplicates import Duplicates
+from tlsearch.worker.endings import Ending, Released
+from tlsearch.worker.held_trial import HeldTrial
+from tlsearch.worker.materials import TrainingMaterials
+from tlsearch.worker.optuna_trials import RunningTrials
+
+_log = logging.getLogger(__name__)
 
 
-class TrialRunner(Setting):
-    """Runs trials of one study at one workplace."""
+class TrialRunner:
+    """Runs trials of one study, one after the other.
+
+    From the moment a trial is being claimed until `run` returns, signals are held: the first one
+    asks the training to stop at its next step, and only then, with the trial back in the queue,
+    does it end the worker. So `claim` holds them, and `run` (or a refusal) releases them.
+    """
+
+    def __init__(
+        self, context: WorkerContext, materials: TrainingMaterials, trials: RunningTrials
+    ) -> None:
+        self._context = context
+        self._materials = materials
+        self._trials = trials
+        self._duplicates = Duplicates()
 
     def claim(self, keep: int = 0) -> Claim | Refusal:
-        """Claim the study's next trial; waits for a database that is away.
+        """Claim the study's next trial; a claim has to be followed by `run`.
 
-        A claim has to be followed by `run`: until that returns, signals are only noted.
+        Args:
+            keep: trials of the budget to leave for what will be queued.
+
+        Raises:
+            StudyError: the study was deleted.
+            DatabaseAway: the database stayed away.
         """
         token = str(uuid.uuid4())
-        self.shutdown.hold()
+        self._context.signals.hold()
         try:
-            outcome = self.patience.call(lambda: self.claims.claim(token, keep))
+            outcome = self._context.retry.call(lambda: self._context.claims.claim(token, keep))
         except BaseException:
-            self.shutdown.release()
+            self._context.signals.release()
             raise
         if isinstance(outcome, Refusal):
-            self.shutdown.release()
+            self._context.signals.release()
         return outcome
 
-    def follow_prior(self) -> None:
-        """Let the sampler draw from the prior as the database holds it now."""
-        if self.study.spec.sampler.name != "earned_prior":
-            return
-        prior = self.patience.call(lambda: read_prior(self.database, self.study.study_id))
-        beliefs = normal_priors(prior) if prior else None
-        self.optuna_study.sampler = build_sampler(self.study.spec.sampler, beliefs)
-
     def run(
-        self, claim: Claim, tell: Callable[[TrialRecord | None], None] = lambda _: None
+        self, claim: Claim, tell: Callable[[TrialRecord], None] = lambda _: None
     ) -> TrialRecord | None:
-        """Run a trial and record how it ended: complete, pruned, failed, or back in the queue.
+        """Run a claimed trial and record how it ended.
 
         Args:
             claim: the trial.
-            tell: told of the end, also where a signal came meanwhile, which this then obeys.
+            tell: told how the attempt ended, also where a signal came meanwhile, which this then
+                obeys.
 
         Returns:
-            How it ended; None where it did not end here: handed back, or another worker has it.
+            The trial as the database holds it; None where it was released or is another worker's.
 
         Raises:
             DatabaseAway: the database stayed away; the trial is taken over from its checkpoint.
         """
+        _log.info("trial id %d claimed, attempt %d", claim.trial_id, claim.attempt)
         try:
-            ended = self._attempt(claim)
-            tell(ended)
-            return ended
+            held = HeldTrial.of(self._context, claim, self._materials, self._trials)
+            ending = Attempt(held, self._duplicates).run()
+            trial = self._record(claim, ending)
+            if trial is not None:
+                tell(trial)
+            return trial
         finally:
-            self.storage.release(claim.trial_id)
-            self.shutdown.release()
+            self._trials.close(claim.trial_id)
+            self._context.signals.release()
 
-    def _attempt(self, claim: Claim) -> TrialRecord | None:
-        try:
-            return Attempt(self, claim).run()
-        except TrialLost:
+    def _record(self, claim: Claim, ending: Ending | None) -> TrialRecord | None:
+        """Return a trial as the database holds it; None where it did not end here."""
+        _log.info("trial id %d: %s", claim.trial_id, type(ending).__name__ if ending else "lost")
+        if ending is None or isinstance(ending, Released):
             return None
+        return self._context.retry.call(lambda: self._trials.record(claim.trial_id))

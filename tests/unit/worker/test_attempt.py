@@ -1,0 +1,328 @@
+"""One attempt at a trial: a real training, its endings recorded by a server in memory."""
+
+import inspect
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from optuna.trial import TrialState
+
+from tests.unit.worker.conftest import EPOCHS, PLAIN, World
+from tlsearch.finetune import curve_of, fine_tune
+from tlsearch.records import Decision
+from tlsearch.store.claims import Claim, Refusal
+from tlsearch.worker import attempt as attempt_module
+from tlsearch.worker import recorder
+
+
+def undisturbed(world: World, params=PLAIN) -> dict[int, float]:
+    """The curve of the same training in one piece."""
+    result = fine_tune(
+        world.materials.backbone,
+        world.materials.data,
+        world.context.study.spec.recipe,
+        params,
+        torch.device("cpu"),
+        lambda _: Decision.CONTINUE,
+    )
+    return {report.epoch: report.val_accuracy for report in result.curve}
+
+
+def stop_at(world: World, epoch: int) -> None:
+    """Ask the worker to stop at the end of an epoch."""
+
+    def on_epoch(now: int) -> None:
+        if now == epoch:
+            world.signals.requested.set()
+
+    world.told.on_epoch = on_epoch
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, "never happened"
+        time.sleep(0.005)
+
+
+def raise_at(world: World, epoch: int, error: BaseException) -> None:
+    def on_epoch(now: int) -> None:
+        if now == epoch:
+            raise error
+
+    world.told.on_epoch = on_epoch
+
+
+class TestComplete:
+    def test_curve_value_and_model_are_recorded(self, world: World):
+        trial = world.server.queue(PLAIN)
+        record = world.run()
+        expected = undisturbed(world)
+        assert record is not None
+        assert (record.state, trial.state) == ("complete", "complete")
+        assert trial.curve == expected
+        assert trial.value == expected[EPOCHS]
+        assert trial.attrs["seconds"] > 0
+        assert world.trials.told == [(trial.trial_id, TrialState.COMPLETE, expected[EPOCHS])]
+        assert trial.has_model
+        assert f"{trial.tokens[0]}.safetensors" in world.file_names()
+        assert world.ended == [record]
+        assert world.trials.closed == [trial.trial_id]
+
+    def test_pictures_are_kept_beside_the_model(self, world: World):
+        trial = world.server.queue(PLAIN)
+        world.run()
+        shown = [key for key in trial.attrs if key.startswith("artifacts:")]
+        assert len(shown) == 2
+        assert {key.removeprefix("artifacts:") for key in shown} <= world.file_names()
+
+    def test_pictures_that_fail_cost_nothing(self, world: World, monkeypatch):
+        def no_font(*_):
+            raise RuntimeError("no font has this character")
+
+        monkeypatch.setattr(recorder, "draw_pictures", no_font)
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert (trial.state, trial.has_model) == ("complete", True)
+        said = [line for line in world.told.lines if "no pictures" in line]
+        assert said == [
+            "this trial has no pictures: RuntimeError: no font has this character",
+        ]
+
+    def test_a_sampler_that_fails_costs_nothing(self, world: World):
+        def refuse():
+            raise ValueError("the sampler is confused")
+
+        world.trials.on_ended = refuse
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert (trial.state, trial.has_model) == ("complete", True)
+        assert any("the sampler is confused" in line for line in world.told.lines)
+
+    @pytest.mark.parametrize("world", [{"checkpoints": {"keep_best": 0}}], indirect=True)
+    def test_no_model_where_none_is_to_be_kept(self, world: World):
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert trial.state == "complete"
+        assert not trial.has_model
+        assert world.file_names() == set()
+
+    def test_a_full_disk_costs_the_model_alone(self, world: World, monkeypatch):
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(world.context.artifacts, "save", full)
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert (trial.state, trial.has_model) == ("complete", False)
+        assert "No space left" in trial.attrs["checkpoint_problem"]
+
+
+class TestPruned:
+    def test_it_stops_where_the_pruner_says(self, world: World):
+        world.trials.prune_after = 2
+        trial = world.server.queue(PLAIN, queued=False)
+        world.run()
+        assert trial.state == "pruned"
+        assert sorted(trial.curve) == [1, 2]
+        assert trial.value == trial.curve[2] == undisturbed(world)[2]
+        assert world.trials.told[0][1] is TrialState.PRUNED
+        assert world.file_names() == set()
+
+    def test_what_was_queued_on_purpose_runs_to_its_end(self, world: World):
+        world.trials.prune_after = 2
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert trial.state == "complete"
+
+
+class TestDuplicate:
+    def test_the_result_of_the_first_is_taken_over(self, world: World):
+        first = world.server.queue(PLAIN)
+        world.run()
+        trained = list(world.told.epochs)
+        second = world.server.queue(PLAIN)
+        world.run()
+        assert world.told.epochs == trained, "nothing is trained again"
+        assert (second.state, second.value, second.curve) == ("complete", first.value, first.curve)
+        assert second.attrs["duplicate_of"] == 0
+        assert second.attrs["seconds"] == 0.0
+        assert not second.has_model
+
+
+class TestFailed:
+    def test_a_loss_that_is_not_finite_fails_the_trial_at_once(self, world: World):
+        trial = world.server.queue(PLAIN.__class__(**{**PLAIN.as_dict(), "high_lr": 1e30}))
+        record = world.run()
+        assert record is not None
+        assert trial.state == "fail"
+        assert trial.reason is not None
+        kind, message = trial.reason
+        assert kind == "nan"
+        assert message.startswith("the loss is not finite in epoch")
+        assert (record.reason_kind, record.reason) == trial.reason
+
+    def test_an_exception_is_tried_again_until_it_is_enough(self, world: World):
+        raise_at(world, 2, ValueError("half a \ud800 character and a \0\nsecond line"))
+        trial = world.server.queue(PLAIN)
+        record = world.run()
+        assert record is not None
+        assert (trial.state, record.state) == ("waiting", "waiting")
+        assert trial.reason == ("ValueError", "half a \\ud800 character and a  ")
+        assert "in on_epoch" in trial.attrs["traceback"]
+        world.run()
+        assert trial.state == "waiting"
+        world.run()
+        assert trial.state == "fail"
+
+    def test_too_little_memory_is_tried_again(self, world: World, monkeypatch):
+        def full(*_, **__):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        monkeypatch.setattr("tlsearch.finetune.engine.evaluate", full)
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert trial.state == "waiting"
+        assert trial.reason is not None
+        assert trial.reason[0] == "out_of_memory"
+        assert "traceback" not in trial.attrs
+
+
+class TestReleased:
+    def test_a_signal_releases_it_and_another_worker_ends_it_bit_equal(self, world: World):
+        trial = world.server.queue(PLAIN)
+        stop_at(world, 2)
+        with pytest.raises(SystemExit):
+            world.run()
+        assert trial.state == "waiting"
+        assert trial.reason == ("preempted", "SIGTERM on host:1:cpu")
+        (name,) = world.file_names()
+        curve = curve_of((world.files / name).read_bytes())
+        assert len(curve) == trial.checkpoint_epoch == 2
+        world.signals.requested = type(world.signals.requested)()
+        world.told.on_epoch = lambda epoch: None
+        world.told.epochs.clear()
+        world.run()
+        assert world.told.epochs == [3, 4], "the first two are not trained again"
+        assert trial.attrs["first_epoch"] == 3
+        assert trial.curve == undisturbed(world)
+
+    def test_a_signal_while_it_is_claimed(self, world: World):
+        trial = world.server.queue(PLAIN)
+        runner = world.runner
+        claim = runner.claim()
+        assert isinstance(claim, Claim)
+        world.signals.requested.set()
+        with pytest.raises(SystemExit) as ended:
+            runner.run(claim)
+        assert ended.value.code == 143
+        assert (trial.state, world.told.epochs) == ("waiting", [])
+
+    @pytest.mark.parametrize("verdict", ["paused", "stopped", "budget"])
+    def test_what_the_study_wants_is_the_reason(self, world: World, verdict):
+        trial = world.server.queue(PLAIN)
+
+        def on_epoch(epoch: int) -> None:
+            world.server.verdict = Refusal(verdict, "somebody said so")
+            world.server.calls.clear()
+            wait_for(lambda: "report" in world.server.calls)
+
+        world.told.on_epoch = on_epoch
+        assert world.run() is None
+        assert trial.state == "waiting"
+        assert trial.reason == (verdict, "somebody said so")
+
+    def test_closed_output_releases_it_and_ends_the_worker(self, world: World):
+        raise_at(world, 2, SystemExit(1))
+        trial = world.server.queue(PLAIN)
+        with pytest.raises(SystemExit) as ended:
+            world.run()
+        assert ended.value.code == 1
+        assert trial.reason == ("preempted", "output closed on host:1:cpu")
+
+    def test_a_damaged_checkpoint_lets_it_begin_again(self, world: World):
+        trial = world.server.queue(PLAIN)
+        stop_at(world, 2)
+        with pytest.raises(SystemExit):
+            world.run()
+        (path,) = world.files.iterdir()
+        path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+        world.signals.requested = type(world.signals.requested)()
+        world.told.on_epoch = lambda epoch: None
+        world.told.epochs.clear()
+        world.run()
+        assert world.told.epochs == [1, 2, 3, 4]
+        assert trial.curve == undisturbed(world)
+
+
+class TestLost:
+    def test_nothing_is_recorded_of_a_trial_that_is_anothers(self, world: World):
+        trial = world.server.queue(PLAIN)
+
+        def on_epoch(epoch: int) -> None:
+            if epoch == 2:
+                world.server.take_over(trial)
+
+        world.told.on_epoch = on_epoch
+        assert world.run() is None
+        assert (trial.state, trial.value, trial.reason) == ("running", None, None)
+        assert world.ended == []
+
+    def test_files_of_a_deleted_trial_are_removed(self, world: World):
+        trial = world.server.queue(PLAIN)
+
+        def on_epoch(epoch: int) -> None:
+            if epoch == 3:
+                del world.server.trials[trial.trial_id]
+
+        world.told.on_epoch = on_epoch
+        assert world.run() is None
+        assert world.file_names() == set()
+
+
+class TestOutage:
+    def test_epochs_are_held_and_delivered_once_the_database_is_back(self, world: World):
+        trial = world.server.queue(PLAIN)
+
+        def on_epoch(epoch: int) -> None:
+            if epoch == 1:
+                world.server.out_of_reach = 3
+
+        world.told.on_epoch = on_epoch
+        record = world.run()
+        assert record is not None
+        assert (trial.state, trial.curve) == ("complete", undisturbed(world))
+
+    def test_the_pruner_is_not_asked_offline(self, world: World):
+        """What it would compare with is old, and asking would fail."""
+        world.trials.prune_after = 2
+        trial = world.server.queue(PLAIN, queued=False)
+
+        def on_epoch(epoch: int) -> None:
+            if epoch == 2:
+                world.server.out_of_reach = 10**6
+                reported = world.server.calls.count("report")
+                wait_for(lambda: world.server.calls.count("report") >= reported + 2)
+            if epoch == 3:
+                world.server.out_of_reach = 0
+                world.trials.prune_after = None
+
+        world.told.on_epoch = on_epoch
+        world.run()
+        assert trial.state == "complete"
+
+
+def test_a_trial_passes_few_frames(world: World, monkeypatch):
+    """From the claim to the engine a trial passes few functions, each a step of its own."""
+    passed: list[str] = []
+
+    def look(*args, **kwargs):
+        frames = inspect.stack()[1:]
+        passed.extend(f.function for f in frames if "tlsearch/worker" in f.filename)
+        return fine_tune(*args, **kwargs)
+
+    monkeypatch.setattr(attempt_module, "fine_tune", look)
+    world.server.queue(PLAIN)
+    world.run()
+    assert passed == ["_fine_tune", "_train", "_ending", "run", "run"]

@@ -1,0 +1,76 @@
+"""How an attempt at a trial ends here."""
+
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial
+
+from tlsearch.records import Failure, FineTuneResult
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """All epochs are trained.
+
+    Attributes:
+        number: of the trial.
+        result: how training went.
+        checkpoint: of the last epoch, which holds the trained model; None where there is none.
+    """
+
+    number: int
+    result: FineTuneResult
+    checkpoint: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The pruner stopped the training.
+
+    Attributes:
+        result: how training went until then.
+    """
+
+    result: FineTuneResult
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """An earlier trial trained the same model, so its curve and its result are taken over.
+
+    Attributes:
+        original: that trial, complete.
+    """
+
+    original: FrozenTrial
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The training cannot go on.
+
+    Attributes:
+        failure: why.
+        traceback: of an unexpected exception; None for failures the engine knows.
+    """
+
+    failure: Failure
+    traceback: str | None = None
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another try may succeed: the cause may lie in this machine, not in the trial."""
+        return self.traceback is not None or self.failure.kind == "out_of_memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The trial goes back into the queue, and any worker goes on with it.
+
+    Attributes:
+        checkpoint: of the step where training stopped; None where there is none of that step.
+    """
+
+    checkpoint: bytes | None = None
+
+
+Ending = Complete | Pruned | Duplicate | Failed | Released

@@ -1,0 +1,90 @@
+"""A claimed trial in the hands of this worker."""
+
+from dataclasses import dataclass
+
+from tlsearch.finetune import curve_of
+from tlsearch.store.claims import Claim
+from tlsearch.worker.checkpoints import TrialFiles
+from tlsearch.worker.context import WorkerContext
+from tlsearch.worker.epoch_reporter import EpochReporter
+from tlsearch.worker.materials import TrainingMaterials
+from tlsearch.worker.optuna_trials import RunningTrials
+
+
+@dataclass(frozen=True)
+class HeldTrial:
+    """A claimed trial in the hands of this worker.
+
+    Attributes:
+        context: what the worker needs to work on the study.
+        claim: the claim on the trial.
+        materials: what it trains with.
+        trials: Optuna's side of it.
+        files: its checkpoints.
+        reporter: takes its epochs to the database.
+    """
+
+    context: WorkerContext
+    claim: Claim
+    materials: TrainingMaterials
+    trials: RunningTrials
+    files: TrialFiles
+    reporter: EpochReporter
+
+    @classmethod
+    def of(
+        cls,
+        context: WorkerContext,
+        claim: Claim,
+        materials: TrainingMaterials,
+        trials: RunningTrials,
+    ) -> "HeldTrial":
+        """Return a trial that was claimed just now."""
+        workers = context.study.spec.workers
+        reporter = EpochReporter(
+            context.claims,
+            claim,
+            workers.heartbeat_seconds,
+            workers.outage_limit_seconds,
+            context.progress,
+        )
+        files = TrialFiles(context.artifacts, claim)
+        return cls(context, claim, materials, trials, files, reporter)
+
+    def write_pending(self, first_epoch: int | None = None) -> None:
+        """Write what the sampler and the pruner said of the trial, in one transaction.
+
+        Args:
+            first_epoch: where the attempt goes on; None = leave that as it is.
+
+        Raises:
+            TrialLost: the trial is no longer this worker's.
+        """
+        pending = self.trials.take_pending(self.claim.trial_id)
+        self.context.retry.call(
+            lambda: self.context.claims.write(
+                self.claim,
+                pending.params_as_json(),
+                pending.user_attrs,
+                pending.system_attrs,
+                first_epoch,
+            )
+        )
+
+    def save_checkpoint(self, checkpoint: bytes) -> None:
+        """Begin to write a checkpoint beside the training, and report the one before."""
+        self.report_checkpoint()
+        self.files.save(len(curve_of(checkpoint)), checkpoint)
+
+    def save_checkpoint_now(self, checkpoint: bytes) -> None:
+        """Write a checkpoint, wait until it is on disk, and report it."""
+        self.files.save_now(len(curve_of(checkpoint)), checkpoint)
+        self.report_checkpoint()
+
+    def report_checkpoint(self) -> None:
+        """Tell the database of the checkpoint that is on disk by now."""
+        self.files.wait()
+        if self.files.saved_epoch is not None:
+            self.reporter.note_checkpoint(self.files.saved_epoch)
+        if self.files.problem is not None:
+            self.context.progress.preparing(f"goes on without a checkpoint: {self.files.problem}")

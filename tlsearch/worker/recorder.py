@@ -1,0 +1,244 @@
+"""Records how an attempt ended, and keeps or removes its files.
+
+Once the last epoch is trained, its accuracy and its model count: pictures and the sampler may fail
+in any way, and the trial is complete all the same.
+"""
+
+import logging
+from contextlib import suppress
+
+from optuna.trial import TrialState
+
+from tlsearch.artifacts import picture_attrs, remove_pictures
+from tlsearch.errors import DatabaseAway, TrialLost, described
+from tlsearch.finetune import model_only
+from tlsearch.records import Failure, FineTuneResult
+from tlsearch.store.claims import Curve, Release
+from tlsearch.store.outages import DATABASE_ERRORS, Patience, within
+from tlsearch.worker.checkpoints import remove_files
+from tlsearch.worker.endings import Complete, Duplicate, Ending, Failed, Pruned, Released
+from tlsearch.worker.held_trial import HeldTrial
+from tlsearch.worker.pictures import draw_pictures
+
+_RELEASE_SECONDS = 3.0  # a worker that stops does not wait longer for the database
+_log = logging.getLogger(__name__)
+
+
+def record_ending(held: HeldTrial, ending: Ending) -> None:
+    """Record how an attempt ended.
+
+    Raises:
+        TrialLost: the trial is another worker's by now; nothing is recorded.
+        DatabaseAway: the database stayed away.
+    """
+    match ending:
+        case Complete():
+            _complete(held, ending)
+        case Pruned():
+            _prune(held, ending)
+        case Duplicate():
+            _take_over(held, ending)
+        case Failed():
+            _fail(held, ending)
+        case Released():
+            _release(held, ending)
+
+
+def remove_files_if_over(held: HeldTrial) -> None:
+    """Remove the files of a lost trial where nobody needs them: it ended, or was deleted."""
+    held.files.wait()
+    with suppress(DatabaseAway, *DATABASE_ERRORS):
+        if within(_RELEASE_SECONDS, lambda: held.context.claims.is_over(held.claim)):
+            held.files.remove()
+
+
+def _complete(held: HeldTrial, ending: Complete) -> None:
+    context, val_accuracy = held.context, ending.result.val_accuracy
+    _tell_sampler(held, TrialState.COMPLETE, val_accuracy)
+    pending = held.trials.take_pending(held.claim.trial_id)
+    good = _is_among_best(held, val_accuracy)
+    has_model = good and _keep_model(held, ending.checkpoint)
+    pictures = _pictures(held, ending) if good else {}
+    try:
+        curve = _undelivered(held)
+        context.retry.call(
+            lambda: context.claims.complete(
+                held.claim,
+                val_accuracy,
+                curve,
+                has_model=has_model,
+                user_attrs=pending.user_attrs | _facts(held, ending.result),
+                system_attrs=pending.system_attrs | pictures,
+            )
+        )
+    except TrialLost:
+        remove_pictures(context.artifacts, pictures)
+        raise
+    if has_model:
+        _remove_surplus_models(held)
+    else:
+        held.files.remove()
+
+
+def _prune(held: HeldTrial, ending: Pruned) -> None:
+    context, val_accuracy = held.context, ending.result.val_accuracy
+    _tell_sampler(held, TrialState.PRUNED, val_accuracy)
+    pending = held.trials.take_pending(held.claim.trial_id)
+    curve = _undelivered(held)
+    context.retry.call(
+        lambda: context.claims.prune(
+            held.claim,
+            val_accuracy,
+            curve,
+            user_attrs=pending.user_attrs | _facts(held, ending.result),
+            system_attrs=pending.system_attrs,
+        )
+    )
+    held.files.remove()
+
+
+def _take_over(held: HeldTrial, ending: Duplicate) -> None:
+    """Record the curve and the result of the original as this trial's own."""
+    original = ending.original
+    assert original.value is not None, "it is complete"
+    val_accuracy, epochs = original.value, sorted(original.intermediate_values)
+    curve = Curve(epochs, [original.intermediate_values[epoch] for epoch in epochs])
+    first = original.user_attrs.get("duplicate_of", original.number)
+    attrs = {"duplicate_of": first, "seconds": 0.0}
+    _undelivered(held)
+    context = held.context
+    context.retry.call(
+        lambda: context.claims.complete(held.claim, val_accuracy, curve, user_attrs=attrs)
+    )
+    held.files.remove()
+
+
+def _fail(held: HeldTrial, ending: Failed) -> None:
+    """Fail the trial, or put it back into the queue where another try may succeed."""
+    context = held.context
+    held.reporter.close()
+    held.files.wait()
+    curve, checkpoint_epoch = held.reporter.undelivered()
+    failure = Failure(ending.failure.kind, _storable(ending.failure.message))
+    attrs = {"traceback": ending.traceback} if ending.traceback else {}
+    _log.warning("attempt %d failed: %s: %s", held.claim.attempt, failure.kind, failure.message)
+    if not ending.may_pass:
+        context.retry.call(
+            lambda: context.claims.fail(held.claim, failure, curve, user_attrs=attrs)
+        )
+        held.files.remove()
+        return
+    # One after the other: the first cannot be repeated once the second is done.
+    context.retry.call(lambda: context.claims.write(held.claim, user_attrs=attrs))
+    ours = context.retry.call(
+        lambda: context.claims.release_failed(held.claim, failure, curve, checkpoint_epoch)
+    )
+    if not ours:
+        raise TrialLost("the trial is another worker's by now")
+
+
+def _release(held: HeldTrial, ending: Released) -> None:
+    """Put the trial back into the queue, with a checkpoint of the step where it stopped."""
+    context = held.context
+    if ending.checkpoint is not None:
+        held.save_checkpoint_now(ending.checkpoint)
+    held.reporter.close()
+    why = _why(held)
+    curve, checkpoint_epoch = held.reporter.undelivered()
+
+    def release() -> bool:
+        return context.claims.release(held.claim, why, curve, checkpoint_epoch)
+
+    try:
+        ours = within(_RELEASE_SECONDS, lambda: Patience(_RELEASE_SECONDS).call(release))
+    except DatabaseAway as away:
+        context.progress.preparing(f"{away}: the trial goes on elsewhere once it is missed")
+        return
+    if not ours:
+        raise TrialLost("the trial is another worker's by now")
+
+
+def _why(held: HeldTrial) -> Release:
+    """Return why a trial is released: a signal, closed output, or what the study wants.
+
+    Raises:
+        DatabaseAway: the outage lasted longer than the limit.
+    """
+    signals, refusal = held.context.signals, held.reporter.refusal
+    if signals.requested.is_set() or refusal is None:
+        held.reporter.check()
+        by = signals.by if signals.requested.is_set() else "output closed"
+        return Release("preempted", f"{by} on {held.context.registration.name}")
+    match refusal.verdict:
+        case "paused" | "stopped" | "budget":
+            return Release(refusal.verdict, refusal.why)
+    raise AssertionError(f"{refusal.verdict} releases no trial that runs")
+
+
+def _tell_sampler(held: HeldTrial, state: TrialState, val_accuracy: float) -> None:
+    try:
+        held.context.retry.call(lambda: held.trials.ended(held.claim.trial_id, state, val_accuracy))
+    except (DatabaseAway, *DATABASE_ERRORS):
+        raise
+    except Exception as error:  # a sampler of the user's choice; the result counts all the same
+        _say(held, "the sampler did not take in this trial", error)
+
+
+def _is_among_best(held: HeldTrial, val_accuracy: float) -> bool:
+    complete = [t for t in held.trials.finished() if t.state is TrialState.COMPLETE]
+    better = sum(t.value is not None and t.value >= val_accuracy for t in complete)
+    return better < held.context.study.spec.checkpoints.keep_best
+
+
+def _keep_model(held: HeldTrial, checkpoint: bytes | None) -> bool:
+    return checkpoint is not None and held.files.keep_model(model_only(checkpoint))
+
+
+def _remove_surplus_models(held: HeldTrial) -> None:
+    context = held.context
+    keep = context.study.spec.checkpoints.keep_best
+    surplus = context.retry.call(lambda: context.claims.surplus_models(keep))
+    remove_files(context.artifacts, surplus)
+    held.files.remove_earlier()
+
+
+def _pictures(held: HeldTrial, ending: Complete) -> dict[str, str]:
+    """Return the attributes that show pictures of a good trial in the dashboard."""
+    labels = held.materials.data.val.labels.tolist()
+    class_names = held.context.study.data.class_names
+    finished = held.trials.finished()
+    try:
+        pictures = draw_pictures(ending.number, ending.result, finished, labels, class_names)
+        return picture_attrs(held.context.artifacts, pictures)
+    except Exception as error:  # a full disk, a font: the trial is worth more than its pictures
+        _say(held, "this trial has no pictures", error)
+        return {}
+
+
+def _say(held: HeldTrial, what: str, error: Exception) -> None:
+    """Show a problem that costs the trial nothing."""
+    held.context.progress.preparing(f"{what}: {described(error)}")
+    _log.warning("%s", what, exc_info=error)
+
+
+def _facts(held: HeldTrial, result: FineTuneResult) -> dict[str, object]:
+    facts: dict[str, object] = {"seconds": round(result.seconds, 3)}
+    if held.files.problem is not None:
+        facts["checkpoint_problem"] = held.files.problem
+    return facts
+
+
+def _undelivered(held: HeldTrial) -> Curve:
+    """Stop reporting, and return the epochs that did not arrive.
+
+    Raises:
+        TrialLost: the trial is another worker's by now.
+    """
+    held.reporter.close()
+    held.reporter.raise_if_lost()
+    return held.reporter.undelivered()[0]
+
+
+def _storable(text: str) -> str:
+    """Return a text as PostgreSQL can hold it: without NUL and without half characters."""
+    return text.replace("\0", " ").encode(errors="backslashreplace").decode()

@@ -1,0 +1,101 @@
+"""Takes the measures of a study that need no trial: of features, and the range of rates."""
+
+import time
+from dataclasses import replace
+
+from tlsearch.data import Domain, load_catalog, load_domain, load_training_data
+from tlsearch.errors import DataError, TrialFailure
+from tlsearch.finetune import lr_range_test
+from tlsearch.measures import FeatureMeasures, Features, features_of, measure_features
+from tlsearch.records import Measures, TrialRecord
+from tlsearch.worker.context import WorkerContext
+from tlsearch.worker.materials import TrainingMaterials
+
+
+def take_measures(
+    context: WorkerContext, materials: TrainingMaterials, random_init: TrialRecord
+) -> Measures:
+    """Return the domain measures of a study.
+
+    Args:
+        context: of the worker on that study.
+        materials: its images and network.
+        random_init: the ended trial that trained from random weights.
+
+    Raises:
+        DataError: the images cannot be measured, or changed meanwhile.
+    """
+    start = time.monotonic()
+    of_features = _feature_measures(context, materials)
+    between = time.monotonic()
+    lr_range = _lr_range(context, materials)
+    end = time.monotonic()
+    complete = random_init.state == "complete"
+    return Measures(
+        fixed_features=of_features.fixed.val_accuracy,
+        fixed_features_strength=of_features.fixed.strength,
+        random_init=random_init.val_accuracy if complete else None,
+        random_init_epochs=random_init.epochs,
+        fisher=of_features.fisher.score,
+        fisher_floor=of_features.fisher.floor,
+        fisher_floor_spread=of_features.fisher.floor_spread,
+        emd=of_features.emd,
+        emd_similarity=of_features.emd_similarity,
+        emd_source=of_features.emd_source,
+        lr_range=lr_range,
+        n_val=context.study.data.n_val,
+        feature_seconds=round(between - start, 3),
+        lr_range_seconds=round(end - between, 3),
+        random_init_seconds=random_init.seconds or 0.0,
+    )
+
+
+def _feature_measures(context: WorkerContext, materials: TrainingMaterials) -> FeatureMeasures:
+    recipe, path = context.study.spec.recipe, materials.data_spec.path
+    catalog = load_catalog(materials.data_spec)
+    if catalog.fingerprint != context.study.data.fingerprint:
+        raise DataError(f"data.path {path}: the images changed meanwhile")
+    images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
+    train, val = (
+        features_of(
+            materials.backbone,
+            lambda part=part: [part],  # type: ignore[misc]
+            f"{catalog.fingerprint}/{name}",
+            recipe,
+            context.device,
+            f"data.path {path}",
+        )
+        for name, part in (("train", images.train), ("val", images.val))
+    )
+    try:
+        source = _source(context, materials)
+    except DataError as error:  # of no weight unless asked for, so no reason to stop
+        measured = measure_features(train, val)
+        return replace(measured, emd_source=f"not measured ({error})")
+    return measure_features(train, val, source, materials.backbone.source_rows)
+
+
+def _source(context: WorkerContext, materials: TrainingMaterials) -> tuple[str, Features] | None:
+    """Return the folder of source images that the spec names, and their features."""
+    path = context.study.spec.measures.source
+    if path is None:
+        return None
+    recipe = context.study.spec.recipe
+    domain: Domain = load_domain(path)
+    features = features_of(
+        materials.backbone,
+        lambda: domain.decoded(recipe.image_size, recipe.eval_crop),
+        domain.fingerprint,
+        recipe,
+        context.device,
+        f"measures.source {path}",
+    )
+    return path, features
+
+
+def _lr_range(context: WorkerContext, materials: TrainingMaterials) -> float | None:
+    recipe = context.study.spec.recipe
+    try:
+        return lr_range_test(materials.backbone, materials.data, recipe, context.device)
+    except (TrialFailure, RuntimeError):  # trials will fail alike and say why
+        return None
