@@ -4,7 +4,7 @@
 --
 --     tlsearch db psql -f db/roles.sql
 --
--- then make a login of your own choice for whoever is to read:
+-- then make a login for each person who is to read:
 --
 --     CREATE ROLE anna LOGIN PASSWORD '...' IN ROLE tlsearch_reader;
 --
@@ -27,10 +27,11 @@ END $$;
 COMMENT ON ROLE tlsearch_reader IS 'May read the studies of tlsearch';
 
 GRANT USAGE ON SCHEMA tlsearch TO tlsearch_reader;
-GRANT SELECT ON tlsearch.installed, tlsearch.controls, tlsearch.worker_sessions TO tlsearch_reader;
+GRANT SELECT ON tlsearch.installed, tlsearch.migrations, tlsearch.controls, tlsearch.worker_sessions
+TO tlsearch_reader;
 
 -- All views, and all columns of attempts but its tokens. Default privileges would do for views to
--- come, but also for tables: db/overviews.sql grants those instead, whenever it is installed.
+-- come, but also for tables: db/views/grants.sql grants those instead, whenever views are installed.
 -- Optuna's tables are where they were found when the schema was installed.
 DO $$
 DECLARE

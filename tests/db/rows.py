@@ -13,6 +13,7 @@ from tlsearch.store.connect import libpq_url, open_storage, resolve_url
 
 VIEWS = (
     "study_names",
+    "hyperparameters",
     "best_trials",
     "trials_flat",
     "learning_curves",

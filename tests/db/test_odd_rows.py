@@ -33,7 +33,7 @@ def test_any_name_works(rows: Rows, name: str) -> None:
     rows.study("another")
     trial_id = rows.trial(study_id, 0, value=0.5, params=PARAMS, curve=[0.5], origin=name)
     rows.attempt(study_id, trial_id, 1, worker, 0, 1, None, reason=name)
-    for view in VIEWS:
+    for view in set(VIEWS) - {"hyperparameters"}:  # which knows trials by their key
         found = rows.ask(f"SELECT study FROM tlsearch.{view} WHERE study = %s", name)
         assert found == [(name,)], view
     assert rows.ask("SELECT origin, worker FROM tlsearch.trials_flat") == [(name, None)]

@@ -15,7 +15,7 @@ from tests.db.test_studies import ATTRS, PLAIN
 from tlsearch.postgres.cluster import binary
 from tlsearch.records import QueuedTrial
 from tlsearch.store.connect import libpq_environment, migrate, open_storage, resolve_url
-from tlsearch.store.schema import sql_text
+from tlsearch.store.sql_texts import sql_text
 from tlsearch.store.studies import NewStudy, write_studies
 
 FORBIDDEN = [

@@ -16,7 +16,7 @@ from tests.db.conftest import ask, connect, psql, run, start_process
 from tests.db.test_db_command import tlsearch
 from tlsearch.errors import StorageError
 from tlsearch.postgres.cluster import binary
-from tlsearch.store import schema
+from tlsearch.store import schema, sql_texts
 from tlsearch.store.connect import migrate, open_storage, resolve_url
 
 OPEN = (
@@ -144,8 +144,8 @@ def test_a_failed_installation_changes_nothing(
 ) -> None:
     open_storage(storage_url)
     views = psql(storage_url, "SELECT viewname FROM pg_views WHERE schemaname = 'tlsearch'")
-    texts = {name: schema.sql_text(name) for name in schema.FILES}
-    texts["views.sql"] += "; SELECT 1 / 0"
+    texts = {name: sql_texts.sql_text(name) for name in sql_texts.REPLACEABLE}
+    texts["views/trials.sql"] += "; SELECT 1 / 0"
     monkeypatch.setattr(schema, "sql_text", texts.__getitem__)
     with pytest.raises(sa.exc.DBAPIError):
         schema.install(engine)
@@ -247,7 +247,7 @@ def test_a_session_that_keeps_a_view_locked(
     storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_storage(storage_url)
-    monkeypatch.setattr(schema, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(schema, "_BUSY_SECONDS", 0.5)
     with connect(storage_url).execution_options(isolation_level="READ COMMITTED").begin() as other:
         other.execute(sa.text("SELECT * FROM tlsearch.best_trials"))
         with pytest.raises(StorageError, match="has a session that keeps tlsearch's views"):

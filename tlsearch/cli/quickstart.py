@@ -41,12 +41,11 @@ def quickstart(storage: Storage = None) -> None:
 
 
 def spec_path() -> Path:
-    """Return where the quickstart's spec is: in the installed package, or in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    for path in (package / "quickstart.toml", package.parent / "studies" / "quickstart.toml"):
-        if path.is_file():
-            return path
-    raise InputError(f"{package}: quickstart.toml is missing; install tlsearch again")
+    """Return where the quickstart's spec is: `studies/quickstart.toml`, carried by the package."""
+    path = Path(__file__).resolve().parents[1] / "quickstart.toml"
+    if not path.is_file():
+        raise InputError(f"{path} is missing; install tlsearch again")
+    return path
 
 
 def _show_result(status: StudyStatus) -> None:

@@ -35,7 +35,7 @@ _BUDGET = {
 _CHANGED = sa.text(
     "UPDATE tlsearch.controls SET changed_at = clock_timestamp() WHERE study_id = :study_id"
 )
-_SWEEP = tuple(
+_DELETE_ORPHANS = tuple(
     sa.text(f"DELETE FROM tlsearch.{table} WHERE study_id NOT IN (SELECT study_id FROM studies)")
     for table in ("attempts", "controls")
 )
@@ -89,7 +89,7 @@ def change_budget(engine: sa.Engine, study_id: int, changes: Mapping[str, Any]) 
     return read_controls(engine, study_id)
 
 
-def sweep(connection: sa.Connection) -> None:
-    """Forget what was kept of studies that are deleted."""
-    for statement in _SWEEP:
+def delete_orphan_rows(connection: sa.Connection) -> None:
+    """Delete what was kept of studies that are gone."""
+    for statement in _DELETE_ORPHANS:
         connection.execute(statement)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tlsearch.artifacts import attempt_file
-from tlsearch.store.controls import sweep
+from tlsearch.store.controls import delete_orphan_rows
 
 _TOKENS = sa.text("SELECT token FROM tlsearch.attempts WHERE study_id = :study_id")
 _PICTURES = sa.text(
@@ -44,5 +44,5 @@ def delete_study(engine: sa.Engine, study_id: int) -> DeletedStudy:
         ]
         connection.execute(_DELETE, values)
     with engine.begin() as connection:  # another one: workers that report hold these rows
-        sweep(connection)
+        delete_orphan_rows(connection)
     return DeletedStudy(n_trials, tuple(files))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tlsearch.errors import StorageError
 
-PROJECT_KEY = 0x746C7365  # "tlse": sets these locks apart from those of other programs
+PROJECT_KEY = 0x746C7365  # "tlse": no other program's; SQL functions take it from here
 CREATE_KEY = 0  # no study has this id
 LOCK_TIMEOUT = "55P03"  # SQLSTATE lock_not_available
 

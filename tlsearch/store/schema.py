@@ -1,24 +1,29 @@
 """tlsearch's own tables, functions and views in the database, in the schema `tlsearch`.
 
-They are SQL texts that lie in `db/` and are installed beside Optuna's tables, which they read and
-write but never alter.
+They are SQL texts that are installed beside Optuna's tables, which they read and write but never
+alter. `docs/decisions/0008-migrations.md` says why some are migrations and others are replaced.
 """
 
-import hashlib
 import random
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from tlsearch import __version__
 from tlsearch.errors import StorageError
-from tlsearch.store.controls import sweep
+from tlsearch.store import schema_statements as sql
+from tlsearch.store.controls import delete_orphan_rows
+from tlsearch.store.sql_texts import (
+    REPLACEABLE,
+    migrations,
+    replaceable_digest,
+    sql_text,
+)
 
-VERSION = 1  # of the tables and functions; raise it with every release that changes them
-FILES = ("tables.sql", "trials.sql", "views.sql", "overviews.sql")
+VERSION = migrations()[-1].version  # of the tables; newer ones are refused
 
-_PATIENCE_SECONDS = 20  # with sessions that read a view which is to be replaced
+_BUSY_SECONDS = 20  # how long to wait for sessions that read a view which is to be replaced
 _BUSY = ("55P03", "40P01")  # SQLSTATE: a lock was not free in time, deadlock
 # Who waits for a lock gives up before PostgreSQL looks for deadlocks, which would end the others.
 _SETTINGS = ("lock_timeout = '400ms'", "statement_timeout = 0", "client_min_messages = warning")
@@ -30,8 +35,8 @@ class Installed(NamedTuple):
     """What the database says of itself.
 
     Attributes:
-        version: of the schema.
-        sql_sha256: of the texts it was installed from.
+        version: of its last migration.
+        sql_sha256: of the texts of its functions and views.
         for_tables_in: the schema of the Optuna tables it belongs to.
         tables_in: the schema where this session finds, or would create, Optuna's tables.
         objects: its views and functions.
@@ -72,17 +77,18 @@ def is_current(engine: sa.Engine) -> bool:
             f"{found.for_tables_in}, but this session looks in {found.tables_in}: set search_path "
             f"to {found.for_tables_in}, or use a database of its own"
         )
-    return found.version == VERSION and found.sql_sha256 == _digest() and found.complete
+    current = found.version == VERSION and found.sql_sha256 == replaceable_digest()
+    return current and found.complete
 
 
 def install(engine: sa.Engine) -> None:
-    """Install or replace the schema, all or nothing; keeps what is in its tables.
+    """Apply the migrations that are missing, and replace functions and views: all or nothing.
 
     Views and functions are dropped first, as their columns and arguments may have changed; those
     that a user made beside them are left alone. Call it under the lock for creating tables, when
     Optuna's tables are there.
     """
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
             return _install_once(engine)
@@ -104,44 +110,45 @@ def install_if_allowed(engine: sa.Engine) -> None:
             raise
 
 
-def sql_text(name: str) -> str:
-    """Return one of the SQL texts: from the installed package, or from a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    for path in (package / "sql" / name, package.parent / "db" / name):
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
-    raise StorageError(f"{package}: sql/{name} is missing; install tlsearch again")
-
-
 def _install_once(engine: sa.Engine) -> None:
     found = _installed(engine)
-    ours = None if found is None else found.objects  # None: whatever is there
     with engine.begin() as connection:
         for setting in _SETTINGS:
             connection.execute(sa.text(f"SET LOCAL {setting}"))
-        grants = list(connection.execute(_GRANTS).scalars())
-        for drop in list(connection.execute(_DROPS, {"ours": ours}).scalars()):
-            _run(connection, drop)
-        theirs = set(connection.execute(_OBJECTS).scalars())
-        for name in FILES:
+        grants = list(connection.execute(sql.GRANTS).scalars())
+        _drop(connection, None if found is None else found.objects)
+        theirs = set(connection.execute(sql.OBJECTS).scalars())
+        _migrate(connection, 0 if found is None else found.version)
+        for name in REPLACEABLE:
             _run(connection, sql_text(name))
         for grant in grants:
             _run(connection, grant)
-        made = sorted(set(connection.execute(_OBJECTS).scalars()) - theirs)
-        values = {"version": VERSION, "sql_sha256": _digest(), "objects": made}
-        connection.execute(_WRITE, values)
-        sweep(connection)  # all rows where Optuna's tables were dropped and count from 1 again
+        made = sorted(set(connection.execute(sql.OBJECTS).scalars()) - theirs)
+        values = {"version": VERSION, "sql_sha256": replaceable_digest(), "objects": made}
+        connection.execute(sql.WRITE, values)
+        delete_orphan_rows(connection)  # all, where Optuna's tables were dropped and count from 1
 
 
-def _digest() -> str:
-    texts = "\0".join(map(sql_text, FILES))
-    return hashlib.sha256(texts.encode()).hexdigest()
+def _drop(connection: sa.Connection, ours: list[str] | None) -> None:
+    """Drop our views and functions; None: all there are."""
+    for drop in list(connection.execute(sql.DROPS, {"ours": ours}).scalars()):
+        _run(connection, drop)
+
+
+def _migrate(connection: sa.Connection, version: int) -> None:
+    """Apply the migrations after a version, and record them."""
+    missing = [migration for migration in migrations() if migration.version > version]
+    for migration in missing:
+        _run(connection, migration.text)
+    for migration in missing:  # the table of the records is made by one of them
+        values = {"version": migration.version, "name": migration.name, "by": __version__}
+        connection.execute(sql.RECORD, values)
 
 
 def _installed(engine: sa.Engine) -> Installed | None:
     with engine.connect() as connection:
         try:
-            row = connection.execute(_READ).one_or_none()
+            row = connection.execute(sql.READ).one_or_none()
         except sa.exc.ProgrammingError as error:
             if getattr(error.orig, "pgcode", None) not in _MISSING:
                 raise
@@ -152,46 +159,3 @@ def _installed(engine: sa.Engine) -> Installed | None:
 def _run(connection: sa.Connection, text: str) -> None:
     """Run SQL as it is: any number of statements, in which `%` and `:` are themselves."""
     connection.exec_driver_sql(text, execution_options={"no_parameters": True})
-
-
-_TABLES_IN = (
-    "coalesce((SELECT relnamespace::regnamespace::text FROM pg_class"
-    " WHERE oid = to_regclass('trials')), current_schema()::text)"
-)
-_READ = sa.text(
-    f"SELECT version, sql_sha256, optuna_schema, {_TABLES_IN}, objects,"
-    " to_regclass('tlsearch.best_trials') IS NOT NULL FROM tlsearch.installed"
-)
-_WRITE = sa.text(
-    "INSERT INTO tlsearch.installed (version, sql_sha256, optuna_schema, objects)"
-    f" VALUES (:version, :sql_sha256, {_TABLES_IN}, :objects)"
-    " ON CONFLICT (one) DO UPDATE SET version = excluded.version,"
-    " sql_sha256 = excluded.sql_sha256, optuna_schema = excluded.optuna_schema,"
-    " objects = excluded.objects, installed_at = now()"
-)
-_VIEWS = (
-    "SELECT oid, format('tlsearch.%I', relname) AS name, 'VIEW' AS kind FROM pg_class"
-    " WHERE relnamespace = to_regnamespace('tlsearch') AND relkind = 'v'"
-)
-_FUNCTIONS = (
-    "SELECT oid, format('tlsearch.%I(%s)', proname, pg_get_function_identity_arguments(oid)),"
-    " 'FUNCTION' FROM pg_proc WHERE pronamespace = to_regnamespace('tlsearch') AND prokind = 'f'"
-)
-_OBJECTS = sa.text(f"SELECT name FROM ({_VIEWS} UNION ALL {_FUNCTIONS}) AS there")
-# One statement for all views, as they use one another, those first that stand on others, in which
-# order queries lock them too; then one for all functions.
-_DROPS = sa.text(
-    f"SELECT format('DROP %s %s', kind, string_agg(name, ', ' ORDER BY oid DESC)) FROM"
-    f" ({_VIEWS} UNION ALL {_FUNCTIONS}) AS there"
-    " WHERE CAST(:ours AS text[]) IS NULL OR name = ANY(CAST(:ours AS text[]))"
-    " GROUP BY kind ORDER BY kind DESC"
-)
-# What was granted on views by hand is granted again, where the view and the role are still there.
-_GRANTS = sa.text(
-    "SELECT format('DO $tl$ BEGIN GRANT %s ON %s TO %s;"
-    " EXCEPTION WHEN undefined_table THEN NULL; END $tl$', privilege_type,"
-    " format('tlsearch.%I', relname),"
-    " CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END)"
-    " FROM pg_class AS view CROSS JOIN LATERAL aclexplode(relacl)"
-    " WHERE relnamespace = to_regnamespace('tlsearch') AND relkind = 'v' AND grantee <> relowner"
-)

@@ -17,7 +17,7 @@ from tlsearch.errors import StudyError
 from tlsearch.optuna_ext.quiet import without_notices
 from tlsearch.records import BEING_CREATED_PREFIX, QueuedTrial
 from tlsearch.spec import BudgetSpec
-from tlsearch.store.controls import create_controls, sweep
+from tlsearch.store.controls import create_controls, delete_orphan_rows
 from tlsearch.store.deletion import delete_study
 from tlsearch.store.locks import create_lock
 from tlsearch.store.stored_study import StoredStudy, from_attrs, is_of_tlsearch
@@ -110,7 +110,7 @@ def write_studies(storage: RDBStorage, studies: Sequence[NewStudy]) -> bool:
                 _remove_orphan(storage, study.name, studies[0].name)
         ids = {study.name: _write(storage, study) for study in studies}
         with storage.engine.begin() as connection:
-            sweep(connection)
+            delete_orphan_rows(connection)
             for study in studies:
                 create_controls(connection, ids[study.name], study.budget)
                 values = {"name": study.name, "study_id": ids[study.name]}

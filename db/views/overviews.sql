@@ -227,18 +227,3 @@ COMMENT ON COLUMN tlsearch.measures.random_init_epochs IS 'Epochs from random we
 COMMENT ON COLUMN tlsearch.measures.feature_seconds IS 'Time for features and what is on them';
 COMMENT ON COLUMN tlsearch.measures.lr_range_seconds IS 'Time of the range test';
 COMMENT ON COLUMN tlsearch.measures.random_init_seconds IS 'Time from random weights';
-
--- Where db/roles.sql was applied its role sees the views there are now.
-DO $$
-DECLARE
-    what text;
-BEGIN
-    IF to_regrole('tlsearch_reader') IS NULL
-       OR NOT has_schema_privilege('tlsearch_reader', 'tlsearch', 'USAGE') THEN
-        RETURN;
-    END IF;
-    FOR what IN SELECT format('tlsearch.%I', viewname) FROM pg_views WHERE schemaname = 'tlsearch'
-    LOOP
-        EXECUTE format('GRANT SELECT ON %s TO tlsearch_reader', what);
-    END LOOP;
-END $$;

@@ -1,46 +1,48 @@
 -- Views to ask about trials. docs/sql.md shows what with.
 --
--- They stand on Optuna's tables and tlsearch's. Whatever lies in those, of other programs too, no
--- view fails on it: what cannot be read is NULL. Functions are called with the rights and the
--- search_path of whoever asks, so those used here touch no table.
-
-CREATE OR REPLACE FUNCTION tlsearch.read_json(p_json text) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    RETURN p_json::jsonb;
-EXCEPTION WHEN others THEN
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION tlsearch.read_json(text) IS 'JSON, or NULL where it is none';
-
-CREATE OR REPLACE FUNCTION tlsearch.read_text(p_json text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE
-        WHEN p_json ~ '^"[^"\\]*"$' THEN substr(p_json, 2, length(p_json) - 2)
-        WHEN p_json LIKE '"%' THEN coalesce(tlsearch.read_json(p_json) #>> '{}', p_json)
-        WHEN p_json <> 'null' THEN p_json
-    END
-$$;
-COMMENT ON FUNCTION tlsearch.read_text(text) IS
-    'A string that is written as JSON; what is no string as it is';
-
--- The digits are bounded so that no number is out of range.
-CREATE OR REPLACE FUNCTION tlsearch.read_number(p_json text) RETURNS double precision
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN p_json ~ '^-?[0-9]{1,20}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?$'
-                THEN p_json::double precision END
-$$;
-COMMENT ON FUNCTION tlsearch.read_number(text) IS 'A number that is written as JSON, or NULL';
+-- They read Optuna's tables and tlsearch's. Whatever is in those, from other programs too, no view
+-- fails on it: what cannot be read is NULL.
 
 CREATE VIEW tlsearch.study_names AS
 SELECT study_id, study_name AS study FROM studies
-WHERE study_name NOT LIKE 'tlsearch-being-created-%';
+WHERE NOT starts_with(study_name, '{being_created_prefix}');
 COMMENT ON VIEW tlsearch.study_names IS
     'Name and key of every study, Optuna''s own as well, but for those that are being created';
 COMMENT ON COLUMN tlsearch.study_names.study_id IS 'Optuna''s key, as in tlsearch.attempts';
 COMMENT ON COLUMN tlsearch.study_names.study IS 'The study''s name';
 
--- The inner SELECT is sorted so that ORDER BY rank LIMIT k looks up the hyperparameters of k
--- trials alone; aggregates by LATERAL so that those of columns nobody asks for are left out.
+-- An aggregate by LATERAL for each trial: a query that wants a few trials looks up theirs alone, and
+-- one that wants no hyperparameters none.
+CREATE VIEW tlsearch.hyperparameters AS
+SELECT trials.trial_id, drawn.*
+FROM trials
+LEFT JOIN LATERAL (
+    SELECT max(param_value) FILTER (WHERE param_name = 'reinit_layers') AS reinit_layers,
+           max(param_value) FILTER (WHERE param_name = 'high_lr') AS high_lr,
+           max(param_value) FILTER (WHERE param_name = 'low_lr_ratio') AS low_lr_ratio,
+           max(param_value) FILTER (WHERE param_name = 'low_layers') AS low_layers,
+           max(param_value) FILTER (WHERE param_name = 'alpha') AS alpha,
+           max(param_value) FILTER (WHERE param_name = 'beta') AS beta,
+           max(param_value) FILTER (WHERE param_name = 'l2sp_layers') AS l2sp_layers
+    FROM trial_params
+    WHERE trial_params.trial_id = trials.trial_id
+      AND distribution_json NOT LIKE '{"name": "Categorical%'
+) AS drawn ON true;
+COMMENT ON VIEW tlsearch.hyperparameters IS
+    'The seven hyperparameters of every trial; NULL: not drawn, or not a number';
+COMMENT ON COLUMN tlsearch.hyperparameters.trial_id IS 'Optuna''s key, as in tlsearch.attempts';
+COMMENT ON COLUMN tlsearch.hyperparameters.reinit_layers IS
+    'Top layers started from random weights; 1 = the classifier alone';
+COMMENT ON COLUMN tlsearch.hyperparameters.high_lr IS 'Peak learning rate above the low layers';
+COMMENT ON COLUMN tlsearch.hyperparameters.low_lr_ratio IS
+    'Low learning rate as a share of high_lr';
+COMMENT ON COLUMN tlsearch.hyperparameters.low_layers IS 'Lowest layers at the low learning rate';
+COMMENT ON COLUMN tlsearch.hyperparameters.alpha IS 'Decay toward the pretrained weights (L2-SP)';
+COMMENT ON COLUMN tlsearch.hyperparameters.beta IS 'Decay toward zero (L2)';
+COMMENT ON COLUMN tlsearch.hyperparameters.l2sp_layers IS 'Lowest layers under L2-SP instead of L2';
+
+-- The inner SELECT is sorted so that ORDER BY rank LIMIT k looks up the hyperparameters of k trials
+-- alone.
 CREATE VIEW tlsearch.best_trials AS
 SELECT ranked.study, ranked.rank, ranked.trial, ranked.val_accuracy,
        drawn.reinit_layers, drawn.high_lr, drawn.low_lr_ratio, drawn.low_layers, drawn.alpha,
@@ -54,8 +56,7 @@ SELECT ranked.study, ranked.rank, ranked.trial, ranked.val_accuracy,
                  WHERE attr.trial_id = ranked.trial_id AND attr.key = 'seconds')) AS seconds
 FROM (
     SELECT names.study, row_number() OVER best_first AS rank, trials.number AS trial, trial_id,
-           CASE value_type WHEN 'FINITE' THEN value WHEN 'INF_POS' THEN 'Infinity'
-                           ELSE '-Infinity' END AS val_accuracy
+           tlsearch.read_value(value, value_type::text) AS val_accuracy
     FROM tlsearch.study_names AS names
     JOIN study_directions AS aim ON aim.study_id = names.study_id AND aim.objective = 0
     JOIN trials ON trials.study_id = names.study_id
@@ -65,23 +66,11 @@ FROM (
                       WHERE second.study_id = names.study_id AND second.objective = 1)
     WINDOW best_first AS (
         PARTITION BY names.study
-        ORDER BY CASE value_type WHEN 'FINITE' THEN value WHEN 'INF_POS' THEN 'Infinity'
-                                 ELSE '-Infinity' END
+        ORDER BY tlsearch.read_value(value, value_type::text)
                  * CASE direction WHEN 'MINIMIZE' THEN 1 ELSE -1 END, trials.number)
     ORDER BY study, rank
 ) AS ranked
-LEFT JOIN LATERAL (
-    SELECT max(param_value) FILTER (WHERE param_name = 'reinit_layers') AS reinit_layers,
-           max(param_value) FILTER (WHERE param_name = 'high_lr') AS high_lr,
-           max(param_value) FILTER (WHERE param_name = 'low_lr_ratio') AS low_lr_ratio,
-           max(param_value) FILTER (WHERE param_name = 'low_layers') AS low_layers,
-           max(param_value) FILTER (WHERE param_name = 'alpha') AS alpha,
-           max(param_value) FILTER (WHERE param_name = 'beta') AS beta,
-           max(param_value) FILTER (WHERE param_name = 'l2sp_layers') AS l2sp_layers
-    FROM trial_params
-    WHERE trial_params.trial_id = ranked.trial_id
-      AND distribution_json NOT LIKE '{"name": "Categorical%'
-) AS drawn ON true
+LEFT JOIN tlsearch.hyperparameters AS drawn ON drawn.trial_id = ranked.trial_id
 LEFT JOIN LATERAL (
     SELECT max(last_epoch) AS last_epoch,
            date_part('epoch', sum(coalesce(ended_at, last_seen_at) - started_at)) AS seconds
@@ -113,13 +102,11 @@ CREATE VIEW tlsearch.trials_flat AS
 SELECT names.study, trials.number AS trial, lower(trials.state::text) AS state,
        coalesce(
            CASE WHEN trials.state = 'COMPLETE' THEN
-               (SELECT CASE value_type WHEN 'FINITE' THEN value WHEN 'INF_POS' THEN 'Infinity'
-                                       ELSE '-Infinity' END
+               (SELECT tlsearch.read_value(value, value_type::text)
                 FROM trial_values AS result
                 WHERE result.trial_id = trials.trial_id AND result.objective = 0)
            END,
-           (SELECT CASE intermediate_value_type WHEN 'FINITE' THEN intermediate_value
-                        WHEN 'NAN' THEN 'NaN' WHEN 'INF_POS' THEN 'Infinity' ELSE '-Infinity' END
+           (SELECT tlsearch.read_value(intermediate_value, intermediate_value_type::text)
             FROM trial_intermediate_values AS curve WHERE curve.trial_id = trials.trial_id
             ORDER BY step DESC LIMIT 1)) AS val_accuracy,
        (SELECT max(step) FROM trial_intermediate_values AS curve
@@ -139,18 +126,7 @@ SELECT names.study, trials.number AS trial, lower(trials.state::text) AS state,
        coalesce(held.started_at, trials.datetime_start AT TIME ZONE 'UTC') AS started_at,
        trials.datetime_complete AT TIME ZONE 'UTC' AS ended_at
 FROM tlsearch.study_names AS names JOIN trials USING (study_id)
-LEFT JOIN LATERAL (
-    SELECT max(param_value) FILTER (WHERE param_name = 'reinit_layers') AS reinit_layers,
-           max(param_value) FILTER (WHERE param_name = 'high_lr') AS high_lr,
-           max(param_value) FILTER (WHERE param_name = 'low_lr_ratio') AS low_lr_ratio,
-           max(param_value) FILTER (WHERE param_name = 'low_layers') AS low_layers,
-           max(param_value) FILTER (WHERE param_name = 'alpha') AS alpha,
-           max(param_value) FILTER (WHERE param_name = 'beta') AS beta,
-           max(param_value) FILTER (WHERE param_name = 'l2sp_layers') AS l2sp_layers
-    FROM trial_params
-    WHERE trial_params.trial_id = trials.trial_id
-      AND distribution_json NOT LIKE '{"name": "Categorical%'
-) AS drawn ON true
+LEFT JOIN tlsearch.hyperparameters AS drawn ON drawn.trial_id = trials.trial_id
 LEFT JOIN LATERAL (
     SELECT max(value_json) FILTER (WHERE key = 'origin') AS origin,
            max(value_json) FILTER (WHERE key = 'canonical') AS canonical,
@@ -205,8 +181,7 @@ COMMENT ON COLUMN tlsearch.trials_flat.ended_at IS 'When it ended; NULL while it
 
 CREATE VIEW tlsearch.learning_curves AS
 SELECT names.study, trials.number AS trial, curve.step AS epoch,
-       CASE intermediate_value_type WHEN 'FINITE' THEN intermediate_value WHEN 'NAN' THEN 'NaN'
-           WHEN 'INF_POS' THEN 'Infinity' ELSE '-Infinity' END AS val_accuracy
+       tlsearch.read_value(intermediate_value, intermediate_value_type::text) AS val_accuracy
 FROM tlsearch.study_names AS names JOIN trials USING (study_id)
 JOIN trial_intermediate_values AS curve USING (trial_id);
 COMMENT ON VIEW tlsearch.learning_curves IS 'Every epoch that was reported of every trial';

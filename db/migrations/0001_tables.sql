@@ -58,9 +58,6 @@ CREATE TABLE IF NOT EXISTS tlsearch.attempts (
     has_model boolean NOT NULL DEFAULT false,
     PRIMARY KEY (trial_id, attempt)
 );
-ALTER TABLE tlsearch.attempts ADD COLUMN IF NOT EXISTS failure_kind text;
-COMMENT ON COLUMN tlsearch.attempts.failure_kind IS
-    'What failed: nan, out_of_memory, stalled, or the type of an exception; NULL: nothing did';
 COMMENT ON TABLE tlsearch.attempts IS 'One row for each time that a worker held a trial';
 COMMENT ON COLUMN tlsearch.attempts.token IS
     'What a worker proves with that the trial is still its own; names its checkpoint file';

@@ -1,0 +1,38 @@
+-- What Optuna writes as texts, read. Views call these functions with the rights and the search_path
+-- of the user who asks, so they touch no table. Whatever the texts are, no function fails.
+
+CREATE OR REPLACE FUNCTION tlsearch.read_json(p_json text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN p_json::jsonb;
+EXCEPTION WHEN others THEN
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION tlsearch.read_json(text) IS 'JSON, or NULL where it is none';
+
+CREATE OR REPLACE FUNCTION tlsearch.read_text(p_json text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN p_json ~ '^"[^"\\]*"$' THEN substr(p_json, 2, length(p_json) - 2)
+        WHEN p_json LIKE '"%' THEN coalesce(tlsearch.read_json(p_json) #>> '{}', p_json)
+        WHEN p_json <> 'null' THEN p_json
+    END
+$$;
+COMMENT ON FUNCTION tlsearch.read_text(text) IS
+    'A string that is written as JSON; what is no string as it is';
+
+-- The digits are bounded so that no number is out of range.
+CREATE OR REPLACE FUNCTION tlsearch.read_number(p_json text) RETURNS double precision
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_json ~ '^-?[0-9]{1,20}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?$'
+                THEN p_json::double precision END
+$$;
+COMMENT ON FUNCTION tlsearch.read_number(text) IS 'A number that is written as JSON, or NULL';
+
+-- One expression on its arguments, so that PostgreSQL puts it into the query that calls it.
+CREATE OR REPLACE FUNCTION tlsearch.read_value(p_value double precision, p_type text)
+RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE p_type WHEN 'FINITE' THEN p_value WHEN 'NAN' THEN 'NaN'
+                       WHEN 'INF_POS' THEN 'Infinity' ELSE '-Infinity' END
+$$;
+COMMENT ON FUNCTION tlsearch.read_value(double precision, text) IS
+    'A value of a trial or an epoch as Optuna writes it: the number, and what kind of number it is';
