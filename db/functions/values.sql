@@ -31,8 +31,9 @@ COMMENT ON FUNCTION tlsearch.read_number(text) IS 'A number that is written as J
 -- One expression on its arguments, so that PostgreSQL puts it into the query that calls it.
 CREATE OR REPLACE FUNCTION tlsearch.read_value(p_value double precision, p_type text)
 RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE p_type WHEN 'FINITE' THEN p_value WHEN 'NAN' THEN 'NaN'
-                       WHEN 'INF_POS' THEN 'Infinity' ELSE '-Infinity' END
+    SELECT coalesce(p_value, CASE p_type WHEN 'NAN' THEN double precision 'NaN'
+                                         WHEN 'INF_POS' THEN 'Infinity'
+                                         WHEN 'INF_NEG' THEN '-Infinity' END)
 $$;
 COMMENT ON FUNCTION tlsearch.read_value(double precision, text) IS
-    'A value of a trial or an epoch as Optuna writes it: the number, and what kind of number it is';
+    'A value of a trial or an epoch as Optuna writes it: a finite number, or else its type';

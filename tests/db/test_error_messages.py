@@ -4,10 +4,12 @@ import socket
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 
 from tests.db.conftest import psql, wait_for
 from tlsearch.errors import StorageError
 from tlsearch.store.connect import open_storage, resolve_url
+from tlsearch.store.error_messages import explained
 
 
 def says(url: str) -> str:
@@ -107,3 +109,12 @@ def test_refused_attempts_keep_no_connections(storage_url: str) -> None:
         refused.append(caught.value)  # as a notebook does with the last one
     ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     wait_for(lambda: psql(storage_url, ours) == "1\n")
+
+
+def test_functions_of_another_version(storage_url: str) -> None:
+    """The database is migrated while a worker is at work."""
+    storage = open_storage(storage_url)
+    psql(storage_url, "DROP FUNCTION tlsearch.surplus_models")
+    with storage.engine.connect() as connection, pytest.raises(sa.exc.ProgrammingError) as caught:
+        connection.execute(sa.text("SELECT tlsearch.surplus_models(1, 1)"))
+    assert "was migrated by another version of tlsearch" in (explained(caught.value) or "")

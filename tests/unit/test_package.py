@@ -30,7 +30,7 @@ def test_the_wheel_carries_types_licences_sql_and_the_quickstart(tmp_path):
         names = set(archive.namelist())
     for name in ("py.typed", "quickstart.toml", "cli/main.py", "data/shipped/fashion_mnist_30.npz"):
         assert f"tlsearch/{name}" in names, name
-    assert {f"tlsearch/sql/{path.relative_to(ROOT / 'db')}" for path in sql_files()} <= names
+    assert {f"tlsearch/{path.relative_to(ROOT)}" for path in sql_files()} <= names
     info = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"
     assert info == f"tlsearch-{tlsearch.__version__}.dist-info"
     assert f"{info}/licenses/LICENSE" in names

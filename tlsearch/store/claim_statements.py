@@ -1,4 +1,4 @@
-"""The SQL of `tlsearch.store.claims`: calls of the functions that `db/trials.sql` makes."""
+"""The SQL of `tlsearch.store.claims`: calls of functions of `db/functions/trials.sql`."""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""Which worker may run which trial: the Python side of `db/trials.sql`.
+"""Which worker may run which trial: the Python side of `db/functions/trials.sql`.
 
 Each method is one call of one function on the server, in one transaction, and may be repeated
 after a lost answer.

@@ -63,6 +63,10 @@ _SENTENCES = {
         "holds views of yours on those of tlsearch, which are to be replaced: drop yours, run "
         "`tlsearch db migrate`, and create them again"
     ),
+    r"function tlsearch\..* does not exist": (
+        "was migrated by another version of tlsearch while this one was at work: install that "
+        "version here as well"
+    ),
     "lock timeout": (
         "has a session that keeps tlsearch's views or tables locked: end it, and try again"
     ),

@@ -1,16 +1,16 @@
 """tlsearch's own tables, functions and views in the database, in the schema `tlsearch`.
 
 They are SQL texts that are installed beside Optuna's tables, which they read and write but never
-alter. `docs/decisions/0008-migrations.md` says why some are migrations and others are replaced.
+alter. `docs/decisions/0009-migrations.md` says why some are migrations and others are replaced.
 """
 
 import random
 import time
+from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from tlsearch import __version__
 from tlsearch.errors import StorageError
 from tlsearch.store import schema_statements as sql
 from tlsearch.store.controls import delete_orphan_rows
@@ -135,14 +135,21 @@ def _drop(connection: sa.Connection, ours: list[str] | None) -> None:
         _run(connection, drop)
 
 
-def _migrate(connection: sa.Connection, version: int) -> None:
+def _migrate(connection: sa.Connection, after: int) -> None:
     """Apply the migrations after a version, and record them."""
-    missing = [migration for migration in migrations() if migration.version > version]
+    missing = [migration for migration in migrations() if migration.version > after]
     for migration in missing:
         _run(connection, migration.text)
     for migration in missing:  # the table of the records is made by one of them
-        values = {"version": migration.version, "name": migration.name, "by": __version__}
+        values = {"version": migration.version, "name": migration.name, "by": _own_version()}
         connection.execute(sql.RECORD, values)
+
+
+def _own_version() -> str:
+    try:
+        return version("tlsearch")
+    except PackageNotFoundError:  # it runs from a folder
+        return "unknown"
 
 
 def _installed(engine: sa.Engine) -> Installed | None:
