@@ -13,7 +13,7 @@ from tlsearch.store.connect import open_storage
 from tlsearch.worker.epoch_reporter import EpochReporter
 from tlsearch.worker.progress import SilentProgress
 
-NEVER = 3600.0  # seconds between two signs of life: only epochs are sent
+NEVER = 3600.0  # seconds between two heartbeats: only epochs are sent
 
 
 class Told(SilentProgress):
@@ -36,7 +36,7 @@ def worker(storage, storage_url):
     return worker_on(storage_url)
 
 
-def outbox_of(worker, held, interval=NEVER, limit=NEVER, progress=None):
+def reporter_on(worker, held, interval=NEVER, limit=NEVER, progress=None):
     return EpochReporter(worker, held, interval, limit, progress or Told())
 
 
@@ -46,16 +46,16 @@ def curve(storage, held):
 
 def test_epochs_arrive_in_order_whatever_the_pace(storage, worker):
     held = claim(worker)
-    with outbox_of(worker, held) as outbox:
+    with reporter_on(worker, held) as reporter:
         for epoch in range(1, 200):
-            outbox.report(epoch, epoch / 1000)
+            reporter.report(epoch, epoch / 1000)
         wait_for(lambda: len(curve(storage, held)) == 199)
-        outbox.note_checkpoint(150)
-        outbox.report(200, 0.2)
+        reporter.note_checkpoint(150)
+        reporter.report(200, 0.2)
         wait_for(lambda: len(curve(storage, held)) == 200)
-        assert outbox.undelivered() == (Curve([], []), 150)
-        assert not outbox.should_stop()
-        assert not outbox.away
+        assert reporter.undelivered() == (Curve([], []), 150)
+        assert not reporter.should_stop()
+        assert not reporter.away
     assert curve(storage, held) == {epoch: epoch / 1000 for epoch in range(1, 201)}
     assert rows(storage, "SELECT last_epoch, checkpoint_epoch FROM tlsearch.attempts") == [
         (200, 150)
@@ -64,7 +64,7 @@ def test_epochs_arrive_in_order_whatever_the_pace(storage, worker):
 
 def test_signs_of_life_without_epochs(storage, worker):
     held = claim(worker)
-    with outbox_of(worker, held, interval=0.05):
+    with reporter_on(worker, held, interval=0.05):
         silence(storage)
         fresh = "SELECT 1 FROM tlsearch.attempts WHERE last_seen_at > now() - interval '2 s'"
         wait_for(lambda: rows(storage, fresh))
@@ -72,35 +72,35 @@ def test_signs_of_life_without_epochs(storage, worker):
 
 def test_what_was_not_delivered_is_there_after_closing(worker):
     held = claim(worker)
-    outbox = outbox_of(worker, held)
+    reporter = reporter_on(worker, held)
     for epoch in (1, 2):
-        outbox.report(epoch, 0.5)
-    outbox.note_checkpoint(1)
-    assert outbox.undelivered() == (Curve([1, 2], [0.5, 0.5]), 1)
+        reporter.report(epoch, 0.5)
+    reporter.note_checkpoint(1)
+    assert reporter.undelivered() == (Curve([1, 2], [0.5, 0.5]), 1)
 
 
 def test_what_the_study_wants_comes_back_and_stays(storage, worker):
-    """A pause that is over a moment later has been acted on: the trial is being handed back."""
+    """A pause that is over a moment later has been acted on: the trial is being released."""
     held = claim(worker)
-    with outbox_of(worker, held, interval=0.05) as outbox:
+    with reporter_on(worker, held, interval=0.05) as reporter:
         execute(storage, "UPDATE tlsearch.controls SET state = 'paused'")
-        wait_for(outbox.should_stop)
+        wait_for(reporter.should_stop)
         execute(storage, "UPDATE tlsearch.controls SET state = 'running'")
-        outbox.report(1, 0.5)
+        reporter.report(1, 0.5)
         wait_for(lambda: curve(storage, held))
-        wait_for(lambda: not outbox.undelivered()[0].epochs)
-        assert outbox.refusal.verdict == "paused"
-        outbox.check()  # nothing went wrong
+        wait_for(lambda: not reporter.undelivered()[0].epochs)
+        assert reporter.refusal.verdict == "paused"
+        reporter.check()  # nothing went wrong
 
 
 def test_a_lost_trial(storage, worker, storage_url):
     held = claim(worker)
-    with outbox_of(worker, held) as outbox:
+    with reporter_on(worker, held) as reporter:
         silence(storage)
         claim(worker_on(storage_url))
-        outbox.report(1, 0.5)
-        wait_for(outbox.should_stop)
-        for touch in (outbox.raise_if_lost, outbox.check):
+        reporter.report(1, 0.5)
+        wait_for(reporter.should_stop)
+        for touch in (reporter.raise_if_lost, reporter.check):
             with pytest.raises(TrialLost):
                 touch()
     assert curve(storage, held) == {}
@@ -109,23 +109,23 @@ def test_a_lost_trial(storage, worker, storage_url):
 def test_a_database_that_refuses(storage, worker, storage_url):
     held = claim(worker)
     administer(storage_url, "ALTER TABLE tlsearch.attempts RENAME TO away")
-    with outbox_of(worker, held) as outbox:
-        outbox.report(1, 0.5)
-        wait_for(outbox.should_stop)
-        outbox.raise_if_lost()
+    with reporter_on(worker, held) as reporter:
+        reporter.report(1, 0.5)
+        wait_for(reporter.should_stop)
+        reporter.raise_if_lost()
         with pytest.raises(Exception, match=r'relation "tlsearch\.attempts" does not exist'):
-            outbox.check()
-        assert not outbox.away
+            reporter.check()
+        assert not reporter.away
 
 
 def test_an_error_of_our_own_stops_the_training_too(worker):
-    """Else the trial would go on without signs of life, and another worker would take it over."""
+    """Else the trial would go on without heartbeats, and another worker would take it over."""
     held = claim(worker)
-    with outbox_of(worker, held) as outbox:
-        outbox.report("one", 0.5)
-        wait_for(outbox.should_stop)
+    with reporter_on(worker, held) as reporter:
+        reporter.report("one", 0.5)
+        wait_for(reporter.should_stop)
         with pytest.raises(Exception, match="one"):
-            outbox.check()
+            reporter.check()
 
 
 class TestOutages:
@@ -154,19 +154,19 @@ class TestOutages:
 
     def test_nothing_is_lost(self, storage, worker, away):
         held, told = claim(worker), Told()
-        with outbox_of(worker, held, progress=told) as outbox:
-            outbox.report(1, 0.1)
+        with reporter_on(worker, held, progress=told) as reporter:
+            reporter.report(1, 0.1)
             wait_for(lambda: curve(storage, held))
             away(True)
             for epoch in (2, 3):
-                outbox.report(epoch, epoch / 10)
-            wait_for(lambda: outbox.away)
-            assert not outbox.should_stop()
-            assert outbox.undelivered()[0].epochs == [2, 3]
-            outbox.report(4, 0.4)
+                reporter.report(epoch, epoch / 10)
+            wait_for(lambda: reporter.away)
+            assert not reporter.should_stop()
+            assert reporter.undelivered()[0].epochs == [2, 3]
+            reporter.report(4, 0.4)
             away(False)
-            wait_for(lambda: not outbox.away)
-            wait_for(lambda: not outbox.undelivered()[0].epochs)
+            wait_for(lambda: not reporter.away)
+            wait_for(lambda: not reporter.undelivered()[0].epochs)
         assert curve(storage, held) == {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
         assert "training goes on, epochs are held" in told.lines[0]
         assert told.lines[-1] == "the database is back; all epochs are delivered"
@@ -175,13 +175,13 @@ class TestOutages:
         held = claim(worker)
         away(True)
         try:
-            with outbox_of(worker, held, limit=0.5) as outbox:
-                outbox.report(1, 0.1)
-                wait_for(outbox.should_stop)
-                outbox.raise_if_lost()
+            with reporter_on(worker, held, limit=0.5) as reporter:
+                reporter.report(1, 0.1)
+                wait_for(reporter.should_stop)
+                reporter.raise_if_lost()
                 with pytest.raises(DatabaseAway, match="out of reach for"):
-                    outbox.check()
-            assert outbox.undelivered()[0].epochs == [1]
+                    reporter.check()
+            assert reporter.undelivered()[0].epochs == [1]
         finally:
             away(False)
 
@@ -203,23 +203,23 @@ class ClosedBetween(threading.Event):
 
 def test_closing_is_noticed_whenever_it_happens(worker):
     held = claim(worker)
-    outbox = outbox_of(worker, held)
-    outbox._over = ClosedBetween(outbox._wake)
-    with outbox:
-        outbox.report(1, 0.5)
-        wait_for(lambda: not outbox._thread.is_alive())
+    reporter = reporter_on(worker, held)
+    reporter._over = ClosedBetween(reporter._wake)
+    with reporter:
+        reporter.report(1, 0.5)
+        wait_for(lambda: not reporter._thread.is_alive())
 
 
 def test_closing_does_not_wait_for_a_delivery_that_hangs(storage, worker):
-    """It goes on in its thread; what it held is handed back by who closes, and may arrive twice."""
+    """It goes on in its thread; what it held is released with the trial, and may arrive twice."""
     held = claim(worker)
     with storage.engine.begin() as connection:
         connection.exec_driver_sql("LOCK TABLE tlsearch.attempts")
-        with outbox_of(worker, held) as outbox:
-            outbox.report(1, 0.5)
+        with reporter_on(worker, held) as reporter:
+            reporter.report(1, 0.5)
             wait_for(lambda: rows(storage, "SELECT 1 FROM pg_locks WHERE NOT granted"))
-        assert outbox._thread.is_alive()
-        assert outbox.undelivered()[0].epochs == [1]
-    worker.release(held, PREEMPTED, outbox.undelivered()[0], None)
-    wait_for(lambda: not outbox._thread.is_alive())
+        assert reporter._thread.is_alive()
+        assert reporter.undelivered()[0].epochs == [1]
+    worker.release(held, PREEMPTED, reporter.undelivered()[0], None)
+    wait_for(lambda: not reporter._thread.is_alive())
     assert curve(storage, held) == {1: 0.5}
