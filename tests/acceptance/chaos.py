@@ -1,11 +1,11 @@
-"""A storm of faults over one study: what was injected, and what was lost.
+"""A chaos test: faults injected into one study, and a count of what was lost.
 
     python -m tests.acceptance.chaos [--trials 200] [--kills 100] [--database-kills 20]
         [--terminations 12] [--workers 3] [--epochs 60] [--seed 0] [--write FOLDER]
 
 Real workers (`tlsearch worker`) train a tiny network; random ones of them get kill -9 or SIGTERM at
-random moments, and so does PostgreSQL with all of its processes. Each worker is replaced. Prints
-what was lost and, with --write, leaves it in FOLDER as faults.md and faults.json.
+random moments, and PostgreSQL is killed with all of its processes. Each worker is replaced. Prints
+what was lost; with --write, also writes it to FOLDER as faults.md and faults.json.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests.acceptance.chaos_report import Aftermath, write
+from tests.acceptance.chaos_report import ChaosReport, write
 from tests.acceptance.conftest import TINY
 from tests.acceptance.crashes import Server, ask, start_worker
 from tests.conftest import server_folder
@@ -39,8 +39,8 @@ STALLED = ("stalled_after_seconds = 3", "stalled_after_seconds = 6")  # the mach
 TRAINING, ENDING, CLAIMED = "in training", "at the end of a trial", "after a claim"
 STARTING, BETWEEN, ANY = "as it starts", "between trials", "at any time"
 MOMENTS = {TRAINING: 12, ENDING: 3, CLAIMED: 2, ANY: 3}  # of kills, and how often
-MOST_BEHIND = 10  # trials that may end before a fault that was due by then
-HANG_SECONDS = 600.0  # without a trial that ends
+MOST_BEHIND = 10  # trials that may end after a fault was due
+HANG_SECONDS = 600.0  # if no trial ends for so long, the test fails
 
 _ENDED = "SELECT count(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED', 'FAIL')"
 _HOLDS = (
@@ -51,7 +51,7 @@ _HOLDS = (
 
 @dataclass(frozen=True)
 class Options:
-    """How many of what."""
+    """How many trials, faults and workers."""
 
     trials: int = 200
     kills: int = 100
@@ -70,18 +70,18 @@ class Worker:
     log: Path
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         return self.process.poll() is None
 
 
-class Storm:
+class ChaosTest:
     """Runs a study to its end while faults are injected.
 
     Attributes:
         injected: faults by their name.
         exit_codes: of all workers.
         killed: process ids of the workers that were killed.
-        tracebacks: what workers wrote that died of an error.
+        tracebacks: output of workers that ended with an unexpected error.
     """
 
     def __init__(self, options: Options, folder: Path) -> None:
@@ -93,7 +93,7 @@ class Storm:
         self._workers: list[Worker] = []
         self._n_started = 0
         self._late = False
-        self.url = self._server.create_database("storm")
+        self.url = self._server.create_database("chaos")
         self.artifacts = folder / "artifacts"
         self.injected: Counter[str] = Counter()
         self.exit_codes: Counter[int] = Counter()
@@ -101,7 +101,7 @@ class Storm:
         self.tracebacks: list[str] = []
 
     def run(self) -> None:
-        """Create the study, inject all faults while it runs, and let it come to its end."""
+        """Create the study, inject all faults while it runs, and wait for its end."""
         self._create()
         faults = self._schedule()
         due = [0.7 * self.options.trials * n / len(faults) for n in range(len(faults))]
@@ -109,12 +109,12 @@ class Storm:
         while (ended := self._ended()) < self.options.trials or self._workers:
             if ended > best:
                 best, since = ended, time.monotonic()
-            assert time.monotonic() - since < HANG_SECONDS, f"nothing ends after {ended} trials"
-            self._look_after(ended)
+            assert time.monotonic() - since < HANG_SECONDS, f"no trial ends after the first {ended}"
+            self._replace_ended(ended)
             if faults and ended >= due[-len(faults)]:
                 self._late = ended > due[-len(faults)] + MOST_BEHIND
                 self._inject(faults.pop())
-                _say(f"{ended} trials ended, {len(faults)} faults to come")
+                _log(f"{ended} trials ended, {len(faults)} faults to come")
             time.sleep(0.02)
         assert not faults, f"{len(faults)} faults were left when the study ended"
 
@@ -153,8 +153,8 @@ class Storm:
             worker.process.send_signal(signal.SIGTERM)
             self.injected[f"SIGTERM of a worker, {moment}"] += 1
         else:
-            wanted = self._random.choices(list(MOMENTS), list(MOMENTS.values()))[0]
-            self._kill(*self._victim(wanted))
+            moment = self._random.choices(list(MOMENTS), list(MOMENTS.values()))[0]
+            self._kill(*self._victim(moment))
 
     def _kill(self, worker: Worker, moment: str) -> None:
         worker.process.kill()
@@ -162,23 +162,23 @@ class Storm:
         self.injected[f"kill -9 of a worker, {moment}"] += 1
 
     def _kill_database(self) -> None:
-        """Kill the server and start it again; one time in four a worker dies meanwhile too."""
+        """Kill the server and start it again; one time in four kill a worker meanwhile too."""
         self._server.kill()
         time.sleep(self._random.uniform(0, 4))  # the outage
-        living = [worker for worker in self._workers if worker.lives]
-        if living and self._random.random() < 0.25:
-            self._kill(self._random.choice(living), "while the database was away")
+        alive = [worker for worker in self._workers if worker.is_alive]
+        if alive and self._random.random() < 0.25:
+            self._kill(self._random.choice(alive), "while the database was away")
         self._server.start()
         self.injected["kill -9 of PostgreSQL"] += 1
 
     def _victim(self, wanted: str) -> tuple[Worker, str]:
-        """Wait for a worker of which the moment is right; take any when none comes."""
+        """Wait for a worker at the wanted moment; take any worker after a time-out."""
         deadline = time.monotonic() + (1 if self._late else 15)
         if wanted in (TRAINING, ANY) and not self._late:
-            time.sleep(self._random.uniform(0, 1))  # where in an epoch is left to chance
+            time.sleep(self._random.uniform(0, 1))  # a random moment of an epoch
         while True:
-            self._look_after(self._ended())
-            moments = [(each, self._moment(each)) for each in self._workers if each.lives]
+            self._replace_ended(self._ended())
+            moments = [(each, self._moment(each)) for each in self._workers if each.is_alive]
             right = [pair for pair in moments if wanted in (pair[1], ANY)]
             if time.monotonic() > deadline:
                 right = moments
@@ -188,7 +188,7 @@ class Storm:
             time.sleep(0.005)
 
     def _moment(self, worker: Worker) -> str:
-        """Say what a worker is at, by what the database knows."""
+        """Return what a worker is doing, according to the database."""
         rows = ask(self.url, _HOLDS, pid=worker.process.pid)
         if not rows:
             return STARTING
@@ -201,14 +201,14 @@ class Storm:
     def _ended(self) -> int:
         return int(ask(self.url, _ENDED)[0][0])
 
-    def _look_after(self, ended: int) -> None:
-        """Collect the workers that are gone, and replace them while there is work."""
-        for worker in [each for each in self._workers if not each.lives]:
+    def _replace_ended(self, ended: int) -> None:
+        """Count the workers that have ended, and replace them while there is work."""
+        for worker in [each for each in self._workers if not each.is_alive]:
             self._workers.remove(worker)
             self.exit_codes[worker.process.returncode] += 1
-            words = worker.log.read_text()
-            if "Traceback" in words:
-                self.tracebacks.append(words[-3000:])
+            output = worker.log.read_text()
+            if "Traceback" in output:
+                self.tracebacks.append(output[-3000:])
             worker.log.unlink()
         while ended < self.options.trials and len(self._workers) < self.options.workers:
             self._workers.append(self._start())
@@ -216,27 +216,27 @@ class Storm:
     def _start(self) -> Worker:
         self._n_started += 1
         log = self._folder / f"worker-{self._n_started}.log"
-        places = {"TLSEARCH_ARTIFACTS": str(self.artifacts)}
+        environment = {"TLSEARCH_ARTIFACTS": str(self.artifacts)}
         with log.open("w") as file:
-            to_file = {"stdout": file, "stderr": subprocess.STDOUT}
-            return Worker(start_worker(self.url, environment=places, **to_file), log)
+            process = start_worker(self.url, environment=environment, output=file)
+        return Worker(process, log)
 
 
-def storm(options: Options) -> Aftermath:
-    """Let it rage, and return what is left."""
+def run_chaos_test(options: Options) -> ChaosReport:
+    """Run a chaos test to its end and return what was lost."""
     with server_folder() as folder:
-        raging = Storm(options, folder)
+        chaos_test = ChaosTest(options, folder)
         began = time.monotonic()
         try:
-            raging.run()
+            chaos_test.run()
             seconds = time.monotonic() - began
-            return Aftermath.of(raging, asdict(options), seconds)
+            return ChaosReport.of(chaos_test, asdict(options), seconds)
         finally:
-            raging.stop()
+            chaos_test.stop()
 
 
-def _say(words: str) -> None:
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {words}\n")
+def _log(message: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -246,11 +246,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", type=Path, metavar="FOLDER")
     given = vars(parser.parse_args(arguments))
     folder = given.pop("write")
-    left = storm(Options(**given))
-    print(left.as_markdown())
+    report = run_chaos_test(Options(**given))
+    print(report.as_markdown())
     if folder is not None:
-        write(left, folder)
-    sys.exit(bool(left.losses()))
+        write(report, folder)
+    sys.exit(bool(report.losses()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a storm left behind, by SQL and by training again; and the table of it."""
+"""The report of a chaos test: what was lost, counted by SQL and by training again."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.acceptance.crashes import SUFFIX, Retraining, ask, attempts_of, curve
 from tlsearch.artifacts import HALF_WRITTEN
 
 if TYPE_CHECKING:
-    from tests.acceptance.chaos import Storm
+    from tests.acceptance.chaos import ChaosTest
 
 N_RETRAINED = 20
 ENDINGS = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "fail"}
@@ -35,21 +35,21 @@ _PICTURES = (
 
 
 @dataclass(frozen=True)
-class Aftermath:
-    """The count.
+class ChaosReport:
+    """What a chaos test did, and what was lost.
 
     Attributes:
-        day, machine, options, seconds: when, where, of what, and how long it took.
+        day, machine, options, seconds: when, where, with which options, and how long.
         injected: faults by name.
         exit_codes: of the workers.
         states: trials by state.
         attempts: by how they ended.
-        redone: attempts that went on, by how many epochs they trained again; of each fault.
-        live_taken: attempts of living workers that were taken for stalled.
+        redone: by fault, how many attempts trained how many epochs again.
+        live_taken: attempts of live workers that were taken for stalled.
         n_retrained: complete trials trained again undisturbed, to compare bit by bit.
-        half_written: files that a kill left half-written, which are removed after a day.
-        stray_pictures: pictures of trials whose worker was killed before it said so.
-        problems: what should not be, by what it belongs to; empty lists where all is well.
+        half_written: files that a kill left half-written, which tlsearch removes after a day.
+        stray_pictures: pictures whose worker was killed before it recorded them.
+        problems: by kind; every list is empty when nothing was lost.
     """
 
     day: str
@@ -68,27 +68,29 @@ class Aftermath:
     problems: Mapping[str, Sequence[str]]
 
     @classmethod
-    def of(cls, storm: "Storm", options: Mapping[str, int], seconds: float) -> "Aftermath":
-        trials, attempts = ask(storm.url, _TRIALS), attempts_of(storm.url)
-        pids = {row.worker_id: row.pid for row in ask(storm.url, _SESSIONS)}
+    def of(
+        cls, chaos_test: "ChaosTest", options: Mapping[str, int], seconds: float
+    ) -> "ChaosReport":
+        trials, attempts = ask(chaos_test.url, _TRIALS), attempts_of(chaos_test.url)
+        pids = {row.worker_id: row.pid for row in ask(chaos_test.url, _SESSIONS)}
         stalled = [a for a in attempts if a.ended == "stalled"]
-        curves, redone = curves_of(storm.url), _redone(attempts, pids, storm.killed)
+        curves, redone = curves_of(chaos_test.url), _redone(attempts, pids, chaos_test.killed)
         chosen = _sample(trials, attempts, options["seed"])
-        names = set(os.listdir(storm.artifacts))
-        pictures = {row.name for row in ask(storm.url, _PICTURES)}
-        known = pictures | {f"{token}{SUFFIX}" for token in files_in(storm.artifacts)}
+        names = set(os.listdir(chaos_test.artifacts))
+        pictures = {row.name for row in ask(chaos_test.url, _PICTURES)}
+        known = pictures | {f"{token}{SUFFIX}" for token in files_in(chaos_test.artifacts)}
         half = {name for name in names if name.startswith(HALF_WRITTEN)}
         return cls(
             date.today().isoformat(),
             f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
             dict(options),
             round(seconds, 1),
-            dict(sorted(storm.injected.items())),
-            {str(code): n for code, n in sorted(storm.exit_codes.items())},
+            dict(sorted(chaos_test.injected.items())),
+            {str(code): n for code, n in sorted(chaos_test.exit_codes.items())},
             dict(Counter(trial.state for trial in trials)),
             dict(Counter(attempt.ended for attempt in attempts)),
             {cause: dict(Counter(map(str, epochs))) for cause, epochs in redone.items()},
-            sum(pids[a.worker_id] not in storm.killed for a in stalled),
+            sum(pids[a.worker_id] not in chaos_test.killed for a in stalled),
             len(chosen),
             len(half),
             len(names - known - half),
@@ -97,17 +99,19 @@ class Aftermath:
                 "attempts open or doubled": _attempt_problems(trials, attempts),
                 "curves with holes": _curve_problems(trials, curves, options["epochs"]),
                 "more than one epoch redone": _redone_problems(redone),
-                "accuracies that differ from undisturbed ones": _unequal(storm.url, chosen, curves),
-                "files left": _file_problems(storm.artifacts, attempts),
+                "accuracies that differ from undisturbed ones": _unequal(
+                    chaos_test.url, chosen, curves
+                ),
+                "files left": _file_problems(chaos_test.artifacts, attempts),
                 "workers that died of an error": [
-                    *storm.tracebacks,
-                    *(f"exit code {c}" for c in storm.exit_codes if c not in RECOVERABLE),
+                    *chaos_test.tracebacks,
+                    *(f"exit code {c}" for c in chaos_test.exit_codes if c not in RECOVERABLE),
                 ],
             },
         )
 
     def losses(self) -> list[str]:
-        """Return all that should not be."""
+        """Return all problems, one line each."""
         return [f"{what}: {each}" for what, found in self.problems.items() for each in found]
 
     def as_markdown(self) -> str:
@@ -127,7 +131,7 @@ class Aftermath:
             "\n".join(["| fault | n |", "|---|---:|", *faults]),
             "\n".join(["| lost, or not as it should be | n |", "|---|---:|", *lost]),
             "\n".join([f"| {_REDONE_HEADING} | n |", "|---|---:|---:|", *redone]),
-            f"Trials: {trials}. Attempts: {attempts}; {self.live_taken} of a living worker taken "
+            f"Trials: {trials}. Attempts: {attempts}; {self.live_taken} of a live worker taken "
             f"for stalled. Trained again undisturbed and compared bit by bit: {self.n_retrained} "
             f"complete trials. Half-written files left (removed after a day): {self.half_written}; "
             f"pictures that belong to no trial: {self.stray_pictures}.",
@@ -135,11 +139,11 @@ class Aftermath:
         return "\n\n".join(parts) + "\n"
 
 
-def write(aftermath: Aftermath, folder: Path) -> None:
-    """Leave the count as faults.json and faults.md."""
+def write(report: ChaosReport, folder: Path) -> None:
+    """Write faults.json and faults.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "faults.json").write_text(json.dumps(asdict(aftermath), indent=2) + "\n")
-    text = f"# A chaos test over one study\n\n    {_COMMAND}\n\n{aftermath.as_markdown()}"
+    (folder / "faults.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
+    text = f"# A chaos test over one study\n\n    {_COMMAND}\n\n{report.as_markdown()}"
     (folder / "faults.md").write_text(text)
 
 
@@ -150,7 +154,7 @@ _COMMAND = "python -m tests.acceptance.chaos --write bench/storage/results"
 def _redone(
     attempts: Sequence[Any], pids: Mapping[Any, int], killed: set[int]
 ) -> dict[str, list[int]]:
-    """Return how many epochs each attempt trained again, by why the one before it ended."""
+    """Return how many epochs each attempt trained again, by how the one before it ended."""
     found: dict[str, list[int]] = {}
     reached: dict[int, int] = {}
     before: dict[int, Any] = {}

@@ -1,4 +1,4 @@
-"""What fault tests share: a server that can crash, workers that can be killed, and what is left."""
+"""For tests of faults: a server that can crash, workers that can be killed, and what they left."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -45,7 +45,7 @@ class Server:
         return sockets.live_folder(self.folder, "postgres") is not None
 
     def start(self) -> None:
-        """Start it, as an operator would: again until what a crash left behind has gone away."""
+        """Start it, as an operator would: again until the files of a crash are gone."""
         wait_until(self._starts, "the server starts")
 
     def stop(self, mode: str = "fast") -> None:
@@ -53,18 +53,18 @@ class Server:
         assert done.returncode == 0, done.stdout
 
     def end(self) -> None:
-        """End it for good, whatever state it is in; leaves nothing in shared memory."""
+        """End it in any state; leaves nothing in shared memory."""
         cluster.run_as_server_user(self.folder, "pg_ctl", "stop", "-w", "-m", "immediate")
 
     def kill(self) -> None:
         """Kill the postmaster and all of its processes at once, as a power cut does."""
         postmaster = self._postmaster()
         os.kill(postmaster, signal.SIGSTOP)  # so that it neither starts others nor sees them die
-        pids = family(postmaster)
+        pids = with_children(postmaster)
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not any(map(_lives, pids)), "the server is gone")
+        wait_until(lambda: not any(map(_is_alive, pids)), "the server is gone")
 
     def _postmaster(self) -> int:
         return int((self.folder / stale_files.PID_FILE).read_text().split()[0])
@@ -79,14 +79,14 @@ class Server:
         return done.returncode == 0
 
 
-def family(pid: int) -> list[int]:
-    """A process and its children."""
+def with_children(pid: int) -> list[int]:
+    """The ids of a process and its children."""
     shown = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
     pairs = [tuple(map(int, line.split())) for line in shown.stdout.splitlines()]
     return [pid, *(child for child, parent in pairs if parent == pid)]
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -94,15 +94,18 @@ def _lives(pid: int) -> bool:
 
 
 def start_worker(
-    url: str, *args: str, environment: Mapping[str, str] | None = None, **more: Any
+    url: str,
+    *args: str,
+    environment: Mapping[str, str] | None = None,
+    output: IO[str] | None = None,
 ) -> subprocess.Popen[str]:
-    """Start `tlsearch worker` on the study `tiny`, with pipes unless it is told where to write."""
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    """Start `tlsearch worker` on the study `tiny`; it writes to a file, or to two pipes."""
     return subprocess.Popen(
         [sys.executable, "-m", "tlsearch", "worker", "tiny", *args],
         env=os.environ | {"TLSEARCH_STORAGE": url} | dict(environment or {}),
         text=True,
-        **pipes | more,
+        stdout=output or subprocess.PIPE,
+        stderr=subprocess.STDOUT if output else subprocess.PIPE,
     )
 
 
@@ -140,7 +143,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 class Retraining:
-    """Trains again in this process what the workers of a study trained, undisturbed."""
+    """Trains hyperparameters of a study again, undisturbed, in this process."""
 
     def __init__(self, url: str, name: str = "tiny") -> None:
         import torch
@@ -166,8 +169,9 @@ class Retraining:
 
         return fine_tune(self._backbone, self._data, self._recipe, hyperparameters, self._device)
 
-    def curve(self, hyperparameters: Hyperparameters) -> list[tuple[int, float]]:
+    def curve(self, hyperparameters: Hyperparameters | None) -> list[tuple[int, float]]:
         """The curve as `curves_of` shows it; trained once for all tests."""
+        assert hyperparameters is not None, "a trial that ended has hyperparameters"
         key = (self._backbone.fingerprint(), self._recipe.model_dump_json(), hyperparameters)
         if key not in _curves:
             found = self.result(hyperparameters)
@@ -185,7 +189,7 @@ def reported(url: str) -> int:
 
 @contextmanager
 def stopped(*processes: subprocess.Popen[str]) -> Iterator[None]:
-    """End processes with the block, whatever becomes of it."""
+    """Kill processes when the block ends, with or without an error."""
     try:
         yield
     finally:

@@ -1,9 +1,9 @@
 """A study with measures, a prior and ended trials, made through Optuna rather than by workers."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
@@ -58,13 +58,14 @@ def add_trial(
     state: TrialState = TrialState.COMPLETE,
     system_attrs: dict[str, str] | None = None,
     user_attrs: dict[str, object] | None = None,
-    **params: float,
+    params: Mapping[str, float] | None = None,
 ) -> int:
-    """Add an ended trial; return its number."""
+    """Add an ended trial, the plain default but for `params`; return its number."""
     space = study.space
-    whole = replace(space.plain_default(), **params)
-    values = Hyperparameters.as_dict(whole)
-    distributions = {
+    values = Hyperparameters.from_dict(
+        space.plain_default().as_dict() | dict(params or {})
+    ).as_dict()
+    distributions: dict[str, BaseDistribution] = {
         name: IntDistribution(int(min(r.low, values[name])), int(max(r.high, values[name])))
         if name in DEPTHS
         else FloatDistribution(min(r.low, values[name]), max(r.high, values[name]))

@@ -146,7 +146,7 @@ def test_as_a_library(tiny, storage_url):
     assert created
     assert summary.budget_spent
     assert len(summary.trials) == 2
-    assert best[0].val_accuracy == max(trial.val_accuracy for trial in summary.trials)
+    assert best[0].val_accuracy == max(trial.val_accuracy or 0.0 for trial in summary.trials)
     assert isinstance(best[0].params, library.Hyperparameters)
 
 

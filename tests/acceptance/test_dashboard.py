@@ -87,10 +87,17 @@ def study(tlsearch, tiny) -> Any:
     measure(storage, "tiny")
     found = find_study(storage, "tiny")
     add_trial(storage, found, 0.6, origin="default")
-    add_trial(storage, found, 0.7421, origin="prior", high_lr=0.005)
+    add_trial(storage, found, 0.7421, origin="prior", params={"high_lr": 0.005})
     shown = pictures(open_artifacts(), found, 0.8837)
-    best = {"high_lr": 0.0123, "system_attrs": shown, "user_attrs": {"worker": "tower gpu 1"}}
-    add_trial(storage, found, 0.8837, origin="draw", **best)
+    add_trial(
+        storage,
+        found,
+        0.8837,
+        origin="draw",
+        system_attrs=shown,
+        user_attrs={"worker": "tower gpu 1"},
+        params={"high_lr": 0.0123},
+    )
     optuna.create_study(study_name=f"{BEING_CREATED_PREFIX}x", storage=storage)
     return optuna.load_study(study_name="tiny", storage=storage)
 

@@ -1,4 +1,4 @@
-"""Faults of the database, the disk and the clock under real workers: what is lost is nothing."""
+"""Faults of the database, the disk and the clock under real workers: nothing is lost."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import wait_until
+from tests.acceptance.conftest import Command, wait_until
 from tests.acceptance.crashes import (
     Retraining,
     Server,
@@ -27,7 +27,7 @@ from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
 
-EPOCHS = 120  # long enough to be caught under way, short enough to be trained again
+EPOCHS = 120  # enough to interrupt a trial, few enough to train it again
 LONG = 4000  # epochs: a trial that lasts until it is stopped
 TAME = "high_lr = 0.01\nalpha = 0.0001\nbeta = 0.0001"  # no trial fails
 STALLED_SECONDS = 3  # as the spec of `tiny` says
@@ -49,13 +49,13 @@ def server(own_server: Server) -> Server:
 
 
 @pytest.fixture
-def url(server, tlsearch) -> str:
+def url(server: Server, tlsearch: Command) -> str:
     tlsearch.storage_url = server.create_database(f"test_{uuid.uuid4().hex}")
     return tlsearch.storage_url
 
 
 @pytest.fixture
-def artifacts(tmp_path, monkeypatch) -> Path:
+def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TLSEARCH_ARTIFACTS", str(tmp_path / "artifacts"))
     return tmp_path / "artifacts"
 
@@ -78,8 +78,8 @@ def records(url, name="tiny"):
     return trial_records(storage, find_study(storage, name).study_id)
 
 
-def claims_of_a_newcomer(url) -> Claims:
-    """What a worker that starts now would claim trials by."""
+def claims_of_new_worker(url) -> Claims:
+    """The claims of a worker that starts now."""
     storage = open_storage(url)
     study = find_study(storage, "tiny")
     session = WorkerRegistration(storage.engine, "cpu", "", STALLED_SECONDS)
@@ -88,7 +88,7 @@ def claims_of_a_newcomer(url) -> Claims:
 
 
 def assert_as_undisturbed(url) -> None:
-    """The only trial is complete, with each epoch once, and bit-equal to one in one piece."""
+    """The only trial is complete, has each epoch once, and equals an undisturbed one bit by bit."""
     (record,) = records(url)
     assert record.state == "complete"
     expected = Retraining(url).curve(record.params)
@@ -105,9 +105,9 @@ def test_postgresql_restarts_and_crashes_under_a_worker(tlsearch, tiny, server, 
     before = reported(url)
     wait_until(lambda: reported(url) > before, "the worker reports again")
     server.kill()
-    time.sleep(STALLED_SECONDS + 1)  # the fault: by the last sign of life, the worker looks dead
+    time.sleep(STALLED_SECONDS + 1)  # by its last heartbeat, the worker looks dead
     server.start()
-    assert isinstance(claims_of_a_newcomer(url).claim(str(uuid.uuid4())), Refusal)
+    assert isinstance(claims_of_new_worker(url).claim(str(uuid.uuid4())), Refusal)
     stdout, stderr = worker.communicate(timeout=240)
     assert (worker.returncode, stderr) == (0, "")
     assert "the database is out of reach" in stdout
@@ -133,7 +133,7 @@ def test_an_outage_past_the_limit(tlsearch, tiny, server, url, artifacts):
     (first, second) = attempts_of(url)
     assert (first.ended, second.ended) == ("stalled", "complete")
     assert second.first_epoch > first.last_epoch, "what was trained offline is not trained again"
-    assert files_in(artifacts) == [str(second.token)], "what is left is the model"
+    assert files_in(artifacts) == [str(second.token)], "the model alone is left"
     assert_as_undisturbed(url)
 
 
@@ -193,12 +193,12 @@ def test_clocks_an_hour_off(tlsearch, tiny, storage_url, artifacts):
             "SELECT extract(epoch FROM clock_timestamp() - min(started_at)) FROM tlsearch.attempts"
         )
         wait_until(lambda: ask(storage_url, age)[0][0] > 2 * STALLED_SECONDS, "time has passed")
-        newcomer = claims_of_a_newcomer(storage_url)
-        assert isinstance(newcomer.claim(str(uuid.uuid4())), Refusal), "both are alive"
+        new_worker = claims_of_new_worker(storage_url)
+        assert isinstance(new_worker.claim(str(uuid.uuid4())), Refusal), "both are alive"
         ahead.kill()
         claim = wait_until(
-            lambda: not isinstance(c := newcomer.claim(str(uuid.uuid4())), Refusal) and c,
-            "the dead worker is found out",
+            lambda: not isinstance(c := new_worker.claim(str(uuid.uuid4())), Refusal) and c,
+            "the new worker takes over the dead worker's trial",
         )
     taken = [a for a in attempts_of(storage_url) if a.trial_id == claim.trial_id]
     assert [a.ended for a in taken] == ["stalled", None]

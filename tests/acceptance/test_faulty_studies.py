@@ -1,4 +1,4 @@
-"""Studies created twice at once or deleted under their workers, and files that the dead left."""
+"""Studies created twice at once, or deleted while workers run, and files of dead workers."""
 
 import json
 import subprocess
@@ -20,7 +20,8 @@ from tests.acceptance.crashes import (
     start_worker,
     stopped,
 )
-from tlsearch.store.claims import Claims, WorkerRegistration
+from tests.pipes import read_line, write_line
+from tlsearch.store.claims import Claim, Claims, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 
@@ -28,7 +29,7 @@ ROUNDS = 5
 LONG = 4000  # epochs: a trial that lasts until it is stopped
 TAME = "high_lr = 0.01\nalpha = 0.0001\nbeta = 0.0001"  # no trial fails
 
-# Creates the study of each spec it is told, at the moment it is told.
+# Creates a study as soon as its spec comes over stdin.
 CREATOR = """
 import json, sys
 from tlsearch.studies.create import create_study
@@ -40,23 +41,26 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def artifacts(tmp_path, monkeypatch) -> Path:
+def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TLSEARCH_ARTIFACTS", str(tmp_path / "artifacts"))
     return tmp_path / "artifacts"
 
 
+def start_creator() -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CREATOR]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 def test_two_create_at_the_same_moment(tiny, storage_url):
-    """The first time on an empty database, where the tables are yet to be made too."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    creators = [subprocess.Popen([sys.executable, "-c", CREATOR], **pipes) for _ in range(2)]
+    """The first time on an empty database, which has no tables yet either."""
+    creators = [start_creator() for _ in range(2)]
     with stopped(*creators):
-        assert [creator.stdout.readline() for creator in creators] == ["ready\n"] * 2
+        assert [read_line(creator) for creator in creators] == ["ready\n"] * 2
         for n in range(ROUNDS):
-            told = json.dumps([str(tiny(f"study {n}")), storage_url])
+            line = json.dumps([str(tiny(f"study {n}")), storage_url])
             for creator in creators:
-                creator.stdin.write(told + "\n")
-                creator.stdin.flush()
-            created = [json.loads(creator.stdout.readline()) for creator in creators]
+                write_line(creator, line)
+            created = [json.loads(read_line(creator)) for creator in creators]
             assert sorted(created) == [False, True]
     names = ask(storage_url, "SELECT study_name FROM studies ORDER BY study_id")
     assert [row.study_name for row in names] == [f"study {n}" for n in range(ROUNDS)]
@@ -65,15 +69,15 @@ def test_two_create_at_the_same_moment(tiny, storage_url):
 
 
 def by_optuna(tlsearch):
-    """As the dashboard does it: silently in vain where a worker reports in the same moment."""
+    """As the dashboard does it: without effect or error if a worker reports at the same time."""
     storage = open_storage(tlsearch.storage_url)
 
-    def gone():
+    def is_gone():
         with suppress(KeyError):
             optuna.delete_study(study_name="tiny", storage=storage)
         return not ask(tlsearch.storage_url, "SELECT FROM studies")
 
-    wait_until(gone, "the study is gone")
+    wait_until(is_gone, "the study is gone")
 
 
 def by_tlsearch(tlsearch):
@@ -112,12 +116,13 @@ def test_deleting_takes_models_and_pictures_along(tlsearch, tiny, storage_url, a
 
 
 def claim(url, age_seconds=0):
-    """Claim a trial as a worker would that then fell silent so long ago."""
+    """Claim a trial as a worker does whose last heartbeat is that old."""
     storage = open_storage(url)
     study = find_study(storage, "tiny")
     session = WorkerRegistration(storage.engine, "cpu", "", 3)
     session.enter()
     claimed = Claims(storage.engine, study, session.worker_id).claim(str(uuid.uuid4()))
+    assert isinstance(claimed, Claim)
     ask(
         url,
         "UPDATE tlsearch.attempts SET last_seen_at = last_seen_at - make_interval(secs => :age)"

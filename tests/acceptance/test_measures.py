@@ -15,7 +15,7 @@ from tlsearch.records import Measures
 from tlsearch.store import measures as measures_store
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measures import read_measures
-from tlsearch.store.studies import find_study
+from tlsearch.store.studies import find_study, queue_trial
 from tlsearch.store.trials import trial_counts
 
 MEASURED = {"measures": "worker", "sampler": "earned_prior"}
@@ -126,14 +126,14 @@ def test_an_interrupt_while_queueing_seeds_is_made_good(tlsearch, tiny, monkeypa
     study = find_study(storage, "tiny")
     measures = Measures(0.6, 0.1, 0.5, 3, 5.0, 1.0, 0.1, 9.0, 0.9, "x", 0.02, 50, 1.0, 1.0, 1.0)
     prior = prior_of(study.spec, study.space, study.data.n_train, measures)
-
+    assert prior is not None
     seeds = starting_trials(prior, study.space, 2, 0)
-    queue, queued = measures_store.queue_trial, []
+    queued: list[int] = []
 
     def die_after_two(*args):
         if len(queued) == 2:
             raise KeyboardInterrupt
-        queued.append(queue(*args))
+        queued.append(queue_trial(*args))
 
     with monkeypatch.context() as patch:
         patch.setattr(measures_store, "queue_trial", die_after_two)

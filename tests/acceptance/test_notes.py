@@ -1,5 +1,7 @@
 """Notes of studies, as optuna-dashboard reads them."""
 
+from collections.abc import Mapping
+
 import optuna
 import optuna_dashboard
 import pytest
@@ -32,14 +34,31 @@ class Study:
 
     @property
     def note(self) -> str:
-        return optuna_dashboard.get_note(self.optuna)
+        body: str = optuna_dashboard.get_note(self.optuna)
+        return body
 
     def edit(self, body: str) -> None:
         """As the dashboard does for a user."""
         optuna_dashboard.save_note(self.optuna, body)
 
-    def add(self, val_accuracy: float, **more: object) -> int:
-        return add_trial(self.storage, self.study, val_accuracy, **more)
+    def add(
+        self,
+        val_accuracy: float,
+        *,
+        origin: str = "tpe",
+        state: TrialState = TrialState.COMPLETE,
+        user_attrs: dict[str, object] | None = None,
+        params: Mapping[str, float] | None = None,
+    ) -> int:
+        return add_trial(
+            self.storage,
+            self.study,
+            val_accuracy,
+            origin=origin,
+            state=state,
+            user_attrs=user_attrs,
+            params=params,
+        )
 
 
 @pytest.fixture
@@ -63,7 +82,7 @@ def test_what_a_note_says_once_there_are_trials(made):
     measure(made.storage, "tiny")
     made.add(0.6, origin="default")
     for n in range(6):
-        made.add(0.7 + n / 100, origin="prior", high_lr=0.002 + n / 1000)
+        made.add(0.7 + n / 100, origin="prior", params={"high_lr": 0.002 + n / 1000})
     made.add(0.99, state=TrialState.PRUNED)
     made.add(0.75, origin="user", user_attrs={"duplicate_of": 6})
     set_state(made.storage.engine, [made.study.study_id], "paused")
@@ -85,7 +104,7 @@ def test_what_a_note_says_once_there_are_trials(made):
 
 def test_every_command_of_the_note_exists(made):
     commands = [line.split()[1] for line in made.note.splitlines() if line.startswith("tlsearch ")]
-    registered = {c.name or c.callback.__name__ for c in app.registered_commands}
+    registered = {c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands}
     registered |= {group.name for group in app.registered_groups}
     assert {"worker", "best", "pause", "budget", "enqueue", "prior", "db"} <= set(commands)
     assert set(commands) | {"resume"} <= registered

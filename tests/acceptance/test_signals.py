@@ -1,6 +1,7 @@
 """SIGTERM and SIGINT in every phase of a worker: it ends, and nothing is left running."""
 
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.acceptance.crashes import (
     reported,
     start_worker,
 )
+from tests.pipes import read_line
 from tlsearch.finetune.checkpointfile import read_position
 from tlsearch.store.connect import open_storage
 from tlsearch.store.locks import study_lock
@@ -27,12 +29,12 @@ LONG = 4000  # epochs: a trial that lasts until it is stopped
 
 
 @pytest.fixture
-def artifacts(tmp_path, monkeypatch) -> Path:
+def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TLSEARCH_ARTIFACTS", str(tmp_path / "artifacts"))
     return tmp_path / "artifacts"
 
 
-def assert_ended_by_sigterm(worker, url) -> str:
+def assert_ended_by_sigterm(worker: subprocess.Popen[str], url: str) -> str:
     stdout, stderr = worker.communicate(timeout=60)
     assert worker.returncode == 143, (stdout, stderr)
     assert "Traceback" not in stderr
@@ -47,7 +49,7 @@ def assert_ended_by_sigterm(worker, url) -> str:
 def test_while_it_starts(tlsearch, tiny, storage_url, artifacts):
     tlsearch.run("create", str(tiny(trials=1, epochs=LONG)))
     worker = start_worker(storage_url)
-    line = worker.stdout.readline()
+    line = read_line(worker)
     assert line.startswith("reading the images")
     worker.terminate()
     assert_ended_by_sigterm(worker, storage_url)
@@ -72,7 +74,7 @@ def test_while_it_waits(tlsearch, tiny, storage_url, artifacts):
     tlsearch.run("create", str(tiny(trials=1)))
     tlsearch.run("pause", "tiny")
     worker = start_worker(storage_url)
-    wait_until(lambda: "the study is paused" in worker.stdout.readline(), "the worker waits")
+    wait_until(lambda: "the study is paused" in read_line(worker), "the worker waits")
     worker.terminate()
     assert_ended_by_sigterm(worker, storage_url)
     assert attempts_of(storage_url) == []
@@ -119,6 +121,7 @@ def test_when_its_output_is_closed(tlsearch, tiny, storage_url, artifacts):
     tlsearch.run("create", str(tiny(trials=1, epochs=LONG)))
     worker = start_worker(storage_url)
     wait_until(lambda: reported(storage_url) > 2, "the worker reports epochs")
+    assert worker.stdout is not None
     worker.stdout.close()
     assert worker.wait(timeout=60) == 1
     (attempt,) = attempts_of(storage_url)

@@ -3,6 +3,7 @@
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.acceptance.crashes import (
     start_worker,
     stopped,
 )
+from tests.pipes import read_line
 from tlsearch.store.connect import open_storage
 
 SOME = 60  # epochs: long enough to be caught under way, short enough to finish
@@ -105,7 +107,7 @@ def test_one_worker_is_paused_resumed_and_stopped(tlsearch, tiny, storage_url, a
         assert (paused["state"], paused["why"]) == ("paused", "the study is paused")
         assert paused["over"] is False
         last_epoch = assert_handed_back(storage_url, artifacts, "paused")
-        wait_until(lambda: "the study is paused" in worker.stdout.readline(), "it waits")
+        wait_until(lambda: "the study is paused" in read_line(worker), "it waits")
         assert tlsearch.json("status", "tiny")["state"] == "paused"
         resumed = tlsearch.json("resume", "tiny")
         assert (resumed["state"], resumed["over"], resumed["why"]) == ("running", False, None)
@@ -341,11 +343,15 @@ def test_a_worker_on_a_paused_study_and_another(tlsearch, tiny, storage_url):
     with stopped(worker := start_worker(storage_url, "other")):
         ended = "SELECT FROM tlsearch.attempts WHERE ended = 'complete'"
         wait_until(lambda: len(ask(storage_url, ended)) == 3, "one study is done")
-        wait_until(lambda: "the study is paused" in worker.stdout.readline(), "the other one waits")
+        wait_until(lambda: "the study is paused" in read_line(worker), "the other one waits")
         tlsearch.run("resume", "tiny")
         assert_left(worker)
     order = [row.study for row in ask(storage_url, ORDER)]
     assert order == ["other"] * 3 + ["tiny"] * 3
+
+
+def holds_trial_of(url, study):
+    return [row.study for row in ask(url, HELD)] == [study]
 
 
 def test_a_study_is_paused_while_a_worker_has_its_trial(tlsearch, tiny, storage_url, artifacts):
@@ -356,10 +362,7 @@ def test_a_study_is_paused_while_a_worker_has_its_trial(tlsearch, tiny, storage_
         for paused, works in (("tiny", "other"), ("other", "tiny")):
             tlsearch.run("resume", works)
             tlsearch.run("pause", paused)
-            wait_until(
-                lambda name=works: [row.study for row in ask(storage_url, HELD)] == [name],
-                f"it works on {works}",
-            )
+            wait_until(partial(holds_trial_of, storage_url, works), f"it works on {works}")
             wait_for_epochs(storage_url)
         tlsearch.run("stop", "tiny")
         tlsearch.run("stop", "other")

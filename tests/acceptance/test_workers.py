@@ -3,6 +3,7 @@
 import inspect
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,14 +142,15 @@ def test_a_frozen_workers_trial_moves_on_and_the_worker_lets_go(tlsearch, tiny, 
         worker.communicate()
 
 
+def attempts_under_way(url, attempt):
+    return [record for record in running(url) if record.attempt == attempt]
+
+
 def test_a_trial_whose_workers_keep_dying_fails_with_its_reason(tlsearch, tiny, storage_url):
     tlsearch.run("create", str(tiny(trials=1, epochs=LONG, max_attempts=2)))
     for attempt in (1, 2):
         worker = tlsearch.start("worker", "tiny")
-        wait_until(
-            lambda n=attempt: [r for r in running(storage_url) if r.attempt == n],
-            f"attempt {attempt} begins",
-        )
+        wait_until(partial(attempts_under_way, storage_url, attempt), f"attempt {attempt} begins")
         worker.kill()
         worker.communicate()
     tlsearch.run("worker", "tiny")
