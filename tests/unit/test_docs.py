@@ -269,3 +269,17 @@ def test_contributing_shows_the_rooms_in_the_order_of_imports():
 
 def contributing() -> str:
     return (ROOT / "CONTRIBUTING.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("section", "example"),
+    [("To add a knob", "low_lr_ratio"), ("To add a measure", "emd_similarity")],
+)
+def test_contributing_names_every_file_to_touch(section, example):
+    """Those that name one of today's; see also `test_files_that_are_named_exist`."""
+    text = contributing().partition(f"## {section}")[2].partition("\n## ")[0]
+    listed = re.findall(r"`((?:tlsearch|db)/[\w/]+(?:\.\w+)?)`", text)
+    sources = [*ROOT.glob("tlsearch/**/*.py"), *ROOT.glob("db/**/*.sql")]
+    naming = [named(path) for path in sources if re.search(rf"\b{example}\b", path.read_text())]
+    assert len(naming) >= 5
+    assert [path for path in naming if not path.startswith(tuple(listed))] == []
