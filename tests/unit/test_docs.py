@@ -267,6 +267,15 @@ def test_contributing_shows_the_rooms_in_the_order_of_imports():
     assert table == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_words_are_plain_and_of_the_glossary(page):
+    """Only the glossary tells the old words, beside the new ones."""
+    old = "sign of life|signs of life|outbox|leftovers?|whoever|thereby|hence|upon|mend"
+    old += "|hands? back|handed back|lets? go"
+    if page.name != "glossary.md":
+        assert re.findall(rf"\b(?:{old})\b", page.read_text(), re.IGNORECASE) == []
+
+
 def contributing() -> str:
     return (ROOT / "CONTRIBUTING.md").read_text()
 
