@@ -23,7 +23,7 @@ from tlsearch.spec import PrunerSpec, SamplerSpec
 from tlsearch.store.claims import Claim, Claims, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measures import read_prior
-from tlsearch.store.outages import Patience
+from tlsearch.store.outages import RetryPolicy
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import find_study
 
@@ -59,7 +59,7 @@ class Ours:
         spec = found.spec.model_copy(update={"sampler": sampler, "pruner": pruner})
         self._study = StoredStudy(**vars(found) | {"spec": spec})
         self._trials = _optuna_trials.OptunaTrials(self._database, self._study)
-        self._patience = Patience(spec.workers.outage_limit_seconds)
+        self._retry = RetryPolicy(spec.workers.outage_limit_seconds)
         self._duplicates = _duplicates.Duplicates()
         self._enter()
 
@@ -102,22 +102,22 @@ class Ours:
 
     def _claim(self) -> Claim:
         """As StudySession.next."""
-        self._patience.call(self._registration.heartbeat)
-        refusal = self._patience.call(self._claims.refusal)
+        self._retry.call(self._registration.heartbeat)
+        refusal = self._retry.call(self._claims.refusal)
         assert refusal is None, refusal
         if self._study.spec.sampler.name == "earned_prior":
             study_id = self._study.study_id
-            prior = self._patience.call(lambda: read_prior(self._database, study_id))
+            prior = self._retry.call(lambda: read_prior(self._database, study_id))
             self._trials.follow_prior(prior)
         token = str(uuid.uuid4())
-        claim = self._patience.call(lambda: self._claims.claim(token))
+        claim = self._retry.call(lambda: self._claims.claim(token))
         assert isinstance(claim, Claim), claim
         return claim
 
     def _prepare(self, claim: Claim) -> dict[str, Any]:
         """As Attempt._train up to the training."""
         self._trial = self._trials.open(claim.trial_id)
-        self._patience.call(self._trials.counts)
+        self._retry.call(self._trials.counts)
         drawn = self._trials.suggest(claim.trial_id)
         self._write(claim)
         canonical = drawn.canonical(self._study.space.n_body_layers)
@@ -129,7 +129,7 @@ class Ours:
         """As HeldTrial.write_pending."""
         pending = self._trials.take_pending(claim.trial_id)
         params = pending.params_as_json()
-        self._patience.call(
+        self._retry.call(
             lambda: self._claims.write(claim, params, pending.user_attrs, pending.system_attrs)
         )
 
@@ -151,7 +151,7 @@ class Ours:
         reporter.close()
         reporter.raise_if_lost()
         curve_left = reporter.undelivered()[0]
-        self._patience.call(
+        self._retry.call(
             lambda: self._claims.complete(
                 claim,
                 value,
@@ -163,8 +163,8 @@ class Ours:
         )
         if has_model:
             keep = self._study.spec.checkpoints.keep_best
-            self._patience.call(lambda: self._claims.surplus_models(keep))
-        self._patience.call(lambda: self._trials.record(claim.trial_id))
+            self._retry.call(lambda: self._claims.surplus_models(keep))
+        self._retry.call(lambda: self._trials.record(claim.trial_id))
         self._trials.close(claim.trial_id)
 
     def _is_among_best(self, value: float) -> bool:

@@ -34,7 +34,7 @@ from tlsearch.records import Measures, QueuedTrial
 from tlsearch.store.claims import Claim, Claims, Curve, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import change_budget
-from tlsearch.store.measures import settle
+from tlsearch.store.measures import save_measures
 from tlsearch.store.studies import find_study, queue_trial
 
 QUEUED, BUDGET, SEEDS = 200, 50, 20
@@ -99,7 +99,7 @@ def our_twice(url: str) -> Waits:
     storage = open_storage(url)
     study = find_study(storage, STUDY)
     _barrier.wait()
-    settle(storage, study, _MEASURES, None, _seeds())
+    save_measures(storage, study, _MEASURES, None, _seeds())
     return []
 
 

@@ -11,7 +11,7 @@ from tlsearch.artifacts import Artifacts, picture_attrs
 from tlsearch.prior import build_prior
 from tlsearch.records import DEPTHS, Hyperparameters, Measures
 from tlsearch.report.trial_pictures import confusion_matrix, learning_curve
-from tlsearch.store.measures import settle
+from tlsearch.store.measures import save_measures
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import find_study
 
@@ -46,7 +46,7 @@ def measure(storage: RDBStorage, name: str) -> None:
         study.spec.recipe,
         study.data.n_train,
     )
-    settle(storage, study, MEASURES, prior, [])
+    save_measures(storage, study, MEASURES, prior, [])
 
 
 def add_trial(

@@ -138,10 +138,10 @@ def test_an_interrupt_while_queueing_seeds_is_made_good(tlsearch, tiny, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(measures_store, "queue_trial", die_after_two)
         with pytest.raises(KeyboardInterrupt):
-            measures_store.settle(storage, study, measures, prior, seeds)
+            measures_store.save_measures(storage, study, measures, prior, seeds)
     assert read_measures(storage, study.study_id) is None
-    assert measures_store.settle(storage, study, measures, prior, seeds)
-    assert not measures_store.settle(storage, study, measures, prior, seeds)
+    assert measures_store.save_measures(storage, study, measures, prior, seeds)
+    assert not measures_store.save_measures(storage, study, measures, prior, seeds)
     assert origins_of(tlsearch.storage_url, "tiny") == [
         "default",
         "prior",

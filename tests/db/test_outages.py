@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from tests.conftest import execute
 from tlsearch.errors import DatabaseAway, StorageError
+from tlsearch.store.causes import cause_of
 from tlsearch.store.connect import open_storage
-from tlsearch.store.outages import DATABASE_ERRORS, Patience, cause_of, is_outage, within
+from tlsearch.store.outages import DATABASE_ERRORS, RetryPolicy, is_outage, within
 
 
 def engine_of(url, **more):
@@ -198,7 +199,7 @@ def test_errors_of_no_database(error):
     assert not is_outage(error)
 
 
-class TestPatience:
+class TestRetryPolicy:
     """It waits for a server that refuses connections until the server is there."""
 
     @staticmethod
@@ -217,24 +218,24 @@ class TestPatience:
 
     def test_it_waits_until_the_database_is_back(self):
         told = []
-        patience = Patience(60, on_wait=lambda *news: told.append(news))
-        assert patience.call(self.fails(3)) == 4
+        policy = RetryPolicy(60, on_wait=lambda *news: told.append(news))
+        assert policy.call(self.fails(3)) == 4
         assert len(told) == 3
         assert all("Connection refused" in why for _, why in told)
         assert [away for away, _ in told] == sorted(away for away, _ in told)
 
     def test_it_gives_up_at_its_limit(self):
         with pytest.raises(DatabaseAway, match=r"out of reach for 1 s \(.*Connection refused"):
-            Patience(0.8).call(self.fails(1000))
+            RetryPolicy(0.8).call(self.fails(1000))
 
     def test_it_gives_up_when_it_is_told_to(self):
         over = threading.Event()
         told = []
-        patience = Patience(3600, over, lambda *_: told.append(over.set()))
+        policy = RetryPolicy(3600, over, lambda *_: told.append(over.set()))
         with pytest.raises(DatabaseAway, match="out of reach for 0 s"):
-            patience.call(self.fails(1000))
+            policy.call(self.fails(1000))
         assert len(told) == 1
-        assert patience.call(lambda: "answer") == "answer", "where nothing is to be waited for"
+        assert policy.call(lambda: "answer") == "answer", "where nothing is to be waited for"
 
     def test_it_waits_for_nothing_else(self, storage_url):
         tried = []
@@ -244,9 +245,9 @@ class TestPatience:
             raise error_of(storage_url, "SELECT * FROM no_such_table")
 
         with pytest.raises(sa.exc.ProgrammingError):
-            Patience(3600).call(refused)
+            RetryPolicy(3600).call(refused)
         with pytest.raises(KeyError):
-            Patience(3600).call(lambda: {}["x"])
+            RetryPolicy(3600).call(lambda: {}["x"])
         assert len(tried) == 1
 
 

@@ -1,7 +1,7 @@
 """Files of trials (checkpoints, models, pictures): a folder, or a bucket that speaks S3."""
 
 from tlsearch.artifacts.base import ATTEMPT_SUFFIX, Artifacts, attempt_file, check_name
-from tlsearch.artifacts.folder import HALF_WRITTEN, LEFT_OVER_SECONDS, ArtifactFolder
+from tlsearch.artifacts.folder import HALF_WRITTEN, STALE_AFTER_SECONDS, ArtifactFolder
 from tlsearch.artifacts.open import (
     ENVIRONMENT,
     artifacts_place,
@@ -16,7 +16,7 @@ __all__ = [
     "ATTEMPT_SUFFIX",
     "ENVIRONMENT",
     "HALF_WRITTEN",
-    "LEFT_OVER_SECONDS",
+    "STALE_AFTER_SECONDS",
     "ArtifactFolder",
     "Artifacts",
     "artifacts_place",

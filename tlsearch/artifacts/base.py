@@ -57,14 +57,14 @@ class Artifacts(ABC):
     def read(self, name: str) -> bytes | None:
         """Return what is in a file, or None where there is none of this name."""
         try:
-            with self.open_reader(name) as file, self._refusals("cannot be read"):
+            with self.open_reader(name) as file, self._as_storage_errors("cannot be read"):
                 return file.read()
         except ArtifactNotFound:
             return None
 
     @abstractmethod
-    def _refusals(self, what: str) -> AbstractContextManager[None]:
-        """Turn what the place refuses into a StorageError of one sentence."""
+    def _as_storage_errors(self, what: str) -> AbstractContextManager[None]:
+        """Turn errors of the place into a StorageError of one sentence."""
 
 
 def attempt_file(token: str) -> str:

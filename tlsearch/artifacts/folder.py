@@ -15,11 +15,11 @@ from tlsearch.artifacts.base import Artifacts, check_name
 from tlsearch.errors import StorageError
 
 HALF_WRITTEN = ".half-written-"
-LEFT_OVER_SECONDS = 24 * 3600.0  # a file that took longer to write is of a killed process
+STALE_AFTER_SECONDS = 24 * 3600.0  # a file that takes longer to write belongs to a killed process
 
 
 class ArtifactFolder(Artifacts):
-    """A folder of files. What killed processes left half-written is removed after a day.
+    """A folder of files. Half-written files of killed processes are removed after a day.
 
     Raises:
         StorageError: it cannot be made or used.
@@ -27,19 +27,19 @@ class ArtifactFolder(Artifacts):
 
     def __init__(self, path: Path, *, writable: bool = True) -> None:
         self._path = path.absolute()
-        with self._refusals("cannot be used"):
+        with self._as_storage_errors("cannot be used"):
             if writable:
                 self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.stat()
             needed = os.R_OK | os.X_OK | (os.W_OK if writable else 0)
             if not os.access(self._path, needed):
                 raise PermissionError(0, "no permission")
-        self._sweep()
+        self._remove_stale_files()
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """Open a file for reading."""
         path = self._path / check_name(artifact_id)
-        with self._refusals("cannot be read"):
+        with self._as_storage_errors("cannot be read"):
             try:
                 return path.open("rb")
             except FileNotFoundError:
@@ -49,7 +49,7 @@ class ArtifactFolder(Artifacts):
         """Write a file, on the disk when this returns."""
         target = self._path / check_name(artifact_id)
         half = self._path / f"{HALF_WRITTEN}{uuid.uuid4().hex}"
-        with self._refusals("cannot be written"):
+        with self._as_storage_errors("cannot be written"):
             try:
                 with half.open("xb") as file:
                     shutil.copyfileobj(content_body, file)
@@ -65,12 +65,12 @@ class ArtifactFolder(Artifacts):
     def remove(self, artifact_id: str) -> None:
         """Remove a file, if it is there."""
         path = self._path / check_name(artifact_id)
-        with self._refusals("cannot be written"):
+        with self._as_storage_errors("cannot be written"):
             path.unlink(missing_ok=True)
 
     def names(self) -> list[str]:
         """Return the names of all files."""
-        with self._refusals("cannot be read"):
+        with self._as_storage_errors("cannot be read"):
             return [name for name in os.listdir(self._path) if not name.startswith(HALF_WRITTEN)]
 
     def _keep_name(self) -> None:
@@ -82,15 +82,15 @@ class ArtifactFolder(Artifacts):
         finally:
             os.close(folder)
 
-    def _sweep(self) -> None:
-        oldest = time.time() - LEFT_OVER_SECONDS
-        for left in self._path.glob(f"{HALF_WRITTEN}*"):
+    def _remove_stale_files(self) -> None:
+        oldest = time.time() - STALE_AFTER_SECONDS
+        for half in self._path.glob(f"{HALF_WRITTEN}*"):
             with suppress(OSError):
-                if left.stat().st_mtime < oldest:
-                    left.unlink()
+                if half.stat().st_mtime < oldest:
+                    half.unlink()
 
     @contextmanager
-    def _refusals(self, what: str) -> Iterator[None]:
+    def _as_storage_errors(self, what: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -29,7 +29,7 @@ class ArtifactBucket(Artifacts):
     def __init__(self, bucket: str, prefix: str = "") -> None:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._where = f"s3://{bucket}/{self._prefix}"
-        with self._refusals("cannot be used"):
+        with self._as_storage_errors("cannot be used"):
             self._client = _client()
             self._client.head_bucket(Bucket=bucket)
             self._store = Boto3ArtifactStore(bucket, self._client)
@@ -38,24 +38,24 @@ class ArtifactBucket(Artifacts):
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """Open a file for reading."""
         key = self._key(artifact_id)
-        with self._refusals("cannot be read"):
+        with self._as_storage_errors("cannot be read"):
             return self._store.open_reader(key)
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
         """Write a file."""
         key = self._key(artifact_id)
-        with self._refusals("cannot be written"):
+        with self._as_storage_errors("cannot be written"):
             self._store.write(key, content_body)
 
     def remove(self, artifact_id: str) -> None:
         """Remove a file, if it is there."""
         key = self._key(artifact_id)
-        with self._refusals("cannot be written"):
+        with self._as_storage_errors("cannot be written"):
             self._store.remove(key)
 
     def names(self) -> list[str]:
         """Return the names of all files."""
-        with self._refusals("cannot be read"):
+        with self._as_storage_errors("cannot be read"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix, Delimiter="/"
             )
@@ -66,7 +66,7 @@ class ArtifactBucket(Artifacts):
         return self._prefix + check_name(name)
 
     @contextmanager
-    def _refusals(self, what: str) -> Iterator[None]:
+    def _as_storage_errors(self, what: str) -> Iterator[None]:
         refused = _errors()
         try:
             yield
@@ -79,8 +79,8 @@ def _client() -> Any:
     import boto3
     from botocore.config import Config
 
-    patience = Config(connect_timeout=10, read_timeout=60, retries={"total_max_attempts": 5})
-    return boto3.client("s3", config=patience)
+    limits = Config(connect_timeout=10, read_timeout=60, retries={"total_max_attempts": 5})
+    return boto3.client("s3", config=limits)
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import nn
 
-from tlsearch.errors import BackboneError
+from tlsearch.errors import BackboneError, first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,6 @@ def _create(name: str, n_classes: int, image_size: int | None) -> nn.Module:
     except Exception as error:
         raise BackboneError(
             f"backbone.model {name}: timm cannot build it with {n_classes} classes"
-            f"{f' at {image_size} pixels' if image_size else ''} ({_first_line(error)})"
+            f"{f' at {image_size} pixels' if image_size else ''} ({first_line(error)})"
         ) from error
     return model
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

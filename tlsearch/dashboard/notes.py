@@ -9,6 +9,7 @@ from optuna.storages import RDBStorage
 
 from tlsearch.errors import TlsearchError
 from tlsearch.report.study_note import TOP, StudyFacts, study_note
+from tlsearch.store.causes import cause_of
 from tlsearch.store.controls import read_controls
 from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
 from tlsearch.store.stored_study import StoredStudy
@@ -71,9 +72,7 @@ class NoteUpdater:
         return True
 
     def _say(self, whose: str, error: Exception) -> None:
-        cause = error.__cause__ or error
-        words = str(getattr(cause, "orig", cause)).strip().splitlines() or [type(error).__name__]
-        sentence = f"the note{whose} is not kept up to date: {words[0]}"
+        sentence = f"the note{whose} is not kept up to date: {cause_of(error)}"
         if sentence not in self._said:
             self._said.add(sentence)
             self._complain(sentence)

@@ -8,7 +8,7 @@ from typing import TypeVar
 from PIL import Image, UnidentifiedImageError
 
 from tlsearch.data.references import ImageRef
-from tlsearch.errors import DataError
+from tlsearch.errors import DataError, first_line
 
 T = TypeVar("T")
 
@@ -71,4 +71,4 @@ def _reason(error: Exception) -> str:
         return "has too many pixels"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return first_line(error)

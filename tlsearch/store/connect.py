@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from tlsearch.errors import StorageError
 from tlsearch.postgres import cluster, embedded
 from tlsearch.store import error_messages, schema
+from tlsearch.store.causes import own_words
 from tlsearch.store.locks import create_lock
 
 ENVIRONMENT = "TLSEARCH_STORAGE"
@@ -218,7 +219,7 @@ def _sentence(url: sa.URL, error: BaseException) -> str:
         what = f"holds tables of Optuna {found[1]}, which Optuna {optuna.__version__} cannot use"
         how = "drop tlsearch's views (docs/sql.md) and run `optuna storage upgrade`"
         return f"{place(url)} {what}: give an empty database, or {how}"
-    words = error_messages.own_words(error)
+    words = own_words(error)
     if known := error_messages.predicate(words):
         return f"{place(url)} {known}"
     for secret in filter(None, (url.password, *map(_text, map(url.query.get, _secrets(url))))):

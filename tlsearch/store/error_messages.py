@@ -5,6 +5,8 @@ import re
 import optuna
 import sqlalchemy as sa
 
+from tlsearch.store.causes import own_words
+
 
 def explained(error: BaseException) -> str | None:
     """Return a sentence on an error of a database in use; None where it may be our own fault."""
@@ -18,13 +20,6 @@ def predicate(words: str) -> str | None:
     """Return what a sentence on the database goes on with, after its name."""
     found = (sentence for pattern, sentence in _SENTENCES.items() if re.search(pattern, words))
     return next(found, None)
-
-
-def own_words(error: BaseException) -> str:
-    """Return what PostgreSQL said, without what the libraries between put around it."""
-    while error.__cause__ is not None and not isinstance(error, sa.exc.DBAPIError):
-        error = error.__cause__
-    return str(getattr(error, "orig", error))
 
 
 _OURS = "tlsearch|controls|attempts|worker_sessions|installed"

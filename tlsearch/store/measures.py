@@ -39,14 +39,14 @@ def note_unmeasured(storage: RDBStorage, study_id: int, reason: str) -> None:
     storage.set_study_user_attr(study_id, UNMEASURED, reason)
 
 
-def settle(
+def save_measures(
     storage: RDBStorage,
     study: StoredStudy,
     measures: Measures,
     prior: Prior | None,
     seeds: Sequence[QueuedTrial],
 ) -> bool:
-    """Store measures and prior and queue the seeds, once whoever else does so too.
+    """Store measures and prior and queue the seeds, once, whatever other workers do meanwhile.
 
     Seeds beyond the study's budget are left out. Interrupted half way it is done again by the next
     one, which leaves alone what is there; the measures come last and say that all is done.

@@ -12,17 +12,17 @@ import optuna
 import sqlalchemy as sa
 
 from tlsearch.errors import DatabaseAway
+from tlsearch.store.causes import cause_of, database_error
 
 T = TypeVar("T")
 
 DATABASE_ERRORS = (sa.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 _FIRST_WAIT_SECONDS = 0.2
-_LONGEST_WAIT_SECONDS = 15.0
 # SQLSTATE classes and codes that pass: connection lost, server stops, starts or is full,
 # a standby before its promotion, a deadlock, a transaction to be repeated, waiting cut short.
 _PASSING = ("08", "57P", "53300", "25006", "40001", "40P01", "55P03", "57014")
-# What is said to who connects comes without a code, in the server's language. Words that are not
-# known here are taken for an outage, which is given up at its limit.
+# A refused connection has no code, and its words are in the server's language. Words that are not
+# known here count as an outage, which is given up at its limit.
 _LASTING = re.compile(
     "authentication failed|no password supplied|no pg_hba.conf entry|permission denied"
     "|(role|database) .* does not exist|not permitted to log in"
@@ -31,8 +31,7 @@ _LASTING = re.compile(
 
 def is_outage(error: BaseException) -> bool:
     """Whether the error says that the database cannot be reached now, but may be later."""
-    while error.__cause__ is not None and not isinstance(error, sa.exc.DBAPIError):
-        error = error.__cause__
+    error = database_error(error)
     if isinstance(error, sa.exc.TimeoutError):  # no connection of the pool was free
         return True
     if not isinstance(error, sa.exc.DBAPIError):
@@ -44,14 +43,6 @@ def is_outage(error: BaseException) -> bool:
         lost = error.connection_invalidated  # psycopg2 may call it a DatabaseError
         return lost or isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
     return str(code).startswith(_PASSING)
-
-
-def cause_of(error: BaseException) -> str:
-    """Return the database's own words, on one line."""
-    while error.__cause__ is not None and not isinstance(error, sa.exc.DBAPIError):
-        error = error.__cause__
-    words = str(getattr(error, "orig", error)).strip().splitlines()
-    return words[0] if words else "no reason given"
 
 
 def within(seconds: float, action: Callable[[], T]) -> T:
@@ -78,13 +69,14 @@ def within(seconds: float, action: Callable[[], T]) -> T:
         raise DatabaseAway(f"the database has not answered for {seconds:.0f} s") from None
 
 
-class Patience:
-    """How long to wait for a database that is away.
+class RetryPolicy:
+    """Repeats calls of the database while it is away.
 
     Args:
-        limit_seconds: of one outage; then the waiting is given up.
-        over: where set, the waiting ends at once.
+        limit_seconds: of one outage; then the call is given up.
+        over: where set, the call is given up at once.
         on_wait: told of every failed try: seconds away so far, and why.
+        longest_wait_seconds: between two tries; the waits grow to it.
     """
 
     def __init__(
@@ -92,10 +84,12 @@ class Patience:
         limit_seconds: float,
         over: threading.Event | None = None,
         on_wait: Callable[[float, str], None] = lambda *_: None,
+        longest_wait_seconds: float = 15.0,
     ) -> None:
         self.limit_seconds = limit_seconds
         self._over = over or threading.Event()
         self._on_wait = on_wait
+        self._longest_wait = longest_wait_seconds
 
     def call(self, action: Callable[[], T]) -> T:
         """Do something with the database, again and again while it is away.
@@ -113,11 +107,11 @@ class Patience:
             except DATABASE_ERRORS as error:
                 if not is_outage(error):
                     raise
-                away = time.monotonic() - start
-                why = cause_of(error)
+                away, why = time.monotonic() - start, cause_of(error)
                 self._on_wait(away, why)
+                wait = min(wait, self._longest_wait)
                 if away >= self.limit_seconds or self._over.wait(wait * random.uniform(0.5, 1)):
                     raise DatabaseAway(
                         f"the database has been out of reach for {away:.0f} s ({why})"
                     ) from error
-                wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+                wait *= 2

@@ -8,7 +8,7 @@ from optuna.storages import RDBStorage
 from tlsearch.artifacts import Artifacts
 from tlsearch.errors import InputError
 from tlsearch.store.claims import Claims, TrialClaims
-from tlsearch.store.outages import Patience
+from tlsearch.store.outages import RetryPolicy
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.worker_registration import WorkerRegistration
 from tlsearch.worker.progress import Progress
@@ -39,7 +39,7 @@ class WorkerContext:
     claims: TrialClaims
     artifacts: Artifacts
     device: torch.device
-    retry: Patience
+    retry: RetryPolicy
     signals: StopSignals
     progress: Progress
     data_path: str | None = None
@@ -51,9 +51,9 @@ class WorkerContext:
         return replace(self, study=study, claims=claims, progress=progress)
 
 
-def retry_policy(study: StoredStudy, signals: StopSignals, progress: Progress) -> Patience:
+def retry_policy(study: StoredStudy, signals: StopSignals, progress: Progress) -> RetryPolicy:
     """Return how a worker repeats calls of the database: until the study's limit, or a signal."""
-    return Patience(
+    return RetryPolicy(
         study.spec.workers.outage_limit_seconds,
         signals.requested,
         lambda _, why: progress.preparing(f"waiting for the database ({why})"),

@@ -5,14 +5,12 @@ as the database can be reached. What the study wants (pause, stop, the trial is 
 back with each report.
 """
 
-import random
 import threading
-import time
 from types import TracebackType
 
 from tlsearch.errors import DatabaseAway, TrialLost
 from tlsearch.store.claims import Claim, Curve, Refusal, TrialClaims
-from tlsearch.store.outages import DATABASE_ERRORS, cause_of, is_outage
+from tlsearch.store.outages import RetryPolicy
 from tlsearch.worker.progress import Progress
 
 _GAP_SECONDS = 0.25  # between two reports: short epochs go in batches
@@ -44,14 +42,16 @@ class EpochReporter:
         self._claims = claims
         self._claim = claim
         self._interval = interval_seconds
-        self._limit = limit_seconds
         self._progress = progress
         self._waiting = Curve()
         self._checkpoint_epoch: int | None = None
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._over = threading.Event()
-        self._away_since: float | None = None
+        self._away = False
+        # Waits no longer than between two heartbeats: once the server is back, a worker that is
+        # late counts as stalled.
+        self._retry = RetryPolicy(limit_seconds, self._over, self._note_outage, interval_seconds)
         self._failure: Exception | None = None
         self.refusal: Refusal | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -71,7 +71,7 @@ class EpochReporter:
     @property
     def away(self) -> bool:
         """Whether the last report did not reach the database."""
-        return self._away_since is not None
+        return self._away
 
     def report(self, epoch: int, val_accuracy: float) -> None:
         """Take an epoch; never waits."""
@@ -120,24 +120,19 @@ class EpochReporter:
             )
 
     def _run(self) -> None:
-        wait = self._interval
         while True:
-            self._wake.wait(wait)
+            self._wake.wait(self._interval)
             self._wake.clear()  # first: `close` sets `_over`, then `_wake`
             if self._over.is_set():
                 return
             try:
-                self._send()
-            except DATABASE_ERRORS as error:
-                if not self._goes_on_after(error):
-                    return
-                self._over.wait(self._back_off())
-                self._wake.set()
-                continue
+                self._retry.call(self._send)
+            except DatabaseAway as away:
+                self._failure = None if self._over.is_set() else away
+                return
             except Exception as error:  # TrialLost, or a fault of ours: no heartbeat can be sent
                 self._failure = error
                 return
-            wait = self._interval
             self._over.wait(_GAP_SECONDS)
 
     def _send(self) -> None:
@@ -147,33 +142,12 @@ class EpochReporter:
         with self._lock:  # what came meanwhile is behind what was sent
             del self._waiting.epochs[: len(curve.epochs)]
             del self._waiting.accuracies[: len(curve.accuracies)]
-        if self._away_since is not None:
+        if self._away:
             self._progress.preparing("the database is back; all epochs are delivered")
-        self._away_since = None
+        self._away = False
 
-    def _goes_on_after(self, error: Exception) -> bool:
-        """Note an outage; return whether to go on trying."""
-        if not is_outage(error):
-            self._failure = error
-            return False
-        now = time.monotonic()
-        self._away_since = self._away_since or now
-        away = now - self._away_since
+    def _note_outage(self, _: float, why: str) -> None:
+        self._away = True
         self._progress.preparing(
-            f"the database is out of reach ({cause_of(error)}); training goes on, epochs are held"
+            f"the database is out of reach ({why}); training goes on, epochs are held"
         )
-        if away < self._limit:
-            return True
-        self._failure = DatabaseAway(
-            f"the database has been out of reach for {away:.0f} s ({cause_of(error)})"
-        )
-        return False
-
-    def _back_off(self) -> float:
-        """Return a pause, in seconds, that grows with the outage.
-
-        It is no longer than the time between two heartbeats: once the server is back, a worker
-        that is late counts as stalled.
-        """
-        away = time.monotonic() - (self._away_since or time.monotonic())
-        return min(self._interval, max(_GAP_SECONDS, away / 4)) * random.uniform(0.5, 1)

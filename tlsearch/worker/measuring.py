@@ -24,7 +24,7 @@ from tlsearch.store.measures import (
     read_measures,
     read_prior,
     read_unmeasured,
-    settle,
+    save_measures,
 )
 from tlsearch.store.studies import read_study
 from tlsearch.store.trials import trial_records
@@ -131,7 +131,7 @@ class Measuring:
         begun = read_prior(context.database, self._study_id)  # by one that was interrupted
         prior = begun or prior_of(study.spec, study.space, study.data.n_train, measures)
         try:
-            settle(context.database, study, measures, prior, self._trials_of(prior))
+            save_measures(context.database, study, measures, prior, self._trials_of(prior))
         except KeyError:
             raise self._deleted() from None
 

@@ -14,7 +14,7 @@ from tlsearch.errors import DatabaseAway, TrialLost, described
 from tlsearch.finetune import model_only
 from tlsearch.records import Failure, FineTuneResult
 from tlsearch.store.claims import Curve, Release
-from tlsearch.store.outages import DATABASE_ERRORS, Patience, within
+from tlsearch.store.outages import DATABASE_ERRORS, RetryPolicy, within
 from tlsearch.worker.checkpoints import remove_files
 from tlsearch.worker.endings import Complete, Duplicate, Ending, Failed, Pruned, Released
 from tlsearch.worker.held_trial import HeldTrial
@@ -150,7 +150,7 @@ def _release(held: HeldTrial, ending: Released) -> None:
         return context.claims.release(held.claim, why, curve, checkpoint_epoch)
 
     try:
-        ours = within(_RELEASE_SECONDS, lambda: Patience(_RELEASE_SECONDS).call(release))
+        ours = within(_RELEASE_SECONDS, lambda: RetryPolicy(_RELEASE_SECONDS).call(release))
     except DatabaseAway as away:
         context.progress.preparing(f"{away}: the trial goes on elsewhere once it is missed")
         return

@@ -10,9 +10,10 @@ from optuna.storages import RDBStorage
 from tlsearch.artifacts import Artifacts, artifacts_place, open_artifacts
 from tlsearch.errors import DatabaseAway, StorageError, described
 from tlsearch.sampler import try_sampler
+from tlsearch.store.causes import cause_of
 from tlsearch.store.claims import Claims
 from tlsearch.store.connect import open_storage
-from tlsearch.store.outages import DATABASE_ERRORS, cause_of, within
+from tlsearch.store.outages import DATABASE_ERRORS, within
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import find_study
 from tlsearch.store.worker_registration import WorkerRegistration

@@ -18,7 +18,7 @@ from tlsearch.records import EpochReport, Hyperparameters, TrialRecord
 from tlsearch.space import SearchSpace, resolve
 from tlsearch.spec import DataSpec, SpaceSpec, StudySpec, parse_spec
 from tlsearch.store.claims import Claim
-from tlsearch.store.outages import Patience
+from tlsearch.store.outages import RetryPolicy
 from tlsearch.store.stored_study import Provenance, StoredStudy, StudyBackbone, StudyData
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.materials import TrainingMaterials
@@ -168,7 +168,7 @@ def world(tmp_path: Path, materials: TrainingMaterials, request: pytest.FixtureR
         claims=claims,
         artifacts=ArtifactFolder(files),
         device=torch.device("cpu"),
-        retry=Patience(5.0),
+        retry=RetryPolicy(5.0),
         signals=signals,
         progress=told,
     )
