@@ -1,5 +1,6 @@
 """One attempt at a claimed trial: what comes before the training, and the training itself."""
 
+import logging
 import traceback
 
 from tlsearch.errors import (
@@ -21,6 +22,7 @@ from tlsearch.worker.optuna_trials import OpenTrial
 from tlsearch.worker.recorder import record_ending, remove_files_if_over
 
 _TRACEBACK_CHARACTERS = 4000  # the last ones
+_log = logging.getLogger(__name__)
 
 
 class Attempt:
@@ -98,7 +100,10 @@ class Attempt:
     def _announce(self, trial: OpenTrial) -> None:
         context = self._context
         counts = context.retry.call(self._held.trials.counts)
-        context.progress.claimed(trial.number, self._held.claim.attempt, counts)
+        attempt = self._held.claim.attempt
+        about = {"study": context.study.name, "trial": trial.number, "attempt": attempt}
+        _log.info("trial claimed", extra=about)
+        context.progress.claimed(trial.number, attempt, counts)
 
     def _fine_tune(
         self,

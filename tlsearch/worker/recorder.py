@@ -121,7 +121,7 @@ def _fail(held: HeldTrial, ending: Failed) -> None:
     curve, checkpoint_epoch = held.reporter.undelivered()
     failure = Failure(ending.failure.kind, _storable(ending.failure.message))
     attrs = {"traceback": ending.traceback} if ending.traceback else {}
-    _log.warning("attempt %d failed: %s: %s", held.claim.attempt, failure.kind, failure.message)
+    _log.info("%s: %s", failure.kind, failure.message, extra=_about(held))
     if not ending.may_pass:
         context.retry.call(
             lambda: context.claims.fail(held.claim, failure, curve, user_attrs=attrs)
@@ -218,7 +218,12 @@ def _pictures(held: HeldTrial, ending: Complete) -> dict[str, str]:
 def _say(held: HeldTrial, what: str, error: Exception) -> None:
     """Show a problem that costs the trial nothing."""
     held.context.progress.preparing(f"{what}: {described(error)}")
-    _log.warning("%s", what, exc_info=error)
+    _log.info("%s", what, exc_info=error, extra=_about(held))
+
+
+def _about(held: HeldTrial) -> dict[str, object]:
+    """Return what log records of a trial carry."""
+    return {"study": held.context.study.name, "attempt": held.claim.attempt}
 
 
 def _facts(held: HeldTrial, result: FineTuneResult) -> dict[str, object]:

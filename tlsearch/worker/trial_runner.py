@@ -70,7 +70,6 @@ class TrialRunner:
         Raises:
             DatabaseAway: the database stayed away; the trial is taken over from its checkpoint.
         """
-        _log.info("trial id %d claimed, attempt %d", claim.trial_id, claim.attempt)
         try:
             held = HeldTrial.of(self._context, claim, self._materials, self._trials)
             ending = Attempt(held, self._duplicates).run()
@@ -84,7 +83,9 @@ class TrialRunner:
 
     def _record(self, claim: Claim, ending: Ending | None) -> TrialRecord | None:
         """Return a trial as the database holds it; None where it did not end here."""
-        _log.info("trial id %d: %s", claim.trial_id, type(ending).__name__ if ending else "lost")
+        how = type(ending).__name__.lower() if ending else "lost to another worker"
+        about = {"study": self._context.study.name, "attempt": claim.attempt}
+        _log.info("attempt ended: %s", how, extra=about)
         if ending is None or isinstance(ending, Released):
             return None
         return self._context.retry.call(lambda: self._trials.record(claim.trial_id))
