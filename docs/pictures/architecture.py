@@ -6,11 +6,12 @@ are left out, and so are those to the rooms at the bottom right, which any room 
 
 import configparser
 from pathlib import Path
+from typing import Any
 
 import grimp
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 ROOT = Path(__file__).parents[2]
 PICTURE = Path(__file__).with_suffix(".svg")
@@ -126,7 +127,7 @@ def _draw_halves(axes: Axes) -> None:
     for left, right, colour in ((0.0, 0.572, SEARCH), (0.628, 1.0, TRAINING)):
         box = Rectangle((left, top), right - left, bottom - top, color=colour, zorder=0, lw=0)
         axes.add_patch(box)
-    words = {"size": 9, "color": INK, "style": "italic", "va": "center"}
+    words: dict[str, Any] = {"size": 9, "color": INK, "style": "italic", "va": "center"}
     axes.text(0.395, bottom - 0.5, "search half:\nnever sees\na tensor", **words)
     axes.text(0.78, bottom - 0.5, "fine-tuning half:\nnever sees Optuna\nor the database", **words)
     axes.text(0.637, _row_of("errors") + 0.6, "any room may import these four", **words)
@@ -155,7 +156,7 @@ def _draw_room(axes: Axes, room: str, y: int) -> None:
     )
     axes.add_patch(box)
     middle = (top + y + HEIGHT / 2) / 2
-    label = {"ha": "center", "zorder": 3}
+    label: dict[str, Any] = {"ha": "center", "zorder": 3}
     axes.text(x, middle + 0.02, room, size=11, weight="bold", color=INK, va="bottom", **label)
     axes.text(x, middle + 0.08, what, size=8, color=FAINT, va="top", **label)
 
@@ -165,13 +166,19 @@ def _draw_arrow(axes: Axes, room: str, other: str, height: dict[str, int]) -> No
     bottom, top = height[room] + HEIGHT / 2, height[other] - HEIGHT / 2
     if other == "optuna_ext":  # straight down: it is wide
         end, top = start, height[other] - DEPTH
-    axes.annotate(
-        "",
-        (end, top),
+    arrow = FancyArrowPatch(
         (start, bottom),
-        arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1, "shrinkA": 0, "shrinkB": 0},
+        (end, top),
+        arrowstyle="-|>",
+        mutation_scale=10,
+        color=INK,
+        linewidth=1,
+        shrinkA=0,
+        shrinkB=0,
         zorder=1,
-    ).arrow_patch.set_gid(f"arrow-{room}-{other}")
+        gid=f"arrow-{room}-{other}",
+    )
+    axes.add_patch(arrow)
 
 
 if __name__ == "__main__":

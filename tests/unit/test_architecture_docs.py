@@ -35,7 +35,7 @@ def in_database(name: str) -> bool:
     return re.search(rf"{made} {re.escape(name)}\b", texts) is not None
 
 
-def test_the_walks_are_there():
+def test_the_walks_are_there() -> None:
     walks = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
     assert len(walks) == 4
     for walk in walks:
@@ -51,7 +51,7 @@ def found(module: str, name: str) -> Any:
 
 
 @pytest.mark.parametrize(("module", "name"), STEPS)
-def test_a_step_exists(module, name):
+def test_a_step_exists(module: str, name: str) -> None:
     """In Python, or, without a module, in SQL."""
     if not name and module.count(".") == 1:
         assert in_database(module)
@@ -59,7 +59,7 @@ def test_a_step_exists(module, name):
         assert callable(found(module, name))
 
 
-def test_each_frame_of_the_first_walk_calls_the_next():
+def test_each_frame_of_the_first_walk_calls_the_next() -> None:
     frames = STEP.findall(PAGE.partition("## From the front door")[2].partition("\n## ")[0])
     assert [frames[0][0], frames[-1][0]] == [
         "tlsearch.worker.run.run_worker",
@@ -71,7 +71,7 @@ def test_each_frame_of_the_first_walk_calls_the_next():
         assert re.search(rf"\b{called}\(", inspect.getsource(found(*frame))), (frame, following)
 
 
-def test_the_picture_shows_the_layers_of_the_import_linter(drawing):
+def test_the_picture_shows_the_layers_of_the_import_linter(drawing: ModuleType) -> None:
     shown = re.findall(r'id="room-(\d+)-(\w+)"', drawing.PICTURE.read_text())
     rooms: dict[int, set[str]] = {}
     for height, room in shown:
@@ -80,13 +80,13 @@ def test_the_picture_shows_the_layers_of_the_import_linter(drawing):
     assert [rooms[height] for height in sorted(rooms)] == wanted, REDRAW
 
 
-def test_the_picture_shows_the_imports_of_the_code(drawing):
+def test_the_picture_shows_the_imports_of_the_code(drawing: ModuleType) -> None:
     shown = set(re.findall(r'id="arrow-(\w+)-(\w+)"', drawing.PICTURE.read_text()))
     wanted = {(room, other) for room, found in drawing.arrows().items() for other in found}
     assert shown == wanted, REDRAW
 
 
-def test_the_halves_of_the_picture_are_those_of_the_contracts(drawing):
+def test_the_halves_of_the_picture_are_those_of_the_contracts(drawing: ModuleType) -> None:
     """Rooms of the search half stand on the left, those of the fine-tuning half on the right."""
     places = {room: x for room, (x, _) in drawing.PLACES.items()}
     anywhere = {*drawing.ANY_ROOM_MAY_IMPORT, "optuna_ext", "cli", "studies", "launcher", "worker"}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from pydantic import BaseModel
 
 from tlsearch.cli.app import app
 from tlsearch.records import Range
@@ -37,7 +38,8 @@ def named(page: Path) -> str:
 
 def every_command() -> dict[str, Command]:
     """Return the commands by name, those of `db` with it."""
-    found, groups = {}, [("", typer.main.get_command(app))]
+    top: Command = typer.main.get_command(app)
+    found, groups = {}, [("", top)]
     while groups:
         prefix, group = groups.pop()
         for word, command in group.commands.items():
@@ -76,13 +78,13 @@ def code_of(text: str) -> Iterator[str]:
             yield from re.findall(r"`([^`]+)`", line)
 
 
-def test_every_kind_of_page_is_looked_at():
+def test_every_kind_of_page_is_looked_at() -> None:
     names = {named(page) for page in PAGES}
     assert {"README.md", "CONTRIBUTING.md", "docs/spec.md", "workers/README.md"} <= names
     assert len(names) > 25
 
 
-def test_the_readme_is_short_and_begins_with_the_result():
+def test_the_readme_is_short_and_begins_with_the_result() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     assert len(lines) <= 200
     (picture,) = [n for n, line in enumerate(lines) if line.startswith("![")]
@@ -91,7 +93,7 @@ def test_the_readme_is_short_and_begins_with_the_result():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_links_lead_somewhere(page):
+def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if re.match(r"[a-z]+:", target):
             continue
@@ -109,7 +111,7 @@ def anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_commands_and_their_options_exist(page):
+def test_commands_and_their_options_exist(page: Path) -> None:
     for code in code_of(page.read_text()):
         line = code.partition(" #")[0]
         found = re.match(r"(?:[\w.]+/)*tlsearch ([a-z].*)", line)
@@ -123,7 +125,7 @@ def test_commands_and_their_options_exist(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_options_that_stand_alone_are_of_some_command(page):
+def test_options_that_stand_alone_are_of_some_command(page: Path) -> None:
     known = {"--help"} | FOREIGN_OPTIONS
     known |= {option for name in COMMANDS for option in options_of(name)}
     for code in code_of(page.read_text()):
@@ -131,7 +133,7 @@ def test_options_that_stand_alone_are_of_some_command(page):
             assert found[0] in known, code
 
 
-def test_every_command_is_documented_with_every_option():
+def test_every_command_is_documented_with_every_option() -> None:
     documented: dict[str, set[str]] = {}
     for row in COMMANDS_PAGE.read_text().splitlines():
         if row.startswith("| `--"):  # the table of the worker's options
@@ -170,21 +172,22 @@ def documented_keys() -> dict[str, str]:
     return found
 
 
-def keys_of(model: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield dotted keys with their fields; a table of numbers by hyperparameter is one key."""
     for name, field in model.model_fields.items():
-        inner = field.annotation
-        if hasattr(inner, "model_fields") and inner is not KnobsSpec:
+        inner: Any = field.annotation
+        is_table = isinstance(inner, type) and issubclass(inner, BaseModel)
+        if is_table and inner is not KnobsSpec:
             yield from keys_of(inner, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
 
 
-def test_every_key_of_a_spec_is_documented():
+def test_every_key_of_a_spec_is_documented() -> None:
     assert set(documented_keys()) == {key for key, _ in keys_of(StudySpec)}
 
 
-def test_documented_defaults_are_those_of_the_code():
+def test_documented_defaults_are_those_of_the_code() -> None:
     shown, compared = documented_keys(), 0
     for key, field in keys_of(StudySpec):
         with suppress(json.JSONDecodeError):  # some are words, or depend on the network
@@ -199,21 +202,21 @@ def test_documented_defaults_are_those_of_the_code():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_files_that_are_named_exist(page):
+def test_files_that_are_named_exist(page: Path) -> None:
     folders = "tlsearch|tests|docs|db|bench|workers|studies"
     for code in code_of(page.read_text()):
         for path in re.findall(rf"(?<![\w/.~-])(?:{folders})/[\w./@*-]*\w", code):
             assert list(ROOT.glob(path)), path
 
 
-def test_tests_of_faults_exist():
+def test_tests_of_faults_exist() -> None:
     names = re.findall(r"`(test_\w+\.py)`", (ROOT / "docs" / "faults.md").read_text())
     assert len(names) > 10
     assert [name for name in names if not (ROOT / "tests" / "acceptance" / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_names_in_tlsearch_exist(page):
+def test_names_in_tlsearch_exist(page: Path) -> None:
     """In inline code: a module, what is in one, or an object of the database."""
     made = r"CREATE (?:OR REPLACE )?(?:FUNCTION|VIEW|TABLE(?: IF NOT EXISTS)?) (tlsearch\.\w+)"
     in_database = set(re.findall(made, sql_texts()))
@@ -242,7 +245,7 @@ def resolves(dotted: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_python_examples_import_what_is_there(page):
+def test_python_examples_import_what_is_there(page: Path) -> None:
     for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom):
@@ -254,7 +257,7 @@ def test_python_examples_import_what_is_there(page):
                 assert resolves(ast.unparse(node)), ast.unparse(node)
 
 
-def test_contributing_shows_the_rooms_in_the_order_of_imports():
+def test_contributing_shows_the_rooms_in_the_order_of_imports() -> None:
     """Its table names every layer of .importlinter, from the top."""
     linter = (ROOT / ".importlinter").read_text()
     layers = re.search(r"^layers =\n((?:    .*\n)+)", linter, re.MULTILINE)
@@ -268,7 +271,7 @@ def test_contributing_shows_the_rooms_in_the_order_of_imports():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_words_are_plain_and_of_the_glossary(page):
+def test_words_are_plain_and_of_the_glossary(page: Path) -> None:
     """Only the glossary tells the old words, beside the new ones."""
     old = "sign of life|signs of life|outbox|leftovers?|whoever|thereby|hence|upon|mend"
     old += "|hands? back|handed back|lets? go"
@@ -284,7 +287,7 @@ def contributing() -> str:
     ("section", "example"),
     [("To add a knob", "low_lr_ratio"), ("To add a measure", "emd_similarity")],
 )
-def test_contributing_names_every_file_to_touch(section, example):
+def test_contributing_names_every_file_to_touch(section: str, example: str) -> None:
     """Those that name one of today's; see also `test_files_that_are_named_exist`."""
     text = contributing().partition(f"## {section}")[2].partition("\n## ")[0]
     listed = re.findall(r"`((?:tlsearch|db)/[\w/]+(?:\.\w+)?)`", text)

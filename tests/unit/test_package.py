@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_the_licence_is_named_and_there():
+def test_the_licence_is_named_and_there() -> None:
     assert PROJECT["license"] == "MIT"
     assert PROJECT["license-files"][0] == "LICENSE"
     text = (ROOT / "LICENSE").read_text()
@@ -20,9 +20,9 @@ def test_the_licence_is_named_and_there():
     assert "tlsearch contributors" in text
 
 
-def test_the_wheel_carries_types_licences_sql_and_the_quickstart(tmp_path):
+def test_the_wheel_carries_types_licences_sql_and_the_quickstart(tmp_path: Path) -> None:
     build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
-    command = [sys.executable, "-c", build, tmp_path]
+    command = [sys.executable, "-c", build, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
@@ -44,7 +44,7 @@ def sql_files() -> list[Path]:
     return found
 
 
-def test_the_hooks_run_what_make_check_runs():
+def test_the_hooks_run_what_make_check_runs() -> None:
     """The same programs, from the environment that make builds; nothing is fetched."""
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     makefile = (ROOT / "Makefile").read_text()
@@ -58,7 +58,7 @@ def test_the_hooks_run_what_make_check_runs():
     assert hooks.count("repo:") == 1
 
 
-def test_the_command_tells_the_version_of_the_package():
+def test_the_command_tells_the_version_of_the_package() -> None:
     assert "version" in PROJECT["dynamic"]
     command = [sys.executable, "-m", "tlsearch", "--version"]
     assert subprocess.check_output(command, text=True) == f"tlsearch {tlsearch.__version__}\n"
