@@ -249,7 +249,7 @@ class TestClassMeans:
         np.testing.assert_allclose(found.means, np.tile(target.weights @ target.means, (3, 1)))
 
     def test_classifier_of_another_width(self):
-        with pytest.raises(DataError, match="sees 9 features and not 10"):
+        with pytest.raises(DataError, match="9 input features and the images have 10"):
             classifier_means(np.ones((3, 9), np.float32), domain(7, 10, 0))
 
 

@@ -1,8 +1,8 @@
 """The ordered layers of a backbone, from the input; the classifier is the last.
 
-The order is the one each timm model declares (`group_matcher`), never read off names here.
-Plested et al. count every stem convolution and every block of Inception v4 as a layer: 22 and the
-classifier; timm merges that stem, so it has an entry of its own below.
+The order is what each timm model declares (`group_matcher`); it is not guessed from names.
+Plested et al. count every stem convolution and every block of Inception v4 as a layer, 22 and the
+classifier. timm merges that stem, so the model has an entry below.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Builds timm classifiers with fresh weights, reproducibly."""
+"""Builds timm classifiers with fresh weights that a seed decides."""
 
 import difflib
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ class InputStatistics:
 def build(name: str, n_classes: int, seed: int, image_size: int | None = None) -> nn.Module:
     """Build a model with fresh weights.
 
-    Every classifier starts as a fresh `nn.Linear` does (uniform, Kaiming with a = sqrt 5), as in
-    the published code: some timm models start theirs ten times wider.
+    Every classifier gets the initial weights of `nn.Linear` (uniform, Kaiming with a = sqrt 5),
+    as in the published code; those of some timm models are ten times larger.
 
     Args:
         name: timm model name.
         n_classes: outputs of the classifier.
-        seed: decides every fresh weight.
-        image_size: side of the square images, pixels; matters to models with position embeddings.
+        seed: of all fresh weights.
+        image_size: side of the square images, pixels; used by models with position embeddings.
 
     Raises:
-        BackboneError: no such model, or it cannot be built as a classifier at this size.
+        BackboneError: there is no such model, or it cannot be built as a classifier of this size.
     """
     check_name(name)
     with torch.random.fork_rng(devices=[]):
@@ -44,14 +44,18 @@ def build(name: str, n_classes: int, seed: int, image_size: int | None = None) -
             if reset is None:
                 raise BackboneError(
                     f"backbone.model {name}: its classifier {key} is a {type(module).__name__}, "
-                    "which has no standard initialisation; choose a model with a linear classifier"
+                    "which has no reset_parameters; choose a model with a linear classifier"
                 )
             reset()
     return model
 
 
 def check_name(name: str) -> None:
-    """Raise BackboneError where timm has no model of this name, naming the nearest ones."""
+    """Check that timm has a model of this name.
+
+    Raises:
+        BackboneError: it has none; the message suggests similar names.
+    """
     if timm.is_model(name):
         return
     close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.6)
@@ -60,7 +64,11 @@ def check_name(name: str) -> None:
 
 
 def classifier_names(model: nn.Module, name: str) -> tuple[str, ...]:
-    """Return the module names of the classifier, as the model's timm configuration states them."""
+    """Return the module names of the classifier, from the model's timm configuration.
+
+    Raises:
+        BackboneError: the configuration names no classifier.
+    """
     names: str | tuple[str, ...] | None = _config(model).get("classifier")
     if not names:
         raise BackboneError(
@@ -70,7 +78,7 @@ def classifier_names(model: nn.Module, name: str) -> tuple[str, ...]:
 
 
 def input_statistics(model: nn.Module) -> InputStatistics:
-    """Return the pixel statistics that the model's pretrained weights expect."""
+    """Return the pixel statistics that the model's pretrained weights need."""
     config = _config(model)
     return InputStatistics(mean=tuple(config["mean"]), std=tuple(config["std"]))
 
@@ -81,7 +89,7 @@ def _config(model: nn.Module) -> dict[str, Any]:
 
 
 def _create(name: str, n_classes: int, image_size: int | None) -> nn.Module:
-    """Create the model, telling it the image size only if its own default does not fit."""
+    """Create the model; give it the image size only if it has a fixed input size."""
     try:
         model: nn.Module = timm.create_model(name, pretrained=False, num_classes=n_classes)
         if image_size and _config(model).get("fixed_input_size"):

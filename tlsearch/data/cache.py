@@ -1,4 +1,4 @@
-"""Decodes a catalog once and keeps the result in the user's cache folder."""
+"""Decodes a catalog once and stores the images in the user's cache folder."""
 
 from contextlib import suppress
 from functools import partial
@@ -14,24 +14,24 @@ from tlsearch.data.imageset import TrainingData, image_set, on_canvas
 from tlsearch.data.reading import read_all, unreadable
 from tlsearch.data.references import Catalog
 
-VERSION = 1  # raise it whenever decoding or the names of the arrays change
+VERSION = 1  # raise it when decoding or the names of the arrays change
 
 Decoded = dict[str, NDArray[Any]]
 
 
 def load_training_data(catalog: Catalog, image_size: int, eval_crop: float) -> TrainingData:
-    """Decode the train and val images, or map them from the cache.
+    """Decode the training and validation images, or map them from the cache.
 
-    The shorter side of each image becomes `stored_size(image_size, eval_crop)` pixels. A cache
-    that is damaged is made anew; one that cannot be written is done without.
+    The shorter side of each image becomes `stored_size(image_size, eval_crop)` pixels. A damaged
+    cache file is written again; if a file cannot be written, there is no cache.
 
     Args:
-        catalog: what to decode; its test images are not kept.
-        image_size: side of the square the network sees, pixels.
+        catalog: the images; its test images are not decoded.
+        image_size: side of the square that the network sees, pixels.
         eval_crop: that side as a share of the shorter side, in (0, 1].
 
     Raises:
-        DataError: images cannot be read; names those of all splits.
+        DataError: images cannot be read; the message counts those of all splits.
     """
     short_side = stored_size(image_size, eval_crop)
     path = cache_folder() / f"{catalog.fingerprint}-{short_side}-v{VERSION}.safetensors"
@@ -48,10 +48,10 @@ def load_training_data(catalog: Catalog, image_size: int, eval_crop: float) -> T
 
 
 def verify_images(catalog: Catalog) -> None:
-    """Check that every image, those of the test split included, can be decoded.
+    """Check that every image can be decoded, test images too.
 
     Raises:
-        DataError: some cannot; names the first five and says how many.
+        DataError: some cannot; the message names the first five and says how many there are.
     """
     _, problems = read_all([*catalog.train, *catalog.val, *catalog.test], check_readable)
     if problems:
@@ -59,12 +59,12 @@ def verify_images(catalog: Catalog) -> None:
 
 
 def cache_folder() -> Path:
-    """Return the folder of decoded data sets; it may be deleted at any time."""
+    """Return the folder of decoded data sets; users may delete it at any time."""
     return user_cache_path("tlsearch") / "datasets"
 
 
 def features_folder() -> Path:
-    """Return the folder of computed features; it may be deleted at any time."""
+    """Return the folder of computed features; users may delete it at any time."""
     return user_cache_path("tlsearch") / "features"
 
 
@@ -80,7 +80,7 @@ def _decode(catalog: Catalog, short_side: int) -> Decoded:
 
 
 def _keep(path: Path, decoded: Decoded) -> None:
-    with suppress(OSError):  # a full or read-only disk costs time, no more
+    with suppress(OSError):  # without a cache file the next worker decodes again
         write_arrays(path, decoded)
 
 

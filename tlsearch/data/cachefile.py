@@ -1,7 +1,7 @@
-"""A cache of named arrays: a safetensors file that is written at once, checked and memory-mapped.
+"""Named arrays in a safetensors file that is replaced at once, checked and memory-mapped.
 
-Its metadata holds the SHA-256 of names, types, shapes and values. An empty array has no place in a
-memory map; caches never hold one.
+Its metadata has the SHA-256 of the names, types, shapes and values. An empty array cannot be
+memory-mapped, so a file with one is never read.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 
 from tlsearch.data.safetensorsfile import Header, read_header
 
-_FORMER_SUFFIX = ".arrays"  # of version 0.1.0, which had a format of its own
+_FORMER_SUFFIX = ".arrays"  # version 0.1.0 had its own format for the same content
 _CHECKSUM = "sha256"
 _NUMPY_TYPES = {
     **{f"U{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
@@ -30,10 +30,10 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write `arrays` to `path`, replacing it at once; a reader never sees half a file.
+    """Write `arrays` to `path` and replace what is there; a reader never sees half a file.
 
     Raises:
-        OSError: the folder cannot be made or written.
+        OSError: the folder cannot be created, or the file cannot be written.
     """
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,9 +49,9 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
-    """Return the arrays of `path`, read-only and memory-mapped; None where it cannot be used.
+    """Return the arrays of `path`, read-only and memory-mapped.
 
-    That is where there is no such file, or it is damaged.
+    None where there is no such file, or it is damaged.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Turns a data spec into a catalog: which images, which labels, which split."""
+"""Turns a data spec into a catalog: the images, their labels and their splits."""
 
 import hashlib
 import json
@@ -12,11 +12,11 @@ from tlsearch.spec import DataSpec
 
 
 def load_catalog(spec: DataSpec) -> Catalog:
-    """Find the images, split them, and fingerprint them; image files are not decoded.
+    """Find the images, split them, and compute a fingerprint; does not decode image files.
 
     Raises:
-        DataError: the data are missing, unreadable or do not make a classification data set;
-            one sentence that says what, where and what to do.
+        DataError: the data is missing, cannot be read, or is not a classification data set; one
+            sentence that says what, where and what to do.
     """
     source = read_source(spec)
     splits = make_splits(source, spec)
@@ -31,7 +31,7 @@ def load_catalog(spec: DataSpec) -> Catalog:
 
 
 def _fingerprint(class_names: Sequence[str], splits: Mapping[str, tuple[ImageRef, ...]]) -> str:
-    """Hash class names, membership of all splits, and the content of train and val."""
+    """Hash the class names, the images of all splits, and the content of train and val."""
     members = {
         split: [[ref.name, ref.label] for ref in splits[split]] for split in (TRAIN, VAL, TEST)
     }

@@ -1,4 +1,4 @@
-"""Draws an epoch's order, crops and flips, and cuts them out of images on a device."""
+"""Draws the order, crops and flips of an epoch, and cuts the crops from images on a device."""
 
 import hashlib
 import math
@@ -17,7 +17,7 @@ TRIES = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draws:
-    """What is drawn for some images, in the order in which they are used.
+    """The random choices for some images, in the order in which they are used.
 
     Attributes:
         order: int64 (n,), which images.
@@ -34,7 +34,7 @@ class Draws:
         return Draws(self.order.to(device), self.boxes.to(device), self.flips.to(device))
 
     def batches(self, batch_size: int) -> Iterator["Draws"]:
-        """Yield whole batches, dropping the rest; all at once where there is no whole one."""
+        """Yield the whole batches; one smaller batch where there is no whole one."""
         size = min(batch_size, len(self.order))
         for start in range(0, len(self.order) - size + 1, size):
             part = slice(start, start + size)
@@ -42,7 +42,7 @@ class Draws:
 
 
 def draw_epoch(sizes: Tensor, recipe: RecipeSpec, epoch: int) -> Draws:
-    """Draw an epoch on the CPU; depends on the sizes, the recipe and the epoch only.
+    """Draw an epoch on the CPU; it depends only on the sizes, the recipe and the epoch.
 
     Args:
         sizes: (n, 2) on the CPU, height and width of each image, pixels.
@@ -62,8 +62,8 @@ def draw_epoch(sizes: Tensor, recipe: RecipeSpec, epoch: int) -> Draws:
 def random_boxes(sizes: Tensor, scale: Range, ratio: Range, generator: torch.Generator) -> Tensor:
     """Draw a crop within each image: area uniform, aspect ratio log-uniform.
 
-    Of ten tries the first that fits is taken; where none does, the largest centre crop whose
-    aspect ratio is in range. The same rule as torchvision's RandomResizedCrop.
+    Takes the first of ten tries that fits, else the largest centre crop with an aspect ratio in
+    the range. This is the rule of torchvision's RandomResizedCrop.
 
     Args:
         sizes: (n, 2), height and width, pixels.
@@ -93,7 +93,7 @@ def random_boxes(sizes: Tensor, scale: Range, ratio: Range, generator: torch.Gen
 
 
 def resampled_crops(pixels: Tensor, draws: Draws, size: int) -> Tensor:
-    """Resize crops bilinearly to `size` x `size`; no pixel outside its crop is read.
+    """Resize crops bilinearly to `size` x `size`, without reading a pixel outside the crop.
 
     Args:
         pixels: uint8 (n, 3, H, W).
@@ -117,7 +117,7 @@ def resampled_crops(pixels: Tensor, draws: Draws, size: int) -> Tensor:
 def centre_crops(
     pixels: Tensor, sizes: Tensor, order: Tensor, size: int, flips: Tensor | None = None
 ) -> Tensor:
-    """Cut `size` x `size` out of the centre of images, pixel by pixel; odd rests go below right.
+    """Cut `size` x `size` pixels from the centre; of an odd margin, one more is below and right.
 
     Args:
         pixels: uint8 (n, 3, H, W).
@@ -153,5 +153,5 @@ def _largest(height: Tensor, width: Tensor, ratio: Range) -> Tensor:
 
 
 def _seed(seed: int, epoch: int) -> int:
-    """Mix both into 32 bits: torch's CPU generator ignores higher ones."""
+    """Combine both into 32 bits, because torch's CPU generator ignores higher bits."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:4], "little")

@@ -1,4 +1,4 @@
-"""Decodes any image to RGB and brings it to the size it is kept in."""
+"""Decodes any image to RGB and resizes it to the size in the cache."""
 
 import math
 from pathlib import Path
@@ -15,9 +15,9 @@ ARRAY_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def stored_size(image_size: int, eval_crop: float) -> int:
-    """Return the shorter side, in pixels, in which images are kept.
+    """Return the shorter side of images in the cache, pixels.
 
-    A centre crop of `image_size` is then `eval_crop` of the shorter side.
+    A centre crop of `image_size` pixels is then `eval_crop` of the shorter side.
     """
     return math.ceil(image_size / eval_crop - 1e-6)  # 21 / 0.7 comes out a little above 30
 
@@ -29,18 +29,18 @@ def decode(ref: ImageRef, short_side: int) -> Pixels:
         uint8 (h, w, 3), RGB; see `fit`.
 
     Raises:
-        Exception: of nearly any type, where the file is broken; meant to run in `read_all`.
+        Exception: of nearly any type, where the file is broken; call it through `read_all`.
     """
     return np.asarray(fit(open_rgb(ref), short_side))
 
 
 def check_readable(ref: ImageRef) -> None:
-    """Decode an image and drop it; raises as `decode` does."""
+    """Decode an image without keeping it; raises what `decode` raises."""
     open_rgb(ref)
 
 
 def open_rgb(ref: ImageRef) -> Image.Image:
-    """Decode an image to RGB in full size, upright, transparency on white; the first frame."""
+    """Decode the first frame to RGB: full size, upright, with white behind transparent pixels."""
     if isinstance(ref.source, Path):
         with Image.open(ref.source) as image:
             image.load()
@@ -53,9 +53,9 @@ def open_rgb(ref: ImageRef) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode to RGB; 16-bit grey is scaled, transparency set on white."""
+    """Convert an image of any mode to RGB; scales 16-bit grey, puts white behind transparency."""
     if image.mode == "F":
-        raise UnreadableImageError("holds floating-point pixels")
+        raise UnreadableImageError("has floating-point pixels")
     if image.mode.startswith("I"):
         image = Image.fromarray(_to_eight_bits(np.asarray(image)))
     elif image.has_transparency_data:
@@ -65,9 +65,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def fit(image: Image.Image, short_side: int) -> Image.Image:
-    """Resize (bicubic, antialiased) so that the shorter side is `short_side` pixels.
+    """Resize (bicubic, antialiased) to a shorter side of `short_side` pixels.
 
-    The aspect ratio is kept; beyond 2:1 the long side is cropped about the centre first.
+    Keeps the aspect ratio; where it is above 2:1, crops the longer side to its middle first.
     """
     image = _crop_to_aspect(image)
     width, height = image.size
@@ -79,7 +79,7 @@ def fit(image: Image.Image, short_side: int) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # a damaged EXIF block says nothing of the pixels
+    except Exception:  # the pixels can be good although the EXIF block is damaged
         return image
 
 
@@ -87,7 +87,7 @@ def _to_eight_bits(grey: NDArray[np.generic]) -> Pixels:
     """Scale 0..65535 to 0..255; Pillow also opens some 16-bit files as 32-bit integers."""
     values = grey.astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise UnreadableImageError("holds 32-bit pixels")
+        raise UnreadableImageError("has 32-bit pixels")
     return ((values + 128) // 257).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Images of another domain, all of them, without splits: what a network was pretrained on."""
+"""All images of another domain, without splits: those that a network was pretrained on."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ class Domain:
     """The labelled images of a domain; images of any size.
 
     Attributes:
-        where: what the user calls it.
+        where: its name for the user.
         refs: the images.
-        fingerprint: SHA-256 over names, labels and content.
+        fingerprint: SHA-256 of names, labels and content.
     """
 
     where: str
@@ -32,10 +32,10 @@ class Domain:
     fingerprint: str
 
     def decoded(self, image_size: int, eval_crop: float) -> Iterator[ImageSet]:
-        """Yield the images a few thousand at a time, kept as `load_training_data` keeps them.
+        """Yield the images a few thousand at a time, in the size of `load_training_data`.
 
         Raises:
-            DataError: some cannot be read; names the first five of a chunk.
+            DataError: some cannot be read; the message names the first five of a chunk.
         """
         read = partial(decode, short_side=stored_size(image_size, eval_crop))
         for start in range(0, len(self.refs), _CHUNK):
@@ -47,10 +47,10 @@ class Domain:
 
 
 def load_domain(path: str) -> Domain:
-    """Find all images of a folder, one folder a class; splits in it are put together.
+    """Find all images of a folder with one folder per class; joins its splits.
 
     Raises:
-        DataError: there is no such folder, or fewer than two classes in it.
+        DataError: there is no such folder, or it has fewer than two classes.
     """
     try:
         source = read_source(DataSpec(path=path))

@@ -1,4 +1,4 @@
-"""Reads a folder of images: one folder a class, with or without train/, val/ and test/."""
+"""Reads a folder of images: one folder per class, with or without train/, val/ and test/."""
 
 import os
 import unicodedata
@@ -20,10 +20,10 @@ EXTENSIONS = frozenset(
 
 
 def read_folder(root: Path) -> SourceImages:
-    """Read class folders, either directly in `root` or below train/, val/ and test/ in it.
+    """Read class folders in `root`, or in its folders train/, val/ and test/.
 
-    `val` may also be called valid or validation. Folders inside a class folder belong to the
-    class. Hidden files are skipped; other files that are no images are listed in `ignored`.
+    The name of `val` can also be valid or validation. Folders inside a class folder belong to the
+    class. Skips hidden files; lists other files that are not images in `ignored`.
 
     Raises:
         DataError: there are no class folders, or the splits have different classes.
@@ -38,13 +38,13 @@ def read_folder(root: Path) -> SourceImages:
 
 @dataclass
 class _Scan:
-    """What is gathered on the way through the folder."""
+    """What was found in the folder so far."""
 
     root: Path
     ignored: list[str] = field(default_factory=list)
 
     def name(self, path: Path) -> str:
-        """Return a name for `path` that is the same on every file system."""
+        """Return a name for `path` that is equal on every file system."""
         return unicodedata.normalize("NFC", path.relative_to(self.root).as_posix())
 
 
@@ -62,36 +62,36 @@ def _read_splits(root: Path) -> SourceImages:
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Return the folder of each split, train first; `{all: root}` where there are none."""
+    """Return the folder of each split, train first; `{all: root}` where there are no splits."""
     folders = [path for path in _visible(root) if path.is_dir()]
     splits = [path for path in folders if path.name.lower() in SPLIT_FOLDERS]
     train = next((path for path in splits if path.name.lower() == TRAIN), None)
     if not splits or (len(splits) < len(folders) and not (train and _has_folders(train))):
-        return {ALL: root}  # a class may be called train
+        return {ALL: root}  # then train is a class
     if train is None:
         raise DataError(
-            f"{root}: holds {splits[0].name}/ but no train/; "
-            "add train/ or put the class folders directly into it"
+            f"{root}: has {splits[0].name}/ but no train/; "
+            "add train/, or put the class folders directly into it"
         )
     found = {TRAIN: train}
     for path in splits:
         split = SPLIT_FOLDERS[path.name.lower()]
         if found.setdefault(split, path) != path:
             raise DataError(
-                f"{root}: holds both {found[split].name}/ and {path.name}/; keep one of them"
+                f"{root}: has both {found[split].name}/ and {path.name}/; keep one of them"
             )
     return found
 
 
 def _class_folders(scan: _Scan, folder: Path) -> dict[str, Path]:
-    """Return the class folders by name, sorted; files beside them are ignored."""
+    """Return the class folders by name, sorted; adds files beside them to `ignored`."""
     entries = _visible(folder)
     scan.ignored += [scan.name(path) for path in entries if not path.is_dir()]
     folders = {unicodedata.normalize("NFC", p.name): p for p in entries if p.is_dir()}
     if not folders:
         raise DataError(
-            f"{folder}: holds no class folders; put the images of each class into a folder "
-            "with the class's name"
+            f"{folder}: has no class folders; put the images of each class into a folder "
+            "with the name of the class"
         )
     return dict(sorted(folders.items()))
 
@@ -121,7 +121,7 @@ def _check_same_classes(
         here, there = there, here
     odd = listed(repr(name) for name in sorted(expected - found or found - expected))
     raise DataError(
-        f"{root}: {here.name}/ has the class {odd} but {there.name}/ has not; "
+        f"{root}: {here.name}/ has the class {odd} but {there.name}/ does not; "
         "every split needs the same classes"
     )
 

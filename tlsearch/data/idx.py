@@ -1,4 +1,4 @@
-"""Reads the idx files that MNIST and its kin come in."""
+"""Reads idx files, the format of MNIST and of data sets like it."""
 
 import gzip
 import zlib
@@ -16,15 +16,15 @@ IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 
 def holds_idx(folder: Path) -> bool:
-    """Whether the folder holds the training images or labels of an idx data set."""
+    """Return whether the folder has the training images or labels of an idx data set."""
     return any(_find(folder, f"train-{kind}") for kind in (IMAGES, LABELS))
 
 
 def read_idx(folder: Path) -> SourceImages:
-    """Read train-* and, where there are any, t10k-* (the test split); plain or .gz.
+    """Read train-* and, if they are there, t10k-* (the test split); plain or .gz.
 
     Raises:
-        DataError: a file is missing, broken, or does not fit its partner.
+        DataError: a file is missing or broken, or the numbers of images and labels differ.
     """
     arrays = {
         split: _read_pair(folder, prefix)
@@ -35,7 +35,11 @@ def read_idx(folder: Path) -> SourceImages:
 
 
 def read_idx_file(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Return the array of an idx file of unsigned bytes with so many dimensions.
+    """Return the array of an idx file of unsigned bytes.
+
+    Args:
+        path: the file, plain or .gz.
+        dimensions: of the array.
 
     Raises:
         DataError: the file is truncated, damaged or of another kind.
@@ -51,8 +55,8 @@ def read_idx_file(path: Path, dimensions: int) -> NDArray[np.uint8]:
     expected = int(np.prod(shape, dtype=object))
     if len(content) - start != expected:
         raise DataError(
-            f"{path}: holds {len(content) - start} bytes of data where its header promises "
-            f"{expected}; download it again"
+            f"{path}: has {len(content) - start} bytes of data, but its header says {expected}; "
+            "download it again"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
@@ -62,7 +66,7 @@ def _read_pair(folder: Path, prefix: str) -> LabelledArrays:
     images, labels = found[IMAGES], found[LABELS]
     if images is None or labels is None:
         missing = f"{prefix}-{IMAGES if images is None else LABELS}"
-        raise DataError(f"{folder}: holds no {missing} or {missing}.gz; add it")
+        raise DataError(f"{folder}: has no {missing} or {missing}.gz; add it")
     return LabelledArrays(
         f"{prefix}-images", f"{prefix}-labels", read_idx_file(images, 3), read_idx_file(labels, 1)
     )

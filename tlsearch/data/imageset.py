@@ -1,4 +1,4 @@
-"""The decoded images that training and validation work on."""
+"""The decoded images for training and validation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class ImageSet:
     """Decoded images of one split; the arrays are read-only.
 
     Attributes:
-        pixels: uint8 (n, H, W, 3), RGB; a canvas as large as the largest image, each image in
-            its top left corner and zeros beyond it.
-        sizes: int32 (n, 2), the valid height and width of each image, pixels.
+        pixels: uint8 (n, H, W, 3), RGB; a canvas of the size of the largest image, with each
+            image in the top left corner and zeros in the rest.
+        sizes: int32 (n, 2), height and width of each image, pixels.
         labels: int64 (n,), indices into the class names.
     """
 
@@ -31,12 +31,13 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingData:
-    """All that a search may see of a data set: no test images.
+    """The part of a data set that a search may use: no test images.
 
     Attributes:
         class_names: in the order of the labels.
-        fingerprint: of the catalog it was decoded from.
-        train, val: the images to train on and to choose by.
+        fingerprint: of its catalog.
+        train: the images for training.
+        val: the images for validation.
     """
 
     class_names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Reads a .npz file of images and labels."""
+"""Reads a .npz file with images and labels."""
 
 import zipfile
 import zlib
@@ -25,14 +25,14 @@ Arrays = dict[str, NDArray[Any]]
 def read_npz(path: Path, where: str) -> SourceImages:
     """Read `x_train, y_train[, x_val, y_val][, x_test, y_test]` or `images, labels`.
 
-    An array `class_names` of text is optional.
+    A text array `class_names` is optional.
 
     Args:
         path: the file.
-        where: what the user calls it, for messages.
+        where: its name for the user, for messages.
 
     Raises:
-        DataError: the file is broken, or an array is missing or does not fit.
+        DataError: the file is broken, or an array is missing or has a wrong type or shape.
     """
     arrays = _load(path, where)
     wanted = (TRAIN, VAL, TEST) if "x_train" in arrays or "y_train" in arrays else (ALL,)
@@ -40,7 +40,7 @@ def read_npz(path: Path, where: str) -> SourceImages:
     found = {split: pair for split, pair in splits.items() if pair is not None}
     if not found:
         raise DataError(
-            f"{where}: holds {', '.join(sorted(arrays)) or 'nothing'}; it must hold x_train and "
+            f"{where}: has {', '.join(sorted(arrays)) or 'no arrays'}; it must have x_train and "
             "y_train, or images and labels"
         )
     return array_source(where, found, _class_names(where, arrays))
@@ -66,8 +66,8 @@ def _array(archive: "np.lib.npyio.NpzFile", name: str, where: str) -> NDArray[An
         if "Object arrays" not in str(error):
             raise
         raise DataError(
-            f"{where}: {name} is an array of Python objects; save plain uint8 images and integer "
-            "labels"
+            f"{where}: {name} is an array of Python objects; save images as uint8 and labels as "
+            "integers"
         ) from None
 
 
@@ -76,7 +76,7 @@ def _pair(where: str, arrays: Arrays, images: str, labels: str) -> LabelledArray
         return None
     for name, other in ((images, labels), (labels, images)):
         if name not in arrays:
-            raise DataError(f"{where}: holds {other} but no {name}; add it")
+            raise DataError(f"{where}: has {other} but no {name}; add it")
     return LabelledArrays(images, labels, arrays[images], arrays[labels])
 
 
@@ -90,5 +90,5 @@ def _class_names(where: str, arrays: Arrays) -> tuple[str, ...] | None:
             "shape (classes,)"
         )
     if len(set(names.tolist())) < len(names):
-        raise DataError(f"{where}: class_names holds a name twice; give each class its own")
+        raise DataError(f"{where}: class_names has a name twice; give each class its own name")
     return tuple(str(name) for name in names)

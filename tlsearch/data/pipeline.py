@@ -1,4 +1,4 @@
-"""Feeds normalised batches from images that stay on the device as bytes."""
+"""Yields normalised batches from images that stay on the device as uint8."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,7 +20,7 @@ class DeviceImages:
     Attributes:
         pixels: uint8 (n, 3, H, W) on the device; see `ImageSet.pixels`.
         labels: int64 (n,) on the device.
-        sizes: int64 (n, 2) on the CPU, where crops are drawn: valid height and width, pixels.
+        sizes: int64 (n, 2) on the CPU, where crops are drawn: height and width, pixels.
     """
 
     def __init__(self, images: ImageSet, device: torch.device | str) -> None:
@@ -46,18 +46,18 @@ def train_batches(
     std: Sequence[float],
     epoch: int,
 ) -> Iterator[Batch]:
-    """Yield an epoch of shuffled, cropped and flipped batches.
+    """Yield the shuffled, cropped and flipped batches of an epoch.
 
     Each image gets a random-resized crop, or with `crop_scale` [1, 1] the centre crop without
-    resampling. The last, smaller batch is dropped unless it is the only one. The same recipe
+    resampling. A last, smaller batch is left out unless it is the only one. The same recipe
     and epoch give the same crops on every device.
 
     Args:
-        images: what to train on.
+        images: the training images.
         recipe: for image_size, batch_size, the crops, the flip and the seed.
         mean: of each channel, of pixels from 0 to 1.
-        std: likewise.
-        epoch: which of the recipe's epochs.
+        std: standard deviation, the same way.
+        epoch: number of the epoch.
 
     Yields:
         float32 (b, 3, image_size, image_size), channels last, and int64 (b,) labels.
@@ -90,11 +90,11 @@ def val_batches(
     """Yield the centre crops of all images in order, without resampling.
 
     Args:
-        images: what to validate on.
+        images: the validation images.
         recipe: for image_size.
         mean: of each channel, of pixels from 0 to 1.
-        std: likewise.
-        batch_size: images a batch; the last one may be smaller.
+        std: standard deviation, the same way.
+        batch_size: images per batch; the last batch may be smaller.
 
     Yields:
         float32 (b, 3, image_size, image_size), channels last, and int64 (b,) labels.
@@ -130,6 +130,6 @@ def _check_size(images: DeviceImages, size: int) -> None:
     smallest = int(images.sizes.min())
     if smallest < size:
         raise DataError(
-            f"the images are kept at {smallest} pixels but recipe.image_size is {size}; load the "
-            "data again with this image_size"
+            f"the images were decoded to {smallest} pixels but recipe.image_size is {size}; load "
+            "the data again with this image_size"
         )

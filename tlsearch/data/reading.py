@@ -1,4 +1,4 @@
-"""Reads many images in threads and gathers every failure into one sentence."""
+"""Reads many images in threads, and reports all failures in one sentence."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ def read_all(refs: Sequence[ImageRef], read: Callable[[ImageRef], T]) -> tuple[l
     """Apply `read` to every image, in threads.
 
     Returns:
-        The results in order, without those that failed, and `place (reason)` of each failure.
+        The results in order, without the failures, and `place (reason)` for each failure.
     """
     problems: list[str] = []
     results: list[T] = []
@@ -38,15 +38,15 @@ def read_all(refs: Sequence[ImageRef], read: Callable[[ImageRef], T]) -> tuple[l
 
 
 def unreadable(problems: Sequence[str]) -> DataError:
-    """Return one error for all unreadable images; names the first five."""
+    """Return one error for all images that cannot be read; it names the first five."""
     count = "1 image" if len(problems) == 1 else f"{len(problems)} images"
     return DataError(
-        f"{count} cannot be read: {listed(problems)}; replace or remove what is broken"
+        f"{count} cannot be read: {listed(problems)}; replace or remove the broken files"
     )
 
 
 def listed(items: Iterable[str]) -> str:
-    """Return the first five items, and how many more there are."""
+    """Return the first five items, and the number of the others."""
     items = list(items)
     more = [f"and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
     return ", ".join([*items[:SHOWN], *more])
@@ -60,7 +60,7 @@ class _Failure:
 def _attempt(ref: ImageRef, read: Callable[[ImageRef], T]) -> T | _Failure:
     try:
         return read(ref)
-    except Exception as error:  # broken files make Pillow raise nearly anything
+    except Exception as error:  # for broken files Pillow raises nearly any type
         return _Failure(f"{ref.place} ({_reason(error)})")
 
 

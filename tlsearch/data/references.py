@@ -1,4 +1,4 @@
-"""The records that name images before any of them is decoded."""
+"""The records that name images before they are decoded."""
 
 import hashlib
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ class ImageRef:
     """One labelled image, not yet decoded.
 
     Attributes:
-        name: unique in the data set and the same on every machine: a path below the data
-            folder with forward slashes, or an array and an index such as `x_train[7]`.
+        name: unique in the data set and equal on every machine: a path inside the data folder
+            with forward slashes, or an array and an index such as `x_train[7]`.
         label: index into the class names.
         source: the file, or the pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
     """
@@ -30,11 +30,11 @@ class ImageRef:
 
     @property
     def place(self) -> str:
-        """Where a user finds the image: the file's path, or the name."""
+        """Where a user can find the image: the path of the file, or the name."""
         return str(self.source) if isinstance(self.source, Path) else self.name
 
     def content(self) -> bytes:
-        """Return the bytes that make the image: the file's, or shape and pixels.
+        """Return the bytes of the image: those of the file, or shape and pixels.
 
         Raises:
             OSError: the file cannot be read.
@@ -44,20 +44,20 @@ class ImageRef:
         return f"{self.source.shape}".encode() + self.source.tobytes()
 
     def digest(self) -> bytes:
-        """Return the SHA-256 of the content; raises as `content` does."""
+        """Return the SHA-256 of the content; raises what `content` raises."""
         return hashlib.sha256(self.content()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceImages:
-    """What a source brings, before anything is carved out.
+    """The images of a source, with the splits that the source has.
 
     Attributes:
-        where: the path or name the user gave, for messages.
+        where: the path or name that the user gave, for messages.
         class_names: in the order of the labels.
-        splits: images by split, in order; either `all` alone, or `train` with perhaps `val`
-            and `test`.
-        ignored: names of files passed over because they are no images of a class.
+        splits: images by split, in order; either only `all`, or `train` and perhaps `val` and
+            `test`.
+        ignored: names of files that are not images of a class.
     """
 
     where: str
@@ -68,14 +68,14 @@ class SourceImages:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """A data set whose split is settled; nothing is decoded yet.
+    """A data set that is split but not decoded.
 
     Attributes:
         class_names: in the order of the labels.
         train, val, test: the images of each split, in the source's order; `test` may be empty.
-        ignored: names of files passed over because they are no images of a class.
-        fingerprint: SHA-256 (hexadecimal) over class names, split membership and the content
-            of the train and val images; equal on two machines that hold the same data.
+        ignored: names of files that are not images of a class.
+        fingerprint: SHA-256 (hexadecimal) of the class names, the names and labels of all splits,
+            and the content of the train and val images; equal on two machines with the same data.
     """
 
     class_names: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 A file begins with the header's length (8 bytes, little endian) and the header (JSON: name ->
 dtype, shape, data_offsets; `__metadata__` -> text by name); offsets count from after the header.
-The library reads tensors, but does not say where they are, which a memory map needs.
+The library reads tensors, but does not say where they are; a memory map needs that.
 """
 
 import json
@@ -16,7 +16,7 @@ _LENGTH_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What stands before the tensors.
+    """What a file says before its tensors.
 
     Attributes:
         entries: by the tensor's name: `dtype`, `shape` and `data_offsets`.

@@ -1,4 +1,4 @@
-"""Decides what kind of source a data spec names, and reads it."""
+"""Finds the kind of source that a data spec names, and reads it."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def read_source(spec: DataSpec) -> SourceImages:
     """Read the source that `spec.path` and `spec.format` name.
 
     Raises:
-        DataError: it does not exist, is of another kind than said, or does not hold up.
+        DataError: it does not exist, is of another kind than `spec.format`, or has a fault.
     """
     if spec.path.startswith(BUILTIN):
         return _read_builtin(spec.path)
@@ -30,7 +30,7 @@ def read_source(spec: DataSpec) -> SourceImages:
         return read_npz(path, str(path))
     if not path.is_dir():
         raise DataError(
-            f"{path}: is not a folder; data.path takes a folder of images or a .npz file"
+            f"{path}: is not a folder; give a folder of images or a .npz file as data.path"
         )
     return read_idx(path) if kind == "idx" else read_folder(path)
 
@@ -39,7 +39,7 @@ def _read_builtin(name: str) -> SourceImages:
     path = SHIPPED.get(name.removeprefix(BUILTIN))
     if path is None:
         known = ", ".join(f"{BUILTIN}{shipped}" for shipped in SHIPPED)
-        raise DataError(f"{name}: no such built-in data set; there is {known}")
+        raise DataError(f"{name}: no such built-in data set; use {known}")
     return read_npz(path, name)
 
 

@@ -1,4 +1,4 @@
-"""Checks the classes and settles which image belongs to train, val and test."""
+"""Checks the classes and splits the images into train, val and test."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,20 @@ Splits = dict[str, tuple[ImageRef, ...]]
 def make_splits(source: SourceImages, spec: DataSpec) -> Splits:
     """Return `train`, `val` and `test`, each in the source's order.
 
-    A source in one piece is split by `val_fraction` and `test_fraction`; a source with a train
-    split but no val split has val carved out of train, and its test split stays as it is. Both
-    are stratified and seeded, and depend on the images' names, not on the order of files.
+    A source without splits is split by `val_fraction` and `test_fraction`. Where a source has a
+    train split but no val split, val is taken from train, and its test split does not change. Both
+    are stratified and seeded; they depend on the images' names, not on the order of files.
 
     Raises:
         DataError: fewer than two classes, a class without images or with too few to split, or
             no validation images.
     """
     check_classes(source)
-    splits = _carved(source, spec)
+    splits = _with_all_splits(source, spec)
     if not splits[VAL]:
         raise DataError(
-            f"{source.where}: there are no validation images; set data.val_fraction above 0 or "
-            "bring a validation split"
+            f"{source.where}: there are no validation images; set data.val_fraction above 0, or "
+            "add a validation split"
         )
     limits = {TRAIN: spec.train_per_class, VAL: spec.val_per_class, TEST: spec.test_per_class}
     return {
@@ -36,15 +36,15 @@ def make_splits(source: SourceImages, spec: DataSpec) -> Splits:
 
 
 def check_classes(source: SourceImages) -> None:
-    """Check that there are two classes or more, and images of each in every split.
+    """Check that there are at least two classes, with images of each in every split.
 
     Raises:
-        DataError: otherwise.
+        DataError: there are fewer classes, or a class without images.
     """
     names = source.class_names
     if len(names) < 2:
         raise DataError(
-            f"{source.where}: holds {len(names)} class{'' if len(names) == 1 else 'es'} "
+            f"{source.where}: has {len(names)} class{'' if len(names) == 1 else 'es'} "
             f"({listed(map(repr, names))}); at least two are needed"
         )
     for split, refs in source.splits.items():
@@ -53,12 +53,12 @@ def check_classes(source: SourceImages) -> None:
         if missing:
             part = "" if split == ALL else f"{split} "
             raise DataError(
-                f"{source.where}: the {len(refs)} {part}images leave the class {listed(missing)} "
-                f"of {len(names)} empty; add images or remove the class"
+                f"{source.where}: there is no image of the class {listed(missing)} among the "
+                f"{len(refs)} {part}images; add images or remove the class"
             )
 
 
-def _carved(source: SourceImages, spec: DataSpec) -> Splits:
+def _with_all_splits(source: SourceImages, spec: DataSpec) -> Splits:
     splits = {TRAIN: (), VAL: (), TEST: (), **source.splits}
     if VAL in source.splits:
         return splits
@@ -71,7 +71,7 @@ def _carved(source: SourceImages, spec: DataSpec) -> Splits:
         if n_val + n_test >= len(refs):
             raise DataError(
                 f"{source.where}: the class {source.class_names[label]!r} has {len(refs)} image, "
-                "too few to train and to validate on; add images or remove the class"
+                "too few for training and validation; add images or remove the class"
             )
         names = [ref.name for ref in _shuffled(refs, spec.split_seed)]
         chosen |= dict.fromkeys(names[:n_val], VAL)
@@ -92,8 +92,8 @@ def _divided(splits: Splits, chosen: Mapping[str, str]) -> Splits:
 def shares(n: int, val_fraction: float, test_fraction: float) -> tuple[int, int]:
     """Return how many of `n` images go to val and test.
 
-    Rounded, but at least one each where the fraction is above 0 and, for test, where at least
-    three images are there; training keeps one.
+    The numbers are rounded. Each is at least 1 where its fraction is above 0; for test only where
+    there are at least three images. One image stays for training.
     """
     for_test = 1 if test_fraction > 0 and n > 2 else 0
     n_val = min(max(1, round(n * val_fraction)), max(1, n - 1 - for_test)) if val_fraction else 0
@@ -102,7 +102,7 @@ def shares(n: int, val_fraction: float, test_fraction: float) -> tuple[int, int]
 
 
 def _at_most(refs: tuple[ImageRef, ...], limit: int, seed: int) -> tuple[ImageRef, ...]:
-    """Keep the first `limit` of each class's shuffle (0 = all), in the order they came."""
+    """Keep the first `limit` images of each class's shuffle (0 = all), in their old order."""
     if limit == 0:
         return refs
     kept = {
@@ -121,7 +121,7 @@ def _by_label(refs: Sequence[ImageRef]) -> dict[int, list[ImageRef]]:
 
 
 def _shuffled(refs: Sequence[ImageRef], seed: int) -> list[ImageRef]:
-    """Shuffle by a hash of the names: the same on every machine and version of NumPy."""
+    """Shuffle by a hash of the names: equal on every machine and with every version of NumPy."""
 
     def key(ref: ImageRef) -> bytes:
         text = f"{seed}/{ref.name}"

@@ -1,4 +1,4 @@
-"""The fine-tuning engine: hyperparameters in, learning curve out. Knows no search, no database."""
+"""The fine-tuning engine: hyperparameters in, learning curve out; no search and no database."""
 
 from tlsearch.finetune.checkpoint import curve_of, load_weights, model_only
 from tlsearch.finetune.engine import FineTuneData, fine_tune

@@ -1,8 +1,8 @@
-"""A fine-tuning between two steps as bytes, and back.
+"""Writes the state of a fine-tuning between two steps to bytes, and reads it back.
 
-A checkpoint holds the model's state dict (`model.*`), SGD's momentum (`momentum.*`), the generators
-(`rng.cpu`, `rng.cuda`), the losses of the epoch under way (`losses`) and how far training has come.
-With these it goes on as if it had not been interrupted, bit for bit on a CPU.
+A checkpoint has the model's state dict (`model.*`), SGD's momentum (`momentum.*`), the generators
+(`rng.cpu`, `rng.cuda`), the losses of the current epoch (`losses`) and the training's position. A
+training that resumes from it continues as if it had not been interrupted, bit for bit on a CPU.
 """
 
 import json
@@ -34,13 +34,13 @@ def identity_of(
     n_images: tuple[int, int],
     n_classes: int,
 ) -> str:
-    """Return a SHA-256 of what a training depends on; the device is no part of it.
+    """Return a SHA-256 of all that a training depends on, except the device.
 
     Args:
-        backbone: pretrained network; counts with its name and its fingerprint.
+        backbone: pretrained network; its name and its fingerprint count.
         recipe: what all trials of a study share.
         hyperparameters: what is searched.
-        n_images: for training, for validation.
+        n_images: number of images for training and for validation.
         n_classes: outputs of the classifier.
     """
     parts = {
@@ -60,12 +60,12 @@ def take(
     model: nn.Module,
     optimizer: torch.optim.SGD,
 ) -> bytes:
-    """Return a checkpoint of exactly this point; it shares no memory with what is trained.
+    """Return a checkpoint of this moment; it shares no memory with the model.
 
     Args:
         identity: of the training, from `identity_of`.
-        position: where it stands.
-        losses: float32 (position.batches,), of the epoch under way.
+        position: of the training.
+        losses: float32 (position.batches,), of the current epoch.
         model: on any device.
         optimizer: of the model's parameters.
     """
@@ -75,7 +75,7 @@ def take(
         if buffer is not None:
             tensors[_MOMENTUM + name] = buffer
     tensors |= {**_generators(_device(model)), _LOSSES: losses}
-    # A copy of each, for safetensors refuses tensors that share memory, such as tied weights.
+    # Copies, because safetensors refuses tensors that share memory, such as tied weights.
     copies = {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
     return CheckpointFile(identity, position, copies).pack()
 
@@ -83,23 +83,23 @@ def take(
 def restore(
     data: bytes, identity: str, n_epochs: int, model: nn.Module, optimizer: torch.optim.SGD
 ) -> tuple[TrainingPosition, Tensor]:
-    """Bring model, momentum and generators to where they were, and say how far that was.
+    """Set model, momentum and generators to the state of a checkpoint, and return its position.
 
-    Parameters and momentum take on the memory format of the model's parameters. Where a checkpoint
-    is refused, nothing has changed.
+    Parameters and momentum get the memory format of the model's parameters. If this raises,
+    nothing has changed.
 
     Args:
-        data: from `take`; from `model_only` too where it holds all epochs.
-        identity: of the training that is to go on.
+        data: from `take`; also from `model_only` after the last epoch.
+        identity: of the training that resumes.
         n_epochs: epochs of that training.
         model: of the same structure, on any device.
         optimizer: of the model's parameters.
 
     Returns:
-        Where training stood, and float32 (batches,) losses on the model's device.
+        The position, and the losses of its epoch: float32 (batches,), on the model's device.
 
     Raises:
-        CheckpointError: damaged, of another training or format, or without what is needed to go on.
+        CheckpointError: it is damaged, of another training or format, or has only the model.
     """
     file = CheckpointFile.unpack(data)
     _check_origin(file, identity, n_epochs)
@@ -117,16 +117,16 @@ def curve_of(data: bytes) -> tuple[EpochReport, ...]:
     """Return the reports of a checkpoint's complete epochs; reads no tensor.
 
     Raises:
-        CheckpointError: damaged, or of another format.
+        CheckpointError: it is damaged, or of another format.
     """
     return read_position(data).curve
 
 
 def model_only(data: bytes) -> bytes:
-    """Return a checkpoint without momentum, generators and losses: what is kept of a trained model.
+    """Return a checkpoint without momentum, generators and losses, for a trained model.
 
     Raises:
-        CheckpointError: damaged, or of another format.
+        CheckpointError: it is damaged, or of another format.
     """
     file = CheckpointFile.unpack(data)
     kept = {name: tensor for name, tensor in file.tensors.items() if name.startswith(_MODEL)}
@@ -140,7 +140,7 @@ def load_weights(data: bytes) -> dict[str, Tensor]:
         data: from `take` or `model_only`.
 
     Raises:
-        CheckpointError: damaged, or of another format.
+        CheckpointError: it is damaged, or of another format.
     """
     return CheckpointFile.unpack(data).part(_MODEL)
 
@@ -149,18 +149,18 @@ def _check_origin(file: CheckpointFile, identity: str, n_epochs: int) -> None:
     if file.identity != identity:
         raise CheckpointError(
             "the checkpoint is of another training: its hyperparameters, recipe, backbone, or "
-            "number of images or classes differ"
+            "number of images or classes are different"
         )
     done = len(file.position.curve)
     if _CPU not in file.tensors and done < n_epochs:
         raise CheckpointError(
-            f"the checkpoint holds the model alone, after {done} of {n_epochs} epochs; training "
-            "cannot go on from it"
+            f"the checkpoint has only the model, after {done} of {n_epochs} epochs; training "
+            "cannot resume from it"
         )
 
 
 def _check_fit(file: CheckpointFile, model: nn.Module) -> None:
-    """Raise unless all that is needed is there, and everything has its type and shape."""
+    """Raise unless all required tensors are there, and all have the right type and shape."""
     required = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
     if _CPU in file.tensors:
         required |= {_CPU: torch.get_rng_state(), _LOSSES: torch.empty(file.position.batches)}
@@ -178,7 +178,7 @@ def _check_fit(file: CheckpointFile, model: nn.Module) -> None:
 
 
 def _optional(file: CheckpointFile, model: nn.Module) -> dict[str, Tensor]:
-    """A parameter without gradients has no momentum; a CUDA generator is of no use to a CPU."""
+    """Return what may be missing: momentum of parameters without gradients, CUDA's generator."""
     optional: dict[str, Tensor] = {_MOMENTUM + n: p for n, p in model.named_parameters()}
     if _CUDA in file.tensors:
         optional[_CUDA] = _generators(_device(model)).get(_CUDA, file.tensors[_CUDA])
@@ -186,7 +186,7 @@ def _optional(file: CheckpointFile, model: nn.Module) -> dict[str, Tensor]:
 
 
 def _generators(device: torch.device) -> dict[str, Tensor]:
-    """Return the states of the generators that training on a device draws from."""
+    """Return the states of the random generators of a training on this device."""
     states = {_CPU: torch.get_rng_state()}
     if device.type == "cuda":
         states[_CUDA] = torch.cuda.get_rng_state(device)

@@ -1,7 +1,7 @@
-"""The bytes of a checkpoint: a safetensors file whose damage is found before anything is used.
+"""The bytes of a checkpoint: a safetensors file that is checked for damage before it is used.
 
-Metadata: a JSON document that says which training this is, how far it has come, and the SHA-256 of
-the tensors; beside it the document's own SHA-256.
+Its metadata is a JSON document (identity and position of the training, SHA-256 of the tensors) and
+the SHA-256 of that document.
 """
 
 import hashlib
@@ -24,13 +24,13 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class TrainingPosition:
-    """Where a fine-tuning stands.
+    """How far a training has come.
 
     Attributes:
-        step: optimiser steps done.
-        batches: of them, those of the epoch under way.
-        curve: the complete epochs, in order.
-        seconds: spent so far.
+        step: number of optimiser steps so far.
+        batches: number of them in the current epoch.
+        curve: reports of the complete epochs, in order.
+        seconds: time spent so far.
     """
 
     step: int
@@ -41,11 +41,11 @@ class TrainingPosition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckpointFile:
-    """What the bytes hold.
+    """The content of a checkpoint.
 
     Attributes:
         identity: of the training.
-        position: where it stands.
+        position: of the training.
         tensors: by their name in the file, contiguous, on the CPU.
     """
 
@@ -54,11 +54,11 @@ class CheckpointFile:
     tensors: Mapping[str, Tensor]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors whose name begins so, without that beginning."""
+        """Return the tensors whose names begin with `prefix`, by the rest of the name."""
         return {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
 
     def pack(self) -> bytes:
-        """Return the bytes; no two of the tensors may share memory."""
+        """Return the bytes; the tensors must not share memory."""
         document = json.dumps(
             {
                 "format": FORMAT,
@@ -76,7 +76,7 @@ class CheckpointFile:
         """Read what `pack` wrote.
 
         Raises:
-            CheckpointError: damaged, or of another format.
+            CheckpointError: it is damaged, or of another format.
         """
         document = _document(data)
         try:
@@ -84,15 +84,15 @@ class CheckpointFile:
         except Exception as error:
             raise _damaged("its tensors cannot be read") from error
         if _digest(tensors) != document["tensors"]:
-            raise _damaged("its tensors are not those that were written")
+            raise _damaged("its tensors have another checksum")
         return cls(document["identity"], _position(document), tensors)
 
 
 def read_position(data: bytes) -> TrainingPosition:
-    """Read the document alone, no tensor.
+    """Return the position; reads no tensor.
 
     Raises:
-        CheckpointError: damaged, or of another format.
+        CheckpointError: it is damaged, or of another format.
     """
     return _position(_document(data))
 
@@ -119,14 +119,14 @@ def _document(data: bytes) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged("its header cannot be read") from error
     if not right:
-        raise _damaged("its document is not the one that was written")
+        raise _damaged("its document has another checksum")
     return _of_our_format(json.loads(text))
 
 
 def _of_our_format(document: dict[str, Any]) -> dict[str, Any]:
     if document["format"] != FORMAT:
         raise CheckpointError(
-            f"the checkpoint has format {document['format']}, and this version of tlsearch reads "
+            f"the checkpoint has format {document['format']}, but this version of tlsearch reads "
             f"format {FORMAT}; use the version that wrote it"
         )
     return document
@@ -146,4 +146,4 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _damaged(what: str) -> CheckpointError:
-    return CheckpointError(f"the checkpoint is damaged, or none of tlsearch: {what}")
+    return CheckpointError(f"the checkpoint is damaged, or not a file of tlsearch: {what}")

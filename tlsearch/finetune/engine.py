@@ -31,13 +31,13 @@ ShouldStop = Callable[[], bool]
 
 
 def never() -> bool:
-    """Let training go on."""
+    """Return False: the training continues."""
     return False
 
 
 @dataclass(frozen=True)
 class FineTuneData:
-    """Training and validation images on a device, made once and used by many fine-tunings."""
+    """Training and validation images on a device; many fine-tunings use the same ones."""
 
     train: DeviceImages
     val: DeviceImages
@@ -45,7 +45,7 @@ class FineTuneData:
 
     @classmethod
     def on_device(cls, data: TrainingData, device: torch.device) -> "FineTuneData":
-        """Move the images to the device as uint8."""
+        """Copy the images to the device as uint8."""
         return cls(
             DeviceImages(data.train, device), DeviceImages(data.val, device), len(data.class_names)
         )
@@ -63,11 +63,11 @@ def fine_tune(
     on_checkpoint: OnCheckpoint | None = None,
     resume: bytes | None = None,
 ) -> FineTuneResult:
-    """Fine-tune and report the validation accuracy after each epoch.
+    """Fine-tune, and report the validation accuracy after each epoch.
 
     Deterministic on a CPU: the same arguments and number of threads give the same curve to the
-    last digit, in one piece or interrupted and resumed. On CUDA the forward pass runs in bfloat16,
-    parameters and decay terms stay fp32.
+    last digit, with or without interruptions. On CUDA the forward pass runs in bfloat16; parameters
+    and decay terms stay in fp32.
 
     Args:
         backbone: pretrained network.
@@ -76,15 +76,15 @@ def fine_tune(
         hyperparameters: what is searched.
         device: where to train.
         on_epoch: called after each epoch; may ask to stop.
-        should_stop: asked after each training step; True interrupts there.
-        on_checkpoint: given a checkpoint after each epoch that `on_epoch` did not stop, the last
-            one included, which holds the trained model.
-        resume: a checkpoint to go on from. Its epochs are in the result's curve and not reported
-            again; if it holds all of them, the model is only evaluated.
+        should_stop: called after each training step; True interrupts the training there.
+        on_checkpoint: called with a checkpoint after each epoch, the last one too, unless
+            `on_epoch` asked to stop.
+        resume: a checkpoint to resume from. Its epochs are in the result's curve and are not
+            reported again; if they are all epochs, the model is only evaluated.
 
     Raises:
-        TrialFailure: `nan` where the loss is not finite, `out_of_memory` where the device is full.
-        Interrupted: `should_stop` said so; carries a checkpoint of that point.
+        TrialFailure: `nan` if the loss is not finite, `out_of_memory` if the device is full.
+        Interrupted: `should_stop` returned True; it carries a checkpoint of that moment.
         CheckpointError: `resume` is damaged or of another training.
     """
     with reproducible(recipe.seed, device), memory_errors(recipe, device):
@@ -103,14 +103,14 @@ def fine_tune(
 
 @dataclass
 class Training:
-    """A fine-tuning under way: the model, its optimiser and where it stands.
+    """A running fine-tuning: the model, its optimiser and its position.
 
     Attributes:
-        step: optimiser steps done.
-        curve: the complete epochs.
-        losses: of the batches done in the epoch under way, scalars on the device.
-        last: what the model made of the validation images after the last epoch that ran here.
-        started: on the monotonic clock, less the seconds spent before an interruption.
+        step: number of optimiser steps so far.
+        curve: reports of the complete epochs.
+        losses: of the batches so far in the current epoch, scalars on the device.
+        last: evaluation after the last epoch that ran here; None before the first.
+        started: on the monotonic clock, minus the seconds before an interruption.
     """
 
     backbone: Backbone
@@ -146,7 +146,7 @@ class Training:
         return cls(backbone, data, recipe, hyperparameters, model, sgd, decay_terms, started)
 
     def restore(self, data: bytes) -> None:
-        """Go on from a checkpoint; decay terms still pull to where the training began.
+        """Resume from a checkpoint; the decay terms still pull toward the initial weights.
 
         Raises:
             CheckpointError: it is damaged or of another training.
@@ -160,14 +160,14 @@ class Training:
         self.started -= position.seconds
 
     def checkpoint(self) -> bytes:
-        """Return all that is needed to go on from here."""
+        """Return all that a later training needs to resume here."""
         position = TrainingPosition(self.step, len(self.losses), tuple(self.curve), self.seconds)
         losses = torch.stack(self.losses) if self.losses else torch.empty(0)
         return take(self.identity, position, losses, self.model, self.optimizer)
 
     @cached_property
     def identity(self) -> str:
-        """Tells this training from others."""
+        """A SHA-256 that differs between trainings."""
         n_images = len(self.data.train), len(self.data.val)
         return identity_of(
             self.backbone, self.recipe, self.hyperparameters, n_images, self.data.n_classes
@@ -175,15 +175,15 @@ class Training:
 
     @property
     def seconds(self) -> float:
-        """Seconds spent so far."""
+        """Seconds so far."""
         return time.monotonic() - self.started
 
     def run_epoch(self, epoch: int, should_stop: ShouldStop = never) -> float:
-        """Train one epoch, or what is left of it, and return its mean loss.
+        """Train one epoch, or the rest of it, and return its mean loss.
 
         Raises:
             TrialFailure: the loss is not finite.
-            Interrupted: `should_stop` said so.
+            Interrupted: `should_stop` returned True.
         """
         self.model.train()
         for images, labels in islice(self.batches(epoch), len(self.losses), None):
@@ -197,13 +197,13 @@ class Training:
         return loss
 
     def end_epoch(self, epoch: int, loss: float) -> EpochReport:
-        """Validate, and add to the curve."""
+        """Evaluate on the validation images, and add a report to the curve."""
         self.last = self._evaluate()
         self.curve.append(EpochReport(epoch, self.last.accuracy, loss, self.seconds))
         return self.curve[-1]
 
     def result(self, stopped: bool) -> FineTuneResult:
-        """Return the curve and the last predictions, evaluating if no epoch was run."""
+        """Return the curve and the last predictions; evaluates if no epoch ran here."""
         last = self.last or self._evaluate()
         predictions = tuple(last.predictions.tolist())
         return FineTuneResult(tuple(self.curve), stopped, self.seconds, predictions)
@@ -214,7 +214,7 @@ class Training:
         return train_batches(self.data.train, self.recipe, statistics.mean, statistics.std, epoch)
 
     def run_step(self, images: Tensor, labels: Tensor, factor: float) -> Tensor:
-        """Train on a batch at `factor` times the peak rates and return its loss."""
+        """Train on a batch with `factor` times the peak rates and return its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
         device_type = images.device.type
@@ -268,6 +268,6 @@ def memory_errors(recipe: RecipeSpec, device: torch.device) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise TrialFailure(
             "out_of_memory",
-            f"{device} has too little memory for batch_size = {recipe.batch_size} at "
-            f"{recipe.image_size} pixels; lower one of them in the spec",
+            f"{device} has too little memory for recipe.batch_size = {recipe.batch_size} at "
+            f"recipe.image_size = {recipe.image_size}; lower one of them in the spec",
         ) from error

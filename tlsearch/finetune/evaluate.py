@@ -14,10 +14,10 @@ _BATCH_SIZE = 200
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What a model makes of some images.
+    """The predictions of a model for some images.
 
     Attributes:
-        predictions: int64 (n,) on the CPU, the class of the highest output of each image, in order.
+        predictions: int64 (n,) on the CPU, the class with the highest output, in order.
         accuracy: fraction of images whose prediction is their label.
     """
 
@@ -29,9 +29,9 @@ class Evaluation:
 def evaluate(
     model: nn.Module, images: DeviceImages, recipe: RecipeSpec, statistics: InputStatistics
 ) -> Evaluation:
-    """Predict every image; waits for the device once.
+    """Predict every image; waits for the device only once.
 
-    Leaves the model in evaluation mode.
+    The model is in evaluation mode afterwards.
     """
     model.eval()
     device_type = images.labels.device.type

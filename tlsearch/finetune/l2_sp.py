@@ -2,10 +2,10 @@
 
 Li, Grandvalet, Davoine, "Explicit inductive bias for transfer learning with convolutional
 networks" (ICML 2018), equation 2: the penalty is alpha/2 |w - w0|^2 on parameters with a
-pretrained value w0 and beta/2 |w|^2 on the others. Plested et al., section 4.5, end the first sum
-at a depth. Its gradient, alpha (w - w0) or beta w, is added before momentum, so that the step is
-that of the penalised loss and beta is SGD's weight decay, at no cost of autograd and in fp32
-whatever autocast does.
+pretrained value w0 and beta/2 |w|^2 on the others. Plested et al., section 4.5, limit the first sum
+to the lowest layers. The gradient, alpha (w - w0) or beta w, is added before momentum. So the step
+is that of the loss with the penalty, and beta is SGD's weight decay; it needs no autograd and is
+computed in fp32 under autocast too.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from tlsearch.finetune.param_groups import ParameterGroup
 
 
 class DecayTerms:
-    """Adds the penalties' gradients to parameters that already hold those of the loss.
+    """Adds the gradients of the penalties to those of the loss.
 
-    Must be built while the parameters are still where they started: that is w0.
+    Create it before the first step: the values of the parameters at that time are w0.
     """
 
     def __init__(self, groups: Sequence[ParameterGroup], alpha: float, beta: float) -> None:
@@ -31,7 +31,7 @@ class DecayTerms:
 
     @torch.no_grad()
     def add_to_gradients(self) -> None:
-        """Add alpha (w - w0) or beta w to each gradient; parameters without one are left out."""
+        """Add alpha (w - w0) or beta w to each gradient; skips parameters without a gradient."""
         with_gradient = [p for p in self._l2 if p.grad is not None]
         if self._beta and with_gradient:
             torch._foreach_add_(_gradients(with_gradient), with_gradient, alpha=self._beta)

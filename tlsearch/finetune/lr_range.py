@@ -1,8 +1,8 @@
-"""The scale of learning rates that fits a network, its optimiser and the data.
+"""The scale of learning rates that is right for a network, its optimiser and the data.
 
 Smith, "Cyclical learning rates for training neural networks" (WACV 2017), section 3.3: train a few
 steps while the rate grows exponentially. The loss falls, then training diverges; the rate at the
-lowest loss is about the highest one that is of use.
+lowest loss is about the highest useful one.
 """
 
 import math
@@ -21,26 +21,26 @@ Rates = NDArray[np.float64]
 
 STEPS = 60
 LOWEST, HIGHEST = 1e-4, 1.0
-_HALF_WINDOW = 4  # steps either side over which losses are averaged
+_HALF_WINDOW = 4  # losses are averaged over this many steps before and after
 _DIVERGED = 1.5  # times the lowest loss
 
 
 def lr_range_test(
     backbone: Backbone, data: FineTuneData, recipe: RecipeSpec, device: torch.device
 ) -> float:
-    """Return the learning rate at the lowest training loss of a ramp.
+    """Return the learning rate at the lowest training loss while the rate grows.
 
     Plain fine-tuning (new classifier, one rate) of a fresh copy, with the recipe's batches,
     augmentation, momentum and loss; at most `STEPS` steps. Deterministic under the recipe's seed.
 
     Args:
         backbone: pretrained network.
-        data: images on `device`; those for validation are not touched.
+        data: images on `device`; those for validation are not used.
         recipe: what all trials of a study share.
         device: where to train.
 
     Raises:
-        TrialFailure: `nan` where the loss is not finite at the lowest rate, `out_of_memory`.
+        TrialFailure: `nan` if the loss is not finite at the lowest rate, or `out_of_memory`.
     """
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     with reproducible(recipe.seed, device), memory_errors(recipe, device):
@@ -55,7 +55,7 @@ def rate_at_lowest(rates: Rates, losses: list[float]) -> float:
 
     Args:
         rates: (n,), growing.
-        losses: one a rate; may end early, and may end with losses that are not finite.
+        losses: one per rate; there may be fewer, and the last ones may not be finite.
     """
     finite = [loss for loss in losses if math.isfinite(loss)]
     return float(rates[int(np.argmin(_smoothed(finite)))])
@@ -88,6 +88,6 @@ def _diverged(losses: list[float]) -> bool:
 
 
 def _smoothed(losses: list[float]) -> list[float]:
-    """Return the mean around each step, which unlike a running mean does not lag behind."""
+    """Return the mean around each step; a running mean would lag behind."""
     windows = (losses[max(0, i - _HALF_WINDOW) : i + _HALF_WINDOW + 1] for i in range(len(losses)))
     return [sum(window) / len(window) for window in windows]

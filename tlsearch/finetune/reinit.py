@@ -1,8 +1,8 @@
 """Reinitialises the top layers of a pretrained network.
 
 Plested et al., section 4.3: all layers but the top k are transferred. A fresh residual block may
-start as the identity (ResNet's last BN weight 0, ConvNeXt's gamma 1e-6): that is what the
-architecture's authors start from, and a milder change than a fresh Inception block.
+start as the identity (ResNet's last BN weight 0, ConvNeXt's gamma 1e-6), as the authors of the
+architecture do; that is a smaller change than a fresh Inception block.
 """
 
 from torch import nn
@@ -11,7 +11,7 @@ from tlsearch.backbones import Backbone, build
 
 
 def initial_model(backbone: Backbone, n_classes: int, reinit_layers: int, seed: int) -> nn.Module:
-    """Return a model whose layers are pretrained but for the top `reinit_layers`.
+    """Return a model with pretrained layers below the top `reinit_layers`.
 
     Parameters and buffers of a kept layer (batch-norm statistics too) are those of the pretrained
     network bit for bit; all others are those of `build(..., seed)`.

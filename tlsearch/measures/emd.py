@@ -25,7 +25,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class ClassMeans:
-    """A domain as the earth mover's distance sees it.
+    """What the earth mover's distance needs of a domain.
 
     Attributes:
         means: (n_classes, d).
@@ -47,20 +47,20 @@ def class_means(features: Features) -> ClassMeans:
 def classifier_means(rows: NDArray[np.float32], target: ClassMeans) -> ClassMeans:
     """Return a proxy for the source's class means: the rows of the pretrained classifier.
 
-    A row points to where its class lies but has no scale of its own, so rows are centred and
-    scaled to the average distance of the target's class means from theirs. All weigh alike.
+    A row has the direction of its class but not its scale. So the rows are centred, then scaled to
+    the mean distance of the target's class means from their centre. All have the same weight.
 
     Args:
         rows: (n_source_classes, d), the weights of the pretrained classifier.
         target: the target's class means.
 
     Raises:
-        DataError: the classifier sees other features than the target's.
+        DataError: the classifier has another number of features than the target.
     """
     if rows.shape[1] != target.means.shape[1]:
         raise DataError(
-            f"the pretrained classifier sees {rows.shape[1]} features and not "
-            f"{target.means.shape[1]}, so it is no stand-in for the source"
+            f"the pretrained classifier has {rows.shape[1]} input features and the images have "
+            f"{target.means.shape[1]}, so it cannot stand for the source; set measures.source"
         )
     centre = np.average(target.means, axis=0, weights=target.weights)
     spread = np.linalg.norm(target.means - centre, axis=1).mean()
@@ -71,9 +71,9 @@ def classifier_means(rows: NDArray[np.float32], target: ClassMeans) -> ClassMean
 
 
 def earth_movers_distance(source: ClassMeans, target: ClassMeans) -> float:
-    """Return the least mean distance over which the source's weight becomes the target's.
+    """Return the least mean distance over which the source's weights must move to the target's.
 
-    In the units of the features: compare it between targets of one network only.
+    It is in the units of the features: compare it only between targets of the same network.
     """
     distances = cdist(source.means, target.means)
     with warnings.catch_warnings():

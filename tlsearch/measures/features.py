@@ -1,4 +1,4 @@
-"""Pooled features of the frozen pretrained network, computed once and cached by content."""
+"""Pooled features of the frozen pretrained network, computed once and cached."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -22,9 +22,9 @@ from tlsearch.data import (
 from tlsearch.errors import BackboneError, DataError
 from tlsearch.spec import RecipeSpec
 
-VERSION = 1  # raise it whenever features come out otherwise
+VERSION = 1  # raise it when the features change
 _BATCH_SIZE = 200
-_SAME = 1e-5  # of the largest value: rounding in different batches, not a difference of images
+_SAME = 1e-5  # of the largest value: a smaller difference is rounding, not one between images
 
 Matrix = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -35,7 +35,7 @@ class Features:
     """Features of labelled images.
 
     Attributes:
-        values: float32 (n, d), what the classifier would see of each image.
+        values: float32 (n, d), the input of the classifier for each image.
         labels: int64 (n,).
     """
 
@@ -51,21 +51,21 @@ def features_of(
     device: torch.device,
     where: str,
 ) -> Features:
-    """Return the features of images, from the cache where they were computed before.
+    """Return the features of images, from the cache if they are there.
 
-    The network is in evaluation mode and sees the evaluation crop, no augmentation.
+    The network is in evaluation mode and gets the evaluation crop, without augmentation.
 
     Args:
         backbone: pretrained network.
-        images: gives them, in parts, decoded for this recipe's image_size and eval_crop; not
-            called where the features are cached.
-        fingerprint: of the images' content; with network and recipe it is the key of the cache.
+        images: returns them in parts, decoded for this recipe's image_size and eval_crop; not
+            called where the features are in the cache.
+        fingerprint: of the images' content; network, recipe and this are the key of the cache.
         recipe: for image_size and eval_crop.
         device: where to compute.
-        where: what the user calls the images, for messages.
+        where: name of the images for the user, for messages.
 
     Raises:
-        DataError: features that are not finite, or the same for every image.
+        DataError: the features are not finite, or equal for all images.
     """
     path = features_folder() / f"{_key(backbone, fingerprint, recipe)}.safetensors"
     cached = read_arrays(path)
@@ -78,7 +78,7 @@ def features_of(
     ]
     values, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     _check(values, where, backbone.name)
-    with suppress(OSError):  # a full or read-only disk costs time, no more
+    with suppress(OSError):  # without a cache file the next worker computes them again
         write_arrays(path, {"values": values, "labels": labels})
     return Features(values, labels)
 
@@ -98,7 +98,7 @@ def _extract(
 
 
 def _frozen(backbone: Backbone) -> nn.Module:
-    """Return the pretrained network in evaluation mode; its classifier is never asked."""
+    """Return the pretrained network in evaluation mode; its classifier is not used."""
     model = build(backbone.name, n_classes=2, seed=0, image_size=backbone.image_size)
     model.load_state_dict(model.state_dict() | dict(backbone.state), strict=True)
     return model.eval()
@@ -112,7 +112,7 @@ def _pooled(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
         )
     except (AttributeError, TypeError) as error:
         raise BackboneError(
-            f"{type(model).__name__} gives no pooled features (timm's forward_head with "
+            f"{type(model).__name__} has no pooled features (timm's forward_head with "
             'pre_logits); set measures.when = "off", or choose another network'
         ) from error
     return features.flatten(1)

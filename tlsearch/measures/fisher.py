@@ -1,8 +1,8 @@
 """How well the features separate the classes: the class-normalised Fisher score.
 
 Plested et al., section 4.1: F = Tr(Sw^-1 Sb) / Nc, after Fukunaga. With fewer images than features
-Sw is singular, and the score of pure noise grows as images run short. So Sw is shrunk (Ledoit and
-Wolf 2004), and the score stands beside its floor: the same score with the labels permuted.
+Sw is singular, and the fewer the images, the higher the score of pure noise. So Sw is shrunk
+(Ledoit and Wolf 2004), and the score is compared with its floor: the score of permuted labels.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ PERMUTATIONS = 10
 
 @dataclass(frozen=True, slots=True)
 class FisherScore:
-    """The score and what it would be without any relation to the classes.
+    """The score, and the score of features without any relation to the classes.
 
     Attributes:
         score: Tr(Sw^-1 Sb) / Nc.
@@ -36,21 +36,21 @@ class FisherScore:
 
     @property
     def ratio(self) -> float:
-        """The score in units of its floor; 1 = nothing but noise."""
+        """The score divided by its floor; 1 = no better than noise."""
         return self.score / self.floor
 
 
 def fisher_score(features: Features, seed: int = 0) -> FisherScore:
-    """Score features, and permuted labels on the same features.
+    """Return the score of the features, and of the same features with permuted labels.
 
-    Features are standardised first, so that shrinking treats them alike.
+    The features are standardised first, so that all are shrunk alike.
 
     Raises:
-        DataError: one class only, no more images than classes, or features that do not vary.
+        DataError: there is one class, as many images as classes, or no varying feature.
     """
     values, labels = _usable(features)
     generator = np.random.default_rng(seed)
-    order = np.lexsort((*values.T, labels))  # permutations act on a canonical order
+    order = np.lexsort((*values.T, labels))  # makes the order of the images irrelevant
     values, labels = values[order], labels[order]
     noise = [normalised_fisher(values, generator.permutation(labels)) for _ in range(PERMUTATIONS)]
     score = normalised_fisher(values, labels)
@@ -60,8 +60,8 @@ def fisher_score(features: Features, seed: int = 0) -> FisherScore:
 def normalised_fisher(values: Values, labels: Labels, shrinkage: float | None = None) -> float:
     """Return Tr(Sw^-1 Sb) / Nc.
 
-    Sw is the mean squared deviation from the class means and Sb that of the class means from the
-    mean, both over images; Sw becomes (1 - s) Sw + s Tr(Sw)/d I.
+    Sw is the mean over images of the squared deviation from the class mean, Sb that of the class
+    mean from the mean of all; Sw is replaced by (1 - s) Sw + s Tr(Sw)/d I.
 
     Args:
         values: (n, d).
@@ -69,7 +69,7 @@ def normalised_fisher(values: Values, labels: Labels, shrinkage: float | None = 
         shrinkage: s in [0, 1]; None = Ledoit and Wolf's estimate.
 
     Raises:
-        DataError: no spread within any class.
+        DataError: there is no spread within any class.
     """
     _, classes = np.unique(labels, return_inverse=True)
     counts = np.bincount(classes).astype(np.float64)
@@ -87,10 +87,10 @@ def normalised_fisher(values: Values, labels: Labels, shrinkage: float | None = 
     between = (means - values.mean(axis=0)) * np.sqrt(counts / len(values))[:, None]
     try:
         solved = cho_solve(cho_factor(s_within, overwrite_a=True), between.T)
-    except np.linalg.LinAlgError:  # too few different images for any shrinkage to mend
+    except np.linalg.LinAlgError:  # singular in spite of the shrinkage
         raise DataError(
-            "the training images of a class are too much alike: there is no spread within a class "
-            "to measure by; look for copies of one image"
+            "the training images of each class are alike: there is no spread within a class, which "
+            "the Fisher score needs; remove copies of the same image"
         ) from None
     return float((between.T * solved).sum() / len(counts))
 
@@ -98,15 +98,21 @@ def normalised_fisher(values: Values, labels: Labels, shrinkage: float | None = 
 def _usable(features: Features) -> tuple[Values, Labels]:
     n_classes = len(np.unique(features.labels))
     if n_classes < 2:
-        raise DataError("the images are all of one class; the Fisher score needs at least two")
+        raise DataError(
+            "the training images are all of one class; the Fisher score needs at least two: add "
+            "images"
+        )
     if len(features.labels) <= n_classes:
         raise DataError(
-            f"{len(features.labels)} training images of {n_classes} classes leave nothing to "
-            "measure the spread within a class by; add images"
+            f"there are {len(features.labels)} training images of {n_classes} classes; the Fisher "
+            "score needs more images than classes: add images"
         )
     values = features.values.astype(np.float64)
     spread = values.std(axis=0)
     kept = spread > 1e-12 * max(1.0, float(np.abs(values).max()))
     if not kept.any():
-        raise DataError("all images have the same features, so there is nothing to measure")
+        raise DataError(
+            "all training images have the same features, so there is nothing to measure; check "
+            "that the images differ"
+        )
     return (values[:, kept] - values[:, kept].mean(axis=0)) / spread[kept], features.labels

@@ -1,4 +1,4 @@
-"""How far the frozen features alone get: the accuracy of a linear classifier on them.
+"""How good the frozen features alone are: the accuracy of a linear classifier on them.
 
 Plested et al., section 4.1 and Table 1, column "fixed features classification". The paper trains a
 fully connected layer; ours is multinomial logistic regression on standardised features, whose
@@ -26,7 +26,7 @@ class FixedFeatures:
 
     Attributes:
         val_accuracy: top-1 on validation, a fraction.
-        strength: the C it was reached with; the smallest among equals.
+        strength: the C with that accuracy; the smallest where there are several.
     """
 
     val_accuracy: float
@@ -34,13 +34,15 @@ class FixedFeatures:
 
 
 def fixed_features(train: Features, val: Features) -> FixedFeatures:
-    """Fit a classifier at each strength and return the best on validation.
+    """Fit a classifier for each strength and return the best one on validation.
 
     Raises:
         DataError: the training images are all of one class.
     """
     if len(np.unique(train.labels)) < 2:
-        raise DataError("the training images are all of one class; measures need at least two")
+        raise DataError(
+            "the training images are all of one class; the measures need at least two: add images"
+        )
     scored = [(_accuracy(train, val, strength), strength) for strength in STRENGTHS]
     best, strength = max(scored, key=lambda pair: (pair[0], -pair[1]))
     return FixedFeatures(best, strength)
@@ -49,6 +51,6 @@ def fixed_features(train: Features, val: Features) -> FixedFeatures:
 def _accuracy(train: Features, val: Features, strength: float) -> float:
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # separable classes never quite end
+        warnings.simplefilter("ignore", ConvergenceWarning)  # for separable classes
         classifier.fit(train.values.astype(np.float64), train.labels)
     return float(classifier.score(val.values.astype(np.float64), val.labels))

@@ -1,4 +1,4 @@
-"""All measures that follow from features, taken together."""
+"""All measures that need only features."""
 
 from dataclasses import dataclass
 
@@ -16,18 +16,18 @@ from tlsearch.measures.fisher import FisherScore, fisher_score
 from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
 
 PROXY = "proxy: rows of the pretrained classifier"
-NOTHING = "nothing known of the source"
+NOTHING = "nothing known about the source"
 
 
 @dataclass(frozen=True)
 class FeatureMeasures:
-    """What frozen features say of the target.
+    """The measures of the target that need only frozen features.
 
     Attributes:
         fixed: the linear classifier.
         fisher: the Fisher score and its floor.
-        emd: distance from the source; None where nothing stands for it.
-        emd_source: what stood for it.
+        emd: distance from the source; None where nothing is known about the source.
+        emd_source: what was taken as the source.
     """
 
     fixed: FixedFeatures
@@ -50,14 +50,14 @@ def measure_features(
     """Take the measures of Plested et al., Table 1, that need no training of the network.
 
     Args:
-        train: of the training images; Fisher score and distance are theirs alone.
+        train: of the training images; Fisher score and distance use only these.
         val: of the validation images.
-        source: name and features of images of the source domain, if there are any.
-        source_rows: (n_source_classes, d), the pretrained classifier's weights, which stand for
-            the source where there are no images of it.
+        source: name and features of images of the source domain; None where there are none.
+        source_rows: (n_source_classes, d), the weights of the pretrained classifier, used as the
+            source where there are no images of it; None where there are no such weights.
 
     Raises:
-        DataError: one class only, no more images than classes, or features that do not vary.
+        DataError: there is one class, as many images as classes, or no varying feature.
     """
     distance, stood = _distance(train, source, source_rows)
     return FeatureMeasures(fixed_features(train, val), fisher_score(train), distance, stood)
@@ -74,5 +74,5 @@ def _distance(
         return None, NOTHING
     try:
         return earth_movers_distance(classifier_means(source_rows.numpy(), target), target), PROXY
-    except DataError:  # the classifier sees something else than pooled features
+    except DataError:  # the input of the classifier is not the pooled features
         return None, NOTHING

@@ -1,7 +1,7 @@
 """The study of one trial that trains the same network from random weights.
 
 Plested et al., section 4.1 and Table 1, column "trained from random initialization". Section 5: the
-difference from fixed features is still pronounced where the hyperparameters are not the best ones.
+difference from fixed features is clear also with hyperparameters that are not the best ones.
 """
 
 from tlsearch.records import Hyperparameters, Range, measures_study_name
@@ -19,7 +19,7 @@ WEIGHT_DECAY = 1e-4
 
 
 def random_init_epochs(spec: StudySpec) -> int:
-    """Return how many epochs the share of the budget buys, at least one trial's worth."""
+    """Return the epochs that the share of the budget allows, at least those of one trial."""
     share = spec.measures.random_init_share * spec.budget.trials * spec.recipe.epochs
     return max(spec.recipe.epochs, round(share))
 
@@ -27,7 +27,7 @@ def random_init_epochs(spec: StudySpec) -> int:
 def random_init_spec(spec: StudySpec, n_body_layers: int) -> StudySpec:
     """Return the spec of the study `NAME/measures`.
 
-    Its space holds one point: every layer reinitialised, one rate, plain L2.
+    Its space is one point: every layer reinitialised, one rate, plain L2.
     """
     everything = random_init(spec, n_body_layers)
     fixed = {name: Range(value, value) for name, value in everything.as_dict().items()}

@@ -76,27 +76,27 @@ def test_npz_takes_channels(tmp_path, channels):
             "images has the shape (12, 6, 5, 2); it must be",
         ),
         ({"images": IMAGES[:, :0], "labels": LABELS}, "images has the shape (12, 0, 5)"),
-        ({"images": IMAGES, "labels": LABELS[:9]}, "images holds 12 images but labels 9 labels"),
+        ({"images": IMAGES, "labels": LABELS[:9]}, "images has 12 images but labels 9 labels"),
         ({"images": IMAGES, "labels": LABELS / 2}, "labels is float64 of shape (12,)"),
         ({"images": IMAGES, "labels": LABELS[:, None]}, "labels is int64 of shape (12, 1)"),
-        ({"images": IMAGES}, "holds images but no labels"),
-        ({"x_train": IMAGES}, "holds x_train but no y_train"),
+        ({"images": IMAGES}, "has images but no labels"),
+        ({"x_train": IMAGES}, "has x_train but no y_train"),
         (
             {"x_train": IMAGES, "y_train": LABELS, "y_val": LABELS},
-            "holds y_val but no x_val",
+            "has y_val but no x_val",
         ),
-        ({"pictures": IMAGES, "labels2": LABELS}, "holds labels2, pictures; it must hold x_train"),
+        ({"pictures": IMAGES, "labels2": LABELS}, "has labels2, pictures; it must have x_train"),
         (
             {"images": IMAGES, "labels": LABELS, "class_names": np.array(["a", "b"])},
-            "labels holds the label 2 but class_names has 2 names",
+            "labels has the label 2 but class_names has 2 names",
         ),
         (
             {"images": IMAGES, "labels": LABELS - 1, "class_names": np.array(["a", "b", "c"])},
-            "labels holds the label -1",
+            "labels has the label -1",
         ),
         (
             {"images": IMAGES, "labels": LABELS, "class_names": np.array(["a", "b", "b"])},
-            "class_names holds a name twice",
+            "class_names has a name twice",
         ),
         (
             {"images": IMAGES, "labels": LABELS, "class_names": np.arange(3)},
@@ -104,18 +104,18 @@ def test_npz_takes_channels(tmp_path, channels):
         ),
         (
             {"images": IMAGES[:2], "labels": LABELS[:2], "class_names": np.array(["a", "b", "c"])},
-            "the 2 images leave the class 'c' of 3 empty",
+            "no image of the class 'c' among the 2 images",
         ),
         (
             {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:2], "y_val": LABELS[:2]},
-            "the 2 val images leave the class '2' of 3 empty",
+            "no image of the class '2' among the 2 val images",
         ),
         (
             {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:0], "y_val": LABELS[:0]},
-            "the 0 val images leave the class '0', '1', '2' of 3 empty",
+            "no image of the class '0', '1', '2' among the 0 val images",
         ),
-        ({"images": IMAGES, "labels": LABELS * 0}, "holds 1 class ('0'); at least two"),
-        ({"images": IMAGES[:0], "labels": LABELS[:0]}, "holds 0 classes"),
+        ({"images": IMAGES, "labels": LABELS * 0}, "has 1 class ('0'); at least two"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, "has 0 classes"),
     ],
 )
 def test_refuses_arrays_that_do_not_fit(tmp_path, arrays, sentence):
@@ -139,7 +139,7 @@ def test_refuses_a_broken_npz(tmp_path):
 
 
 def test_refuses_an_unknown_builtin():
-    with pytest.raises(DataError, match=r"builtin:cats: .* there is builtin:fashion-mnist-30$"):
+    with pytest.raises(DataError, match=r"builtin:cats: .* use builtin:fashion-mnist-30$"):
         load_catalog(DataSpec(path="builtin:cats"))
 
 
@@ -174,12 +174,12 @@ def test_idx_without_t10k(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("train-labels-idx1-ubyte", None, "holds no train-labels-idx1-ubyte or"),
-        ("t10k-images-idx3-ubyte", None, "holds no t10k-images-idx3-ubyte or"),
+        ("train-labels-idx1-ubyte", None, "has no train-labels-idx1-ubyte or"),
+        ("t10k-images-idx3-ubyte", None, "has no t10k-images-idx3-ubyte or"),
         ("train-images-idx3-ubyte", idx(LABELS), "is not an idx file of unsigned bytes with 3"),
         ("train-labels-idx1-ubyte", b"\0\0", "is not an idx file of unsigned bytes with 1"),
-        ("train-labels-idx1-ubyte", idx(LABELS)[:-1], "holds 11 bytes of data where its header"),
-        ("train-labels-idx1-ubyte", idx(LABELS[:9]), "train-images holds 12 images but"),
+        ("train-labels-idx1-ubyte", idx(LABELS)[:-1], "has 11 bytes of data, but its header"),
+        ("train-labels-idx1-ubyte", idx(LABELS[:9]), "train-images has 12 images but"),
     ],
 )
 def test_refuses_idx_files_that_do_not_fit(tmp_path, name, content, sentence):

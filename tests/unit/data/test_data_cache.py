@@ -170,7 +170,7 @@ def test_all_unreadable_images_are_told_at_once(folder):
             refuse()
         text = str(caught.value)
         assert text.startswith("7 images cannot be read: ")
-        assert text.endswith(", and 2 more; replace or remove what is broken")
+        assert text.endswith(", and 2 more; replace or remove the broken files")
         assert all(f"{folder / name} (" in text for name in broken[:5])
         assert str(folder / broken[5]) not in text
 
@@ -185,7 +185,7 @@ def test_one_unreadable_test_image_is_found(folder, content, reason):
     catalog = catalog_of(folder)
     with pytest.raises(DataError) as caught:
         verify_images(catalog)
-    expected = f"1 image cannot be read: {path} ({reason}); replace or remove what is broken"
+    expected = f"1 image cannot be read: {path} ({reason}); replace or remove the broken files"
     assert str(caught.value) == expected
     load_training_data(catalog, 16, 0.8)
 

@@ -69,7 +69,7 @@ def test_big_endian_sixteen_bits(tmp_path):
 @pytest.mark.parametrize(("values", "mode"), [(2**20, "int32"), (0.5, "float32")])
 def test_refuses_wider_pixels(tmp_path, values, mode):
     path = save(tmp_path, Image.fromarray(np.full((4, 4), values, mode)), "x.tif")
-    with pytest.raises(Exception, match=r"holds (32-bit|floating-point) pixels"):
+    with pytest.raises(Exception, match=r"has (32-bit|floating-point) pixels"):
         read(path)
 
 

@@ -119,25 +119,27 @@ def test_refuses_a_file(tmp_path):
 
 def test_refuses_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "empty: holds no class folders" in refusal(tmp_path / "empty")
+    assert "empty: has no class folders" in refusal(tmp_path / "empty")
 
 
 def test_refuses_images_without_class_folders(make_folder):
-    assert "holds no class folders" in refusal(make_folder({".": 3}))
-    assert "train: holds no class folders" in refusal(make_folder({"train": 3, "val": 3}, "flat"))
+    assert "has no class folders" in refusal(make_folder({".": 3}))
+    assert "train: has no class folders" in refusal(make_folder({"train": 3, "val": 3}, "flat"))
 
 
 def test_refuses_one_class(make_folder):
-    assert "holds 1 class ('cat'); at least two" in refusal(make_folder({"cat": 5}))
+    assert "has 1 class ('cat'); at least two" in refusal(make_folder({"cat": 5}))
 
 
 def test_refuses_an_empty_class(make_folder):
-    assert "leave the class 'dog' of 2 empty" in refusal(make_folder({"cat": 5, "dog": 0}))
+    assert "no image of the class 'dog' among the 5 images" in refusal(
+        make_folder({"cat": 5, "dog": 0})
+    )
 
 
 def test_refuses_an_empty_class_of_val(make_folder):
     counts = {"train/a": 2, "train/b": 2, "val/a": 2, "val/b": 0}
-    assert "the 2 val images leave the class 'b' of 2 empty" in refusal(make_folder(counts))
+    assert "no image of the class 'b' among the 2 val images" in refusal(make_folder(counts))
 
 
 def test_refuses_a_class_too_small_to_split(make_folder):
@@ -147,14 +149,14 @@ def test_refuses_a_class_too_small_to_split(make_folder):
 @pytest.mark.parametrize(
     ("counts", "sentence"),
     [
-        ({"train/a": 1, "train/b": 1, "val/a": 1}, "train/ has the class 'b' but val/ has not"),
+        ({"train/a": 1, "train/b": 1, "val/a": 1}, "train/ has the class 'b' but val/ does not"),
         (
             {"train/a": 1, "train/b": 1, "val/a": 1, "val/b": 1, "val/c": 1},
-            "val/ has the class 'c' but train/ has not",
+            "val/ has the class 'c' but train/ does not",
         ),
         (
             {"train/a": 9, "train/b": 9, "test/a": 1, "test/x": 1},
-            "train/ has the class 'b' but test/ has not",
+            "train/ has the class 'b' but test/ does not",
         ),
     ],
 )
@@ -163,12 +165,12 @@ def test_refuses_splits_with_different_classes(make_folder, counts, sentence):
 
 
 def test_refuses_val_without_train(make_folder):
-    assert "holds test/ but no train/" in refusal(make_folder({"val/a": 1, "test/a": 1}))
+    assert "has test/ but no train/" in refusal(make_folder({"val/a": 1, "test/a": 1}))
 
 
 def test_refuses_two_val_folders(make_folder):
     counts = {f"{split}/{c}": 1 for split in ("train", "val", "valid") for c in "ab"}
-    assert "holds both val/ and valid/" in refusal(make_folder(counts))
+    assert "has both val/ and valid/" in refusal(make_folder(counts))
 
 
 def test_refuses_no_validation_images(make_folder):

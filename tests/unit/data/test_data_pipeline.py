@@ -184,7 +184,7 @@ def test_draws_leave_the_global_generator_alone():
 
 def test_images_smaller_than_asked_are_refused():
     images = DeviceImages(image_set([(20, 20)] * 4), "cpu")
-    sentence = "the images are kept at 20 pixels but recipe.image_size is 32"
+    sentence = "the images were decoded to 20 pixels but recipe.image_size is 32"
     with pytest.raises(DataError, match=sentence):
         next(train_batches(images, recipe(image_size=32), MEAN, STD, 0))
     with pytest.raises(DataError, match=sentence):

@@ -118,7 +118,7 @@ def test_a_limit_above_what_is_there_keeps_all():
 
 
 def test_refuses_a_class_of_one_image_by_name():
-    with pytest.raises(DataError, match=r"^here: the class 'b' has 1 image, too few to train"):
+    with pytest.raises(DataError, match=r"^here: the class 'b' has 1 image, too few for training"):
         split_names({"a": 9, "b": 1}, test_fraction=0.0)
 
 
