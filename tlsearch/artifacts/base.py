@@ -9,8 +9,6 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
-from optuna.artifacts.exceptions import ArtifactNotFound
-
 ATTEMPT_SUFFIX = ".safetensors"
 
 
@@ -56,6 +54,8 @@ class Artifacts(ABC):
 
     def read(self, name: str) -> bytes | None:
         """Return what is in a file, or None where there is none of this name."""
+        from optuna.artifacts.exceptions import ArtifactNotFound  # loads boto3, which is slow
+
         try:
             with self.open_reader(name) as file, self._as_storage_errors("cannot be read"):
                 return file.read()

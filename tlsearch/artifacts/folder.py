@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from optuna.artifacts.exceptions import ArtifactNotFound
-
 from tlsearch.artifacts.base import Artifacts, check_name
 from tlsearch.errors import StorageError
 
@@ -43,6 +41,8 @@ class ArtifactFolder(Artifacts):
             try:
                 return path.open("rb")
             except FileNotFoundError:
+                from optuna.artifacts.exceptions import ArtifactNotFound  # loads boto3: slow
+
                 raise ArtifactNotFound(f"{self._path} has no {artifact_id}") from None
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:

@@ -1,16 +1,22 @@
 """The trials that are queued for a prior."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from tlsearch.optuna_ext.earned_prior import COMPONENT, PRIOR, NormalPrior, draw
 from tlsearch.records import Hyperparameters, Prior, QueuedTrial
 from tlsearch.space import SearchSpace
+
+if TYPE_CHECKING:
+    from tlsearch.optuna_ext.earned_prior import NormalPrior
 
 _DRAWS = 7_919  # keeps these generators apart from the sampler's
 
 
-def normal_priors(prior: Prior) -> dict[str, NormalPrior]:
+def normal_priors(prior: Prior) -> "dict[str, NormalPrior]":
     """Return the prior as `EarnedPriorSampler` takes it."""
+    from tlsearch.optuna_ext.earned_prior import NormalPrior  # loads SciPy
+
     return {name: NormalPrior(b.mode, b.spread) for name, b in prior.beliefs.items()}
 
 
@@ -27,6 +33,8 @@ def starting_trials(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -
         n_draws: number of draws.
         seed: of the study; the same seed gives the same draws.
     """
+    from tlsearch.optuna_ext.earned_prior import COMPONENT, PRIOR
+
     ours = {COMPONENT: PRIOR}
     draws = [_drawn(prior, space, np.random.default_rng([_DRAWS, seed, n])) for n in range(n_draws)]
     return [
@@ -37,6 +45,8 @@ def starting_trials(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -
 
 
 def _drawn(prior: Prior, space: SearchSpace, generator: np.random.Generator) -> Hyperparameters:
+    from tlsearch.optuna_ext.earned_prior import draw
+
     normals = normal_priors(prior)
     return Hyperparameters.from_dict(
         {

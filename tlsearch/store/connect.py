@@ -17,6 +17,7 @@ from tlsearch.postgres import cluster, embedded
 from tlsearch.store import error_messages, schema
 from tlsearch.store.causes import own_words
 from tlsearch.store.locks import create_lock
+from tlsearch.store.optuna_storage import LazyRDBStorage, newest_tables_version
 
 ENVIRONMENT = "TLSEARCH_STORAGE"
 DRIVER = "postgresql+psycopg2"
@@ -130,43 +131,38 @@ def _engine(url: sa.URL) -> sa.Engine:
     return sa.create_engine(url, poolclass=sa.NullPool, connect_args=_connect_args(url))
 
 
-def _open(url: sa.URL, engine: sa.Engine, migrate: bool = False) -> optuna.storages.RDBStorage:
+def _open(url: sa.URL, engine: sa.Engine, migrate: bool = False) -> LazyRDBStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if migrate or not _is_ready(engine):
+        version = None if migrate else _ready_version(engine)
+        if version is None:
             with create_lock(engine):
-                if migrate or not _is_ready(engine):
+                version = None if migrate else _ready_version(engine)
+                if version is None:
                     _create(url, engine, schema.install if migrate else schema.install_if_allowed)
-        return _rdb_storage(url)
+        storage = _storage(url)
+        if version != newest_tables_version():
+            storage.load()
+        return storage
 
 
-def _is_ready(engine: sa.Engine) -> bool:
-    return schema.is_current(engine) and _has_tables(engine)
+def _ready_version(engine: sa.Engine) -> str | None:
+    """Return the version of Optuna's tables; None where they or ours are to be created."""
+    return _tables_version(engine) if schema.is_current(engine) else None
 
 
 def _create(url: sa.URL, engine: sa.Engine, install: Callable[[sa.Engine], None]) -> None:
-    _rdb_storage(url, create=not _has_tables(engine)).engine.dispose()
+    storage = _storage(url)
+    storage.load(create_tables=_tables_version(engine) is None)
+    storage.engine.dispose()
     schema.is_current(engine)  # refuses what is newer or belongs to other tables
     install(engine)
 
 
-def _rdb_storage(url: sa.URL, create: bool = False) -> optuna.storages.RDBStorage:
+def _storage(url: sa.URL) -> LazyRDBStorage:
     # Optuna calls format() on the URL, so a brace in it must not be seen.
     text = url.render_as_string(hide_password=False).replace("{", "%7B").replace("}", "%7D")
-    engine_kwargs = {"pool_pre_ping": True, "connect_args": _connect_args(url)}
-    return _Storage(text, engine_kwargs, skip_table_creation=not create)
-
-
-class _Storage(optuna.storages.RDBStorage):
-    """Optuna's storage, which otherwise keeps its connections when it cannot be opened."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        try:
-            super().__init__(*args, **kwargs)
-        except BaseException:
-            if hasattr(self, "engine"):
-                self.engine.dispose()
-            raise
+    return LazyRDBStorage(text, {"pool_pre_ping": True, "connect_args": _connect_args(url)})
 
 
 def _connect_args(url: sa.URL) -> dict[str, Any]:
@@ -196,13 +192,13 @@ def _user(url: sa.URL) -> str:
     return ""
 
 
-def _has_tables(engine: sa.Engine) -> bool:
-    """Whether Optuna's tables are complete: it writes the row of alembic_version last."""
+def _tables_version(engine: sa.Engine) -> str | None:
+    """Return the version of Optuna's tables; None unless they are complete: it is written last."""
     with engine.connect() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
-            return False
-        rows = connection.execute(sa.text("SELECT count(*) FROM alembic_version"))
-        return bool(rows.scalar_one())
+            return None
+        found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        return found
 
 
 @contextmanager

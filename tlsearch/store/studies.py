@@ -22,6 +22,11 @@ from tlsearch.store.deletion import delete_study
 from tlsearch.store.locks import create_lock
 from tlsearch.store.stored_study import StoredStudy, from_attrs, is_of_tlsearch
 
+_STUDY = text(
+    "SELECT studies.study_id, key, value_json FROM studies"
+    " LEFT JOIN study_user_attributes AS a ON a.study_id = studies.study_id"
+    " WHERE study_name = :name"
+)
 _RENAME = text("UPDATE studies SET study_name = :name WHERE study_id = :study_id")
 _ATTR = text(
     "SELECT value_json FROM study_user_attributes WHERE study_id = :study_id AND key = :key"
@@ -74,11 +79,12 @@ def read_study(storage: RDBStorage, name: str) -> StoredStudy | None:
     """
     if not _is_storable(name):
         return None
-    try:
-        study_id = storage.get_study_id_from_name(name)
-    except KeyError:
+    with storage.engine.connect() as connection:
+        rows = connection.execute(_STUDY, {"name": name}).all()
+    if not rows:
         return None
-    attrs = storage.get_study_user_attrs(study_id)
+    study_id = int(rows[0].study_id)
+    attrs = {row.key: json.loads(row.value_json) for row in rows if row.key is not None}
     if not is_of_tlsearch(attrs):
         raise StudyError(
             f"study {name!r} was not created by tlsearch, so it holds no spec; choose another name"
