@@ -59,7 +59,7 @@ def measure(
 
 
 def table(runs: Mapping[str, Sequence[Run]]) -> list[str]:
-    """Return rows of Markdown: median and quartiles (quartiles) of seconds, and of the ratios in a round."""
+    """Return rows of Markdown: median (quartiles) of the seconds, and of the ratios by round."""
     bare = runs[BARE]
     lines = [
         "| process | wall s | CPU s | wall, ratio | CPU, ratio |",

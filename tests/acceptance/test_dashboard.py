@@ -22,7 +22,8 @@ from tests.acceptance.conftest import wait_until
 from tests.acceptance.study_rows import add_trial, measure, pictures
 from tests.conftest import free_port
 from tlsearch.artifacts import open_artifacts
-from tlsearch.dashboard.serve import _announce, _places, _token
+from tlsearch.dashboard.artifact_stores import open_stores
+from tlsearch.dashboard.serve import _announce, _token
 from tlsearch.records import BEING_CREATED_PREFIX
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
@@ -186,9 +187,10 @@ def test_files_where_the_spec_says(tlsearch, tiny, dashboard, tmp_path):
     shown = dashboard()
     assert shown.ask(path).body[:4] == b"\x89PNG"
     stderr = shown.end(signal.SIGTERM)[2]
-    assert f"warning: files of some studies cannot be shown: artifact folder {gone}" in stderr
+    assert "WARNING tlsearch.dashboard.artifact_stores: files of some studies cannot" in stderr
+    assert f"be shown: artifact folder {gone}" in stderr
     assert not gone.exists()
-    (only,) = _places(storage, str(tmp_path / "other"), read_only=False)
+    (only,) = open_stores(storage, str(tmp_path / "other"), read_only=False)
     assert only.read(path.rsplit("/", 1)[1]) is None
 
 
@@ -210,22 +212,26 @@ def test_token_and_read_only(study, dashboard, monkeypatch):
     code, stdout, stderr = shown.end(signal.SIGTERM)
     assert (code, stderr) == (143, "")
     assert TOKEN not in stdout
-    assert "read-only, for who has the token" in stdout
+    assert "read-only, with the token" in stdout
     monkeypatch.setenv("MINE", TOKEN)
     assert (_token("MINE"), _token(None)) == (TOKEN, None)
 
 
-def test_listening_to_other_machines(dashboard, capsys):
+def test_listening_to_other_machines(dashboard, caplog):
     shown = dashboard("--host", "0.0.0.0")
     assert shown.ask("/api/meta", Host="a.name.of.this.machine").status == 200
     stderr = shown.end(signal.SIGTERM)[2]
     assert "can see, change and delete every study: set TLSEARCH_DASHBOARD_TOKEN" in stderr
     for has_token, read_only, words in [
-        (False, True, "whoever reaches [::]:80 can see every study: set TLSEARCH_DASHBOARD_TOKEN"),
-        (True, False, "warning: the token goes over the network unencrypted: put TLS in front"),
+        (
+            False,
+            True,
+            "everybody who reaches [::]:80 can see every study: set TLSEARCH_DASH",
+        ),
+        (True, False, "the token is sent over the network unencrypted: put TLS in front"),
     ]:
         _announce("::", 80, has_token, read_only)
-        assert words in capsys.readouterr().err
+        assert words in caplog.messages[-1]
 
 
 def test_bad_input(tlsearch, storage_url, tmp_path):

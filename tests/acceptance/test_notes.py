@@ -11,12 +11,12 @@ from optuna.trial import TrialState
 from tests.acceptance.study_rows import add_trial, measure
 from tests.conftest import execute
 from tlsearch.cli.app import app
+from tlsearch.dashboard.note_storage import save_note
 from tlsearch.dashboard.notes import NoteUpdater, write_note
 from tlsearch.records import BEING_CREATED_PREFIX
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import set_state
 from tlsearch.store.studies import find_study
-from tlsearch.store.study_notes import keep_note
 
 
 class Study:
@@ -25,8 +25,7 @@ class Study:
     def __init__(self, storage_url: str, name: str = "tiny") -> None:
         self.storage = open_storage(storage_url)
         self.study = find_study(self.storage, name)
-        self.complaints: list[str] = []
-        self.supervisor = NoteUpdater(self.storage, self.complaints.append)
+        self.updater = NoteUpdater(self.storage)
 
     @property
     def optuna(self) -> optuna.Study:
@@ -110,54 +109,54 @@ def test_every_command_of_the_note_exists(made):
     assert set(commands) | {"resume"} <= registered
 
 
-def test_what_a_user_wrote_is_kept(made):
+def test_what_a_user_wrote_is_kept(made, caplog):
     made.edit("My own words.")
     made.add(0.9)
-    made.supervisor.refresh()
+    made.updater.update()
     assert write_note(made.storage, made.study) is False
     assert made.note == "My own words."
     made.edit("")
-    made.supervisor.refresh()
+    made.updater.update()
     assert made.note == ""
-    assert made.complaints == []
+    assert caplog.messages == []
 
 
-def test_an_edit_that_was_begun_before_a_refresh_is_taken(made):
+def test_an_edit_that_was_begun_before_an_update_is_taken(made):
     from optuna_dashboard import _note
 
     attrs = made.storage.get_study_system_attrs(made.study.study_id)
     version = _note.get_note_from_system_attrs(attrs, None)["version"]
     made.add(0.9)
-    made.supervisor.refresh()
+    made.updater.update()
     assert "90.0 %" in made.note
     attrs = made.storage.get_study_system_attrs(made.study.study_id)
     assert _note.version_is_incremented(attrs, None, version + 1)
     _note.save_note_with_version(made.storage, made.study.study_id, None, version + 1, "Mine.")
-    made.supervisor.refresh()
+    made.updater.update()
     assert made.note == "Mine."
 
 
 def test_notes_of_any_length(made):
     for length in (0, 1, 2045, 2046, 9000, 100):
         body = "".join(chr(0x4E00 + n % 1000) for n in range(length))
-        assert keep_note(made.storage, made.study.study_id, body) is True
+        assert save_note(made.storage, made.study.study_id, body) is True
         assert made.note == body
     made.edit("x" * 5000)
-    assert keep_note(made.storage, made.study.study_id, "y") is False
+    assert save_note(made.storage, made.study.study_id, "y") is False
     assert made.note == "x" * 5000
 
 
 def test_only_what_changed_is_read(made, tlsearch, tiny):
     tlsearch.run("create", str(tiny("other")))
     other = Study(tlsearch.storage_url, "other")
-    made.supervisor.refresh()
+    made.updater.update()
     statements: list[str] = []
     listen = sa.event.listens_for(made.storage.engine, "before_cursor_execute")
     listen(lambda conn, cursor, statement, *_: statements.append(statement))
-    made.supervisor.refresh()
+    made.updater.update()
     assert len(statements) == 1
     other.add(0.8)
-    made.supervisor.refresh()
+    made.updater.update()
     assert "80.0 %" in other.note
     assert "80.0 %" not in made.note
     made.add(0.7)
@@ -165,25 +164,25 @@ def test_only_what_changed_is_read(made, tlsearch, tiny):
         lambda: made.storage.set_study_user_attr(made.study.study_id, "unmeasured", "no | images"),
         lambda: set_state(made.storage.engine, [made.study.study_id], "paused"),
     ):
-        made.supervisor.refresh()
+        made.updater.update()
         before = made.note
         change()
-        made.supervisor.refresh()
+        made.updater.update()
         assert made.note != before
     assert "Could not be measured: no \\| images." in made.note
 
 
-def test_studies_that_are_not_ours_and_those_being_created(made):
+def test_studies_that_are_not_ours_and_those_being_created(made, caplog):
     for name in ("somebody's", f"{BEING_CREATED_PREFIX}x"):
         optuna.create_study(study_name=name, storage=made.storage)
-    made.supervisor.refresh()
+    made.updater.update()
     somebodys = optuna.load_study(study_name="somebody's", storage=made.storage)
     assert optuna_dashboard.get_note(somebodys) == ""
-    assert made.complaints == []
+    assert caplog.messages == []
 
 
 def test_the_study_that_measures(made):
-    made.supervisor.refresh()
+    made.updater.update()
     note = Study(made.storage.engine.url.render_as_string(False), "tiny/measures").note
     assert note == (
         "Trains the network from random weights, for the measures of study **tiny**; the note "
@@ -191,30 +190,30 @@ def test_the_study_that_measures(made):
     )
 
 
-def test_a_database_that_refuses(made, embedded_url):
+def test_a_database_that_refuses(made, embedded_url, caplog):
     made.add(0.8)
     name = made.storage.engine.url.database
     execute(embedded_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     made.storage.engine.dispose()
     for _ in range(3):
-        made.supervisor.refresh()
-    assert len([words for words in made.complaints if "'tiny'" in words]) == 1
-    assert "read-only transaction" in made.complaints[0]
+        made.updater.update()
+    assert len([words for words in caplog.messages if "'tiny'" in words]) == 1
+    assert "read-only transaction" in caplog.messages[0]
     execute(embedded_url, f"ALTER DATABASE {name} SET default_transaction_read_only = off")
     made.storage.engine.dispose()
-    made.supervisor.refresh()
+    made.updater.update()
     assert "80.0 %" in made.note
 
 
-def test_a_database_that_is_away(made, embedded_url):
+def test_a_database_that_is_away(made, embedded_url, caplog):
     made.add(0.8)
     name = made.storage.engine.url.database
     made.storage.engine.dispose()
     execute(embedded_url, f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
     for _ in range(3):
-        made.supervisor.refresh()
-    assert len(made.complaints) == 1
-    assert "\n" not in made.complaints[0]
+        made.updater.update()
+    assert len(caplog.messages) == 1
+    assert "\n" not in caplog.messages[0]
     execute(embedded_url, f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
-    made.supervisor.refresh()
+    made.updater.update()
     assert "80.0 %" in made.note

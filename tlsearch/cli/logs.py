@@ -7,6 +7,8 @@ attempt or a slot carries it: `log.info("claimed", extra={"study": "cars", "tria
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -53,6 +55,20 @@ class _StderrHandler(logging.Handler):
             self.handleError(record)
 
 
+@contextmanager
+def resetting_logging() -> Iterator[None]:
+    """Undo `set_up_logging` when the block ends: a process may run several commands."""
+    try:
+        yield
+    finally:
+        root = logging.getLogger()
+        for handler in _own_handlers():
+            root.removeHandler(handler)
+        root.setLevel(logging.WARNING)
+        logging.getLogger("tlsearch").setLevel(logging.NOTSET)
+        logging.captureWarnings(False)
+
+
 def set_up_logging(level: LogLevel, as_json: bool) -> None:
     """Write log records to standard error, as text or as one JSON object a line.
 
@@ -61,8 +77,6 @@ def set_up_logging(level: LogLevel, as_json: bool) -> None:
     handler = _StderrHandler()
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter(_TEXT))
     root = logging.getLogger()
-    for old in [each for each in root.handlers if isinstance(each, _StderrHandler)]:
-        root.removeHandler(old)
     root.addHandler(handler)
     number = logging.getLevelNamesMapping()[level.value.upper()]
     logging.getLogger("tlsearch").setLevel(number)
@@ -72,11 +86,11 @@ def set_up_logging(level: LogLevel, as_json: bool) -> None:
 
 def json_is_on() -> bool:
     """Whether standard error carries JSON objects only."""
-    handlers = logging.getLogger().handlers
-    return any(
-        isinstance(each, _StderrHandler) and isinstance(each.formatter, JsonFormatter)
-        for each in handlers
-    )
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in _own_handlers())
+
+
+def _own_handlers() -> list[_StderrHandler]:
+    return [each for each in logging.getLogger().handlers if isinstance(each, _StderrHandler)]
 
 
 def write_error(sentence: str) -> None:

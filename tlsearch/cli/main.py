@@ -7,7 +7,7 @@ a traceback, so `handling_signals` comes first.
 import os
 import sys
 
-from tlsearch.cli.logs import write_error
+from tlsearch.cli.logs import resetting_logging, write_error
 from tlsearch.cli.signals import handling_signals
 from tlsearch.errors import TlsearchError
 from tlsearch.threads import spin_shortly
@@ -16,7 +16,7 @@ from tlsearch.threads import spin_shortly
 def main() -> None:
     """Run the command line; what a user can fix is one sentence a problem and exit code 2."""
     spin_shortly()
-    with handling_signals():
+    with handling_signals(), resetting_logging():
         _run()
 
 

@@ -1,4 +1,4 @@
-"""Who may see the dashboard, and who may change studies by it: a layer around a WSGI program."""
+"""Who may see the dashboard, and who may change studies with it: a layer around a WSGI program."""
 
 import hmac
 import ipaddress
@@ -20,7 +20,7 @@ SHORTEST_TOKEN = 16
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 LONGEST_FORM = 4096  # bytes
 
-_PROTECTING = [
+_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "SAMEORIGIN"),
     ("Referrer-Policy", "same-origin"),
@@ -34,12 +34,12 @@ input, button {{ font: inherit; padding: .4em .6em }}</style></head>
 <form method="post" action="/login"><label>Token <input type="password" name="token" autofocus
 autocomplete="current-password" required></label> <button>Log in</button></form></body></html>
 """
-_WANTED = "Give the token that the dashboard was started with."
+_ASK_TOKEN = "Give the token that the dashboard was started with."
 _READ_ONLY = "this dashboard was started with --read-only"
 _RENAMING = re.compile(r"/+api/+studies/+\d+/+rename/*")
 _NO_RENAMING = (
-    "optuna-dashboard renames a study by copying and deleting it, which would take it from its "
-    "workers; create one of the other name instead"
+    "optuna-dashboard renames a study by copying and deleting it, so its workers would lose it; "
+    "create a study with the other name instead"
 )
 _LOGIN_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
 
@@ -53,8 +53,8 @@ def check_token(token: str, named: str) -> str:
     if len(token) < SHORTEST_TOKEN or not re.fullmatch("[!-~]+", token):
         make = "python3 -c 'import secrets; print(secrets.token_urlsafe())'"
         raise InputError(
-            f"{named} must have at least {SHORTEST_TOKEN} letters, digits or ASCII signs and no "
-            f"space; {make} makes one"
+            f"{named} must have at least {SHORTEST_TOKEN} characters, all of them printable ASCII "
+            f"without spaces; {make} makes one"
         )
     return token
 
@@ -70,14 +70,14 @@ def is_local(host: str) -> bool:
 
 
 class DashboardAuth:
-    """Lets through to a WSGI program who may pass.
+    """Passes on to a WSGI program only the requests that are allowed.
 
     Args:
         program: the program.
-        token: who sends it, or has logged in with it, may pass; None = everybody.
-        read_only: whether nobody may change anything.
-        hosts: names under which the program may be asked for, so that no web page reaches it by
-            a name of its own that leads here (DNS rebinding); None = any.
+        token: requests must carry it, or the cookie of a login with it; None = no token needed.
+        read_only: whether every change is refused.
+        hosts: host names that requests may be sent to; others are refused, because a web page
+            could reach this server by a name of its own (DNS rebinding); None = any.
     """
 
     def __init__(
@@ -93,34 +93,34 @@ class DashboardAuth:
         self._hosts = hosts
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, or hand it on."""
+        """Answer a request, or pass it on."""
         path = environ.get("PATH_INFO", "")
-        led_astray = self._led_astray(environ)
-        if led_astray:
-            return _forbid(start_response, path, led_astray)
+        problem = self._cross_site_problem(environ)
+        if problem:
+            return _forbid(start_response, path, problem)
         if self._token is not None and path == "/login":
             return self._login(environ, start_response, self._token)
         if self._token is not None and not _has_token(environ, self._token):
-            return _ask(environ, start_response, _WANTED)
-        if not _reads(environ) and (self._read_only or _RENAMING.fullmatch(path)):
+            return _ask(environ, start_response, _ASK_TOKEN)
+        if not _is_read(environ) and (self._read_only or _RENAMING.fullmatch(path)):
             return _forbid(start_response, path, _READ_ONLY if self._read_only else _NO_RENAMING)
         if path in ("", "/"):
             return _redirect(start_response, "302 Found", [])
-        return self._program(environ, _protecting(start_response, path))
+        return self._program(environ, _with_headers(start_response, path))
 
-    def _led_astray(self, environ: Environ) -> str | None:
-        """Say what shows that another page leads a browser here against its user's will."""
+    def _cross_site_problem(self, environ: Environ) -> str | None:
+        """Say why this request may come from another web page; None if it does not."""
         if self._hosts is not None and _host_name(environ) not in self._hosts:
-            return f"ask for it as one of {', '.join(sorted(self._hosts))}"
-        if not _reads(environ) and _is_cross_origin(environ):
-            return "another web page asked for this"
+            return f"use one of these host names: {', '.join(sorted(self._hosts))}"
+        if not _is_read(environ) and _is_cross_origin(environ):
+            return "another web page sent this request"
         return None
 
     def _login(
         self, environ: Environ, start_response: StartResponse, token: str
     ) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] != "POST":
-            return _ask(environ, start_response, _WANTED)
+            return _ask(environ, start_response, _ASK_TOKEN)
         if not _equal(_form(environ).get("token", "").strip(), token):
             return _ask(environ, start_response, "That is not the token.")
         name, value = _cookie(token)
@@ -128,7 +128,7 @@ class DashboardAuth:
         return _redirect(start_response, "303 See Other", [("Set-Cookie", cookie)])
 
 
-def _reads(environ: Environ) -> bool:
+def _is_read(environ: Environ) -> bool:
     return environ["REQUEST_METHOD"] in ("GET", "HEAD")
 
 
@@ -145,16 +145,16 @@ def _has_token(environ: Environ, token: str) -> bool:
 
 
 def _cookie(token: str) -> tuple[str, str]:
-    """Return name and value of the cookie of who is logged in; they do not tell the token.
+    """Return name and value of the login cookie; the token cannot be computed from them.
 
-    Browsers send cookies of one host to all its ports: each token has a name of its own.
+    Browsers send the cookies of a host to all its ports, so each token has its own cookie name.
     """
     name, value = (hmac.digest(token.encode(), what, "sha256").hex() for what in (b"name", b"in"))
     return f"tlsearch-{name[:8]}", value
 
 
 def _equal(given: str, wanted: str) -> bool:
-    """Compare in a time that does not tell how much is right."""
+    """Compare in constant time."""
     return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
 
 
@@ -175,7 +175,7 @@ def _host_name(environ: Environ) -> str:
 
 
 def _is_cross_origin(environ: Environ) -> bool:
-    """Whether a browser sends this for a page that came from elsewhere."""
+    """Whether a browser sends this request for a page of another site."""
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         return site not in ("same-origin", "none")
@@ -183,9 +183,9 @@ def _is_cross_origin(environ: Environ) -> bool:
     return origin is not None and urlsplit(origin).netloc != environ.get("HTTP_HOST")
 
 
-def _protecting(start_response: StartResponse, path: str) -> StartResponse:
-    """Add headers that keep other pages, and files that somebody uploaded, from doing harm."""
-    added = list(_PROTECTING)
+def _with_headers(start_response: StartResponse, path: str) -> StartResponse:
+    """Add headers that protect from other pages and from uploaded files."""
+    added = list(_HEADERS)
     if path.startswith("/artifacts/"):
         added += [("Content-Security-Policy", "sandbox; default-src 'none'")]
 
@@ -197,31 +197,31 @@ def _protecting(start_response: StartResponse, path: str) -> StartResponse:
 
 
 def _ask(environ: Environ, start_response: StartResponse, words: str) -> Iterable[bytes]:
-    """Answer 401, for people with a form."""
+    """Answer 401; browsers get a login form."""
     headers = [("WWW-Authenticate", 'Bearer realm="tlsearch"')]
     if "text/html" not in environ.get("HTTP_ACCEPT", ""):
-        return _refuse(start_response, "401 Unauthorized", words, headers)
+        return _plain_text(start_response, "401 Unauthorized", words, headers)
     headers += [("Content-Security-Policy", _LOGIN_POLICY)]
     page = _LOGIN.format(words=words)
     return _answer(start_response, "401 Unauthorized", page, "text/html", headers)
 
 
 def _forbid(start_response: StartResponse, path: str, why: str) -> Iterable[bytes]:
-    """Answer 403, to optuna-dashboard's pages so that they show why."""
+    """Answer 403, to optuna-dashboard's pages in the form whose reason they show."""
     if not path.startswith("/api/"):
-        return _refuse(start_response, "403 Forbidden", why)
+        return _plain_text(start_response, "403 Forbidden", why)
     reason = json.dumps({"reason": why})
     return _answer(start_response, "403 Forbidden", reason, "application/json", [])
 
 
-def _refuse(
+def _plain_text(
     start_response: StartResponse, status: str, words: str, headers: Headers | None = None
 ) -> Iterable[bytes]:
     return _answer(start_response, status, words + "\n", "text/plain", headers or [])
 
 
 def _redirect(start_response: StartResponse, status: str, headers: Headers) -> Iterable[bytes]:
-    """Lead to the list of studies, whatever name and scheme the visitor came by."""
+    """Redirect to the list of studies, without a host: it stays the one of the request."""
     return _answer(start_response, status, "", "text/plain", [*headers, ("Location", "/dashboard")])
 
 
@@ -230,5 +230,5 @@ def _answer(
 ) -> Iterable[bytes]:
     body = text.encode()
     shown = [("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", str(len(body)))]
-    start_response(status, [*shown, ("Cache-Control", "no-store"), *headers, *_PROTECTING])
+    start_response(status, [*shown, ("Cache-Control", "no-store"), *headers, *_HEADERS])
     return [body]

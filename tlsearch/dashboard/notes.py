@@ -1,12 +1,13 @@
 """Notes of studies in optuna-dashboard: written when a study is created, then kept up to date."""
 
+import logging
 import threading
-from collections.abc import Callable
 
 import sqlalchemy as sa
 from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
 
+from tlsearch.dashboard.note_storage import default_accuracy, note_states, save_note, top_trials
 from tlsearch.errors import TlsearchError
 from tlsearch.report.study_note import TOP, StudyFacts, study_note
 from tlsearch.store.causes import cause_of
@@ -14,52 +15,53 @@ from tlsearch.store.controls import read_controls
 from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import read_study
-from tlsearch.store.study_notes import default_accuracy, keep_note, note_states, top_trials
 from tlsearch.store.trials import trial_counts
 
-# What a database that is away, or a study that was deleted meanwhile, raises.
+# What a database that is away raises, and a study that is deleted while its note is written.
 _PASSING = (sa.exc.SQLAlchemyError, OptunaError, TlsearchError, KeyError)
+
+_log = logging.getLogger(__name__)
 
 
 def write_note(storage: RDBStorage, study: StoredStudy) -> bool:
-    """Write a study's note as things stand, unless a user has changed it.
+    """Write a study's note from its state now, unless a user has changed it.
 
     Returns:
         Whether the note is tlsearch's own.
     """
-    return keep_note(storage, study.study_id, study_note(_facts(storage, study)))
+    return save_note(storage, study.study_id, study_note(_facts(storage, study)))
 
 
 class NoteUpdater:
     """Keeps the notes of all studies of a database up to date; reads only what has changed.
 
+    What keeps a note from being written is logged as a warning, once.
+
     Args:
         storage: the database.
-        complain: told, once, what keeps a note from being written.
     """
 
-    def __init__(self, storage: RDBStorage, complain: Callable[[str], object]) -> None:
+    def __init__(self, storage: RDBStorage) -> None:
         self._storage = storage
-        self._complain = complain
         self._written: dict[str, str] = {}
-        self._said: set[str] = set()
+        self._warnings: set[str] = set()
 
-    def refresh(self) -> None:
+    def update(self) -> None:
         """Write the notes whose studies have changed since the last call."""
         try:
             states = note_states(self._storage)
         except _PASSING as error:
-            self._say("", error)
+            self._warn(None, error)
             return
         for name, state in states.items():
             if self._written.get(name) != state and self._write(name):
                 self._written[name] = state
 
-    def refresh_until(self, ended: threading.Event, every_seconds: float) -> None:
-        """Refresh at once and then time and again."""
-        self.refresh()
+    def update_until(self, ended: threading.Event, every_seconds: float) -> None:
+        """Update at once, and then again and again until the event is set."""
+        self.update()
         while not ended.wait(every_seconds):
-            self.refresh()
+            self.update()
 
     def _write(self, name: str) -> bool:
         try:
@@ -67,15 +69,16 @@ class NoteUpdater:
             if study is not None:
                 write_note(self._storage, study)
         except _PASSING as error:
-            self._say(f" of study {name!r}", error)
+            self._warn(name, error)
             return False
         return True
 
-    def _say(self, whose: str, error: Exception) -> None:
-        sentence = f"the note{whose} is not kept up to date: {cause_of(error)}"
-        if sentence not in self._said:
-            self._said.add(sentence)
-            self._complain(sentence)
+    def _warn(self, name: str | None, error: Exception) -> None:
+        of = "" if name is None else f" of study {name!r}"
+        sentence = f"the note{of} is not kept up to date: {cause_of(error)}"
+        if sentence not in self._warnings:
+            self._warnings.add(sentence)
+            _log.warning("%s", sentence, extra={} if name is None else {"study": name})
 
 
 def _facts(storage: RDBStorage, study: StoredStudy) -> StudyFacts:

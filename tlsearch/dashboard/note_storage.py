@@ -1,4 +1,4 @@
-"""What a study's note in optuna-dashboard is made from, and the note itself, users' edits kept."""
+"""A study's note as optuna-dashboard stores it, and the queries that it is made from."""
 
 import hashlib
 import json
@@ -10,9 +10,9 @@ from optuna.storages import RDBStorage
 from tlsearch.records import TrialRecord
 from tlsearch.store.trials import to_record
 
-# As optuna_dashboard._note keeps a note: a version that grows with each edit, and pieces of text.
+# As optuna_dashboard._note stores a note: a version that grows with each edit, and pieces of text.
 _VERSION, _PIECE, _PIECE_LENGTH = "dashboard:note_ver", "dashboard:note_str:", 2045
-_OURS = "tlsearch:note"  # SHA-256 of what was written last
+_HASH = "tlsearch:note"  # SHA-256 of what was written last
 _METRIC = ("study:metric_names", ["val_accuracy"])  # what Optuna and its dashboard name values
 
 _STATES = sa.text(
@@ -43,7 +43,7 @@ _DEFAULT = sa.text(
 )
 _READ = sa.text(
     "SELECT key, value_json FROM study_system_attributes WHERE study_id = :study_id"
-    " AND (key IN (:version, :ours, :metric) OR starts_with(key, :piece)) FOR UPDATE"
+    " AND (key IN (:version, :hash, :metric) OR starts_with(key, :piece)) FOR UPDATE"
 )
 _WRITE = sa.text(
     "INSERT INTO study_system_attributes (study_id, key, value_json)"
@@ -53,7 +53,7 @@ _WRITE = sa.text(
 
 
 def note_states(storage: RDBStorage) -> dict[str, str]:
-    """Return, by the name of each study of tlsearch's, a text that changes as its note should."""
+    """Return by study name a text that changes whenever the study's note should change."""
     with storage.engine.connect() as connection:
         rows = connection.execute(_STATES).all()
     return {
@@ -62,7 +62,7 @@ def note_states(storage: RDBStorage) -> dict[str, str]:
 
 
 def top_trials(storage: RDBStorage, study_id: int, top: int) -> list[TrialRecord]:
-    """Return the best complete trials without reading the others; repeated ones are left out."""
+    """Return the best complete trials without reading the others; duplicates are left out."""
     with storage.engine.connect() as connection:
         trial_ids = connection.execute(_TOP, {"study_id": study_id, "top": top}).scalars().all()
     return [to_record(storage.get_trial(trial_id)) for trial_id in trial_ids]
@@ -75,17 +75,17 @@ def default_accuracy(storage: RDBStorage, study_id: int) -> float | None:
     return found
 
 
-def keep_note(storage: RDBStorage, study_id: int, body: str) -> bool:
+def save_note(storage: RDBStorage, study_id: int, body: str) -> bool:
     """Write a study's note, unless a user has changed the one that was written before.
 
-    The note's version stays: an edit that a user has begun is saved over it, and kept from then on.
+    The note's version stays as it is, so that an edit which a user has begun can be saved over it.
 
     Returns:
         Whether the note is tlsearch's own.
     """
     with storage.engine.begin() as connection:
         values = {"study_id": study_id, "piece": _PIECE}
-        values |= {"version": _VERSION, "ours": _OURS, "metric": _METRIC[0]}
+        values |= {"version": _VERSION, "hash": _HASH, "metric": _METRIC[0]}
         rows = connection.execute(_READ, values).all()
         stored = {row.key: json.loads(row.value_json) for row in rows}
         ours = _is_ours(stored)
@@ -95,18 +95,18 @@ def keep_note(storage: RDBStorage, study_id: int, body: str) -> bool:
 
 
 def _is_ours(stored: Mapping[str, object]) -> bool:
-    """Whether there is no note yet, or the very one that was written last."""
+    """Whether there is no note yet, or it is the one that was written last."""
     if _VERSION not in stored:
         return True
-    return stored.get(_OURS) == _digest("".join(str(stored[key]) for key in _pieces(stored)))
+    return stored.get(_HASH) == _digest("".join(str(stored[key]) for key in _pieces(stored)))
 
 
 def _note(stored: Mapping[str, object], body: str) -> dict[str, object]:
-    """Return the attributes of a note; pieces that are left over from a longer one are emptied."""
+    """Return the attributes of a note; pieces left from a longer one are emptied."""
     pieces = [body[i : i + _PIECE_LENGTH] for i in range(0, len(body), _PIECE_LENGTH)]
     changes: dict[str, object] = dict.fromkeys(_pieces(stored), "")
     changes |= {f"{_PIECE}{i}": piece for i, piece in enumerate(pieces)}
-    return changes | {_VERSION: stored.get(_VERSION, 1), _OURS: _digest(body)}
+    return changes | {_VERSION: stored.get(_VERSION, 1), _HASH: _digest(body)}
 
 
 def _pieces(stored: Iterable[str]) -> list[str]:

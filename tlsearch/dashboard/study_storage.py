@@ -1,4 +1,4 @@
-"""What optuna-dashboard is given to show: studies that are whole, and where their files lie."""
+"""The studies that optuna-dashboard shows, and where files of their trials are kept."""
 
 import sqlalchemy as sa
 from optuna.storages import RDBStorage
@@ -17,12 +17,12 @@ class DashboardStorage(_CachedStorage):
     """Optuna's storage that keeps finished trials in memory, without studies being created."""
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        """Return the studies to be shown."""
+        """Return the studies that are complete."""
         found = super().get_all_studies()
         return [study for study in found if not study.study_name.startswith(BEING_CREATED_PREFIX)]
 
 
 def folders_of_specs(storage: RDBStorage) -> list[str]:
-    """Return where the specs of the studies say that files of trials lie."""
+    """Return the folders that the specs of the studies name for files of trials."""
     with storage.engine.connect() as connection:
         return [row.folder for row in connection.execute(_FOLDERS) if row.folder]
