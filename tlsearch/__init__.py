@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from tlsearch.records import Hyperparameters, TrialRecord
     from tlsearch.spec import StudySpec, load_spec
     from tlsearch.studies.create import create_study
+    from tlsearch.studies.edit_prior import edit_prior
     from tlsearch.studies.read import best_trials
     from tlsearch.studies.steer import (
         delete_study,
-        edit_prior,
         enqueue_trial,
         pause_study,
         resume_study,
@@ -39,7 +39,7 @@ _HOMES = {
     "best_trials": "tlsearch.studies.read",
     "create_study": "tlsearch.studies.create",
     "delete_study": "tlsearch.studies.steer",
-    "edit_prior": "tlsearch.studies.steer",
+    "edit_prior": "tlsearch.studies.edit_prior",
     "enqueue_trial": "tlsearch.studies.steer",
     "load_spec": "tlsearch.spec",
     "measure_study": "tlsearch.worker",

@@ -62,7 +62,7 @@ def spec(tlsearch, tiny, storage_url) -> Path:
     return path
 
 
-def test_commands(imports, spec):
+def test_commands_that_read_and_steer(imports, spec):
     for args in (
         ["status", "tiny"],
         ["best", "tiny"],
@@ -74,6 +74,9 @@ def test_commands(imports, spec):
         ["db", "url"],
     ):
         assert imports.of(*args) & SLOW_TO_IMPORT == set(), args
+
+
+def test_other_commands(imports, spec):
     for args in (
         ["enqueue", "tiny", "--set", "high_lr=0.02"],
         ["measures", "tiny"],
@@ -100,7 +103,7 @@ def test_what_needs_torch_is_seen_here(imports):
 
 def test_errors_and_help(imports):
     assert imports.of("status", "nothing", rc=2) & HEAVY == set()
-    assert imports.of("worker", "--help") & (SLOW_TO_IMPORT | {"optuna", "pydantic"}) == set()
+    assert imports.of("worker", "--help") & (SLOW_TO_IMPORT | {"optuna", "sqlalchemy"}) == set()
 
 
 def test_the_dashboard(imports, spec):
@@ -122,7 +125,7 @@ def test_the_dashboard(imports, spec):
     finally:
         process.kill()
         process.wait()
-    assert imports.found() & HEAVY == set()
+    assert imports.found() & HEAVY <= {"sklearn"}  # which optuna-dashboard itself imports
 
 
 def _answers(ask) -> bool:

@@ -93,7 +93,8 @@ def test_the_dashboard_logs(tlsearch, storage_url):
 
 def test_a_level_that_does_not_exist(tlsearch):
     done = tlsearch.run("worker", "cars", "--log-level", "loud", rc=2)
-    assert "'loud' is not one of 'debug', 'info', 'warning', 'error'" in done.stderr
+    assert "--log-level" in done.stderr
+    assert "'loud'" in done.stderr
 
 
 def test_warnings_and_exceptions_are_records():

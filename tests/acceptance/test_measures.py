@@ -268,7 +268,7 @@ def test_images_of_the_source_of_any_size(tlsearch, tiny, tmp_path):
 
 def test_names_of_measuring_studies_are_kept_free(tlsearch, tiny):
     failed = tlsearch.run("create", str(tiny("a/measures")), rc=2)
-    assert "tlsearch keeps studies that end in /measures" in failed.stderr
+    assert "names that end in /measures are reserved" in failed.stderr
 
 
 def test_features_that_are_not_finite(tlsearch, tiny, tiny_weights, tmp_path: Path):
@@ -365,6 +365,6 @@ def test_an_edit_made_twice_queues_its_mode_once(tlsearch, tiny):
 
 def test_a_name_too_long_for_its_measuring_study(tlsearch, tiny):
     failed = tlsearch.run("create", str(tiny("n" * 192, **MEASURED)), rc=2).stderr
-    assert "191 leave room for /measures" in failed
+    assert "at most 191 leave room for /measures" in failed
     tlsearch.run("create", str(tiny("n" * 191, **MEASURED)))
     assert "not measured yet" in tlsearch.run("status", "n" * 191).stdout

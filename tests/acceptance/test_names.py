@@ -28,8 +28,8 @@ BAD = {
     "empty": ("", "must have at least 1 character"),
     "too long": ("x" * 10_000, "must have at most 200 characters"),
     "NUL": ("a\0b", "must have no NUL character"),
-    "an option": ("--json", "commands would take it for an option"),
-    "a dash": ("-", "commands would take it for an option"),
+    "an option": ("--json", "commands would read it as an option"),
+    "a dash": ("-", "commands would read it as an option"),
     "measures": ("photos/measures", "choose another"),
     "unfinished": ("tlsearch-being-created-1", "choose another"),
 }

@@ -303,7 +303,7 @@ def test_every_bad_limit_is_named(tlsearch, tiny):
     assert said.splitlines() == [
         "error: trials = 0: must be above 0",
         "error: gpu_hours = -1: must be above 0",
-        "error: target_accuracy = 2: is a fraction, so 1 at most; 0.9 is 90 %",
+        "error: target_accuracy = 2: is a fraction, at most 1; 0.9 is 90 %",
     ]
 
 

@@ -35,7 +35,9 @@ def test_url_command(tcp_server, tcp_database: str, embedded_url: str) -> None:
 def test_start_and_stop_leave_other_servers_alone() -> None:
     for command in ("start", "stop"):
         done = tlsearch(command, TLSEARCH_STORAGE="postgresql://u:geheim@db.invalid/d")
-        assert "postgresql://u@db.invalid/d: there is nothing of ours" in done.stdout
+        assert (
+            "postgresql://u@db.invalid/d: tlsearch starts and stops its own server" in done.stdout
+        )
         assert "geheim" not in done.stdout + done.stderr
 
 

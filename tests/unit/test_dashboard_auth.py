@@ -65,7 +65,7 @@ def test_renaming_would_take_a_study_from_its_workers() -> None:
         assert ask(DashboardAuth(program), path, "POST")[0] == 403
     _, headers, text = ask(DashboardAuth(program), "/api/studies/1/rename", "POST")
     assert headers["Content-Type"].startswith("application/json")
-    assert "create one of the other name" in json.loads(text)["reason"]
+    assert "create a study with the other name" in json.loads(text)["reason"]
     assert ask(DashboardAuth(program), "/api/studies/1/note", "PUT")[0] == 200
 
 

@@ -7,20 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tlsearch.cli.options import Json, Storage
 from tlsearch.errors import StorageError
 
 app = typer.Typer(no_args_is_help=True, help="The database that holds the studies.")
-
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        "--storage",
-        metavar="URL",
-        envvar="TLSEARCH_STORAGE",
-        help="PostgreSQL URL, better in the environment if with a password; "
-        "without one, the embedded server on this machine.",
-    ),
-]
 
 
 @app.command()
@@ -37,7 +27,7 @@ def url(
 
 @app.command()
 def start(storage: Storage = None) -> None:
-    """Start the embedded server; it goes on until it is stopped."""
+    """Start the embedded server; it runs until it is stopped."""
     from tlsearch.postgres import embedded
 
     if _is_remote(storage):
@@ -60,11 +50,11 @@ def stop(storage: Storage = None) -> None:
 @app.command()
 def migrate(
     storage: Storage = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Install tlsearch's tables, functions and views in the database, or bring them up to date.
 
-    Every command does that by itself where its user may; trials and studies are left alone.
+    Every command does that by itself if its database user may; trials and studies stay as they are.
     """
     from tlsearch.store import connect, schema
 
@@ -74,7 +64,7 @@ def migrate(
     elif before is None:
         typer.echo(f"The schema tlsearch is installed, version {schema.VERSION}.")
     elif before == schema.VERSION:
-        typer.echo(f"The schema tlsearch was of version {before}; it is installed afresh.")
+        typer.echo(f"The schema tlsearch had version {before}; it is installed afresh.")
     else:
         typer.echo(f"The schema tlsearch is migrated from version {before} to {schema.VERSION}.")
 
@@ -105,12 +95,14 @@ def psql(
 
 
 def _is_remote(storage: str | None) -> bool:
-    """Say so if the storage in use is somebody else's server."""
+    """Say so if the storage in use is not the embedded server."""
     from tlsearch.store import connect
 
     given = connect.given_storage(storage)
     if given is None:
         return False
     where = connect.shown_url(connect.resolve_url(given))
-    typer.echo(f"The storage in use is {where}: there is nothing of ours to start or stop.")
+    typer.echo(
+        f"The storage in use is {where}: tlsearch starts and stops the embedded server only."
+    )
     return True

@@ -12,7 +12,7 @@ from tlsearch.records import Prior
 
 if TYPE_CHECKING:
     from tlsearch.space import SearchSpace
-    from tlsearch.studies.steer import EditedPrior
+    from tlsearch.studies.edit_prior import EditedPrior
 
 
 def measures(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
@@ -91,8 +91,8 @@ def show_edited(
 ) -> None:
     """Show what an edited `[prior]` table changes, and keep it with `apply`."""
     from tlsearch.spec import load_spec
+    from tlsearch.studies.edit_prior import edit_prior
     from tlsearch.studies.read import StudyReader
-    from tlsearch.studies.steer import edit_prior
 
     loaded = load_spec(spec)
     edited = edit_prior(study, loaded, storage)

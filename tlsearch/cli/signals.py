@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from tlsearch.cli.logs import error_line
+from tlsearch.importing import is_importing
 
-_IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 _WORDS = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
 
 
@@ -34,21 +34,13 @@ def handling_signals() -> Iterator[None]:
 
 
 def _received(number: int, frame: FrameType | None) -> None:
-    if _is_importing(frame):
+    if is_importing(frame):
         _write(_WORDS[signal.Signals(number)])
         os._exit(128 + number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     _write(_WORDS[signal.SIGTERM])
     raise SystemExit(128 + number)
-
-
-def _is_importing(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_code.co_filename == _IMPORT_SYSTEM:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _write(sentence: str) -> None:

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tlsearch.dashboard.auth import LOCAL_NAMES, DashboardAuth, Program, check_token, is_local
@@ -44,12 +45,11 @@ def serve(
     hosts = LOCAL_NAMES | {host.lower()} if is_local(host) else None
     dashboard = _dashboard(database, artifacts, read_only)
     server = _listen(DashboardAuth(dashboard, token, read_only, hosts), host, port)
-    _announce(host, port, token is not None, read_only)
     ended = threading.Event()
     updates = (ended, REFRESH_SECONDS)
     threading.Thread(target=NoteUpdater(database).update_until, args=updates, daemon=True).start()
     try:
-        return _run(server)
+        return _run(server, lambda: _announce(host, port, token is not None, read_only))
     finally:
         ended.set()
         _log.info("stopped")
@@ -96,8 +96,8 @@ def _listen(program: DashboardAuth, host: str, port: int) -> Any:
         raise InputError(f"cannot listen on {_address(host, port)} ({why}); {hint}") from None
 
 
-def _run(server: Any) -> int:
-    """Answer requests until a signal comes."""
+def _run(server: Any, announce: Callable[[], None]) -> int:
+    """Answer requests until a signal comes; `announce` is called once signals are handled."""
     code = 0
 
     def stop(*_: object) -> None:
@@ -106,6 +106,7 @@ def _run(server: Any) -> int:
         raise SystemExit(code)
 
     signal.signal(signal.SIGTERM, stop)
+    announce()
     server.run()  # returns after KeyboardInterrupt and SystemExit
     server.close()
     return code

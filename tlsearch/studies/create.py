@@ -89,7 +89,7 @@ def create_study(
         spec: a spec, or the path of a TOML file.
         storage: a PostgreSQL URL; without one the environment's, the spec's, or the embedded
             server.
-        progress: told what happens where the spec says that creating measures.
+        progress: told what happens, if the spec says that creating a study measures it.
 
     Returns:
         The study, and whether it was created now.
@@ -135,7 +135,7 @@ def _same_spec(existing: StoredStudy, spec: StudySpec) -> None:
     differing = differences(to_toml_dict(existing.spec), to_toml_dict(spec))
     raise StudyError(
         f"study {spec.name!r} exists with another spec (stored -> given): {'; '.join(differing)}; "
-        "choose another name, or give the spec it was created from"
+        "choose another name, or give the spec that it was created from"
     )
 
 
@@ -175,19 +175,19 @@ def _check_name(spec: StudySpec) -> None:
     if spec.measures.when != "off" and len(spec.name) > most:
         raise SpecError(
             [
-                f"name: has {len(spec.name)} characters; {most} leave room for {MEASURES_SUFFIX} "
-                "behind it"
+                f"name: has {len(spec.name)} characters; at most {most} leave room for "
+                f"{MEASURES_SUFFIX} after it; choose a shorter one"
             ]
         )
 
 
 def _why_not(name: str) -> str | None:
     if name.endswith(MEASURES_SUFFIX):
-        return f"tlsearch keeps studies that end in {MEASURES_SUFFIX}"
+        return f"names that end in {MEASURES_SUFFIX} are reserved"
     if name.startswith(BEING_CREATED_PREFIX):
-        return f"tlsearch keeps studies that begin with {BEING_CREATED_PREFIX}"
+        return f"names that begin with {BEING_CREATED_PREFIX} are reserved"
     if name.startswith("-"):
-        return "commands would take it for an option"
+        return "commands would read it as an option"
     return None
 
 
@@ -216,7 +216,7 @@ def _backbone(spec: StudySpec) -> Backbone:
 
 
 def _collect(problems: list[str], step: Callable[[], T]) -> T | None:
-    """Run a check and note what it found, so that all problems come out together."""
+    """Run a check and collect its problems, so that all are reported together."""
     try:
         return step()
     except SpecError as error:
@@ -241,7 +241,7 @@ def _git_commit() -> str | None:
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        # An installed copy may lie inside somebody else's repository, which is not ours to name.
+        # An installed copy may be inside another repository, whose commit says nothing of ours.
         tracked = subprocess.run(
             ["git", "-C", str(folder), "ls-files", "--error-unmatch", __file__],
             capture_output=True,

@@ -1,4 +1,4 @@
-"""What a study found."""
+"""Reads where a study stands and what it found."""
 
 import shlex
 
@@ -58,19 +58,19 @@ class StudyReader:
         """Return the study's prior.
 
         Raises:
-            StudyError: there is none, for want of measures or because its spec wants none.
+            StudyError: there is none: the study is not measured, or its spec turns the prior off.
         """
         found = self.prior_or_none()
         if found is not None:
             return found
         self.measures()
         raise StudyError(
-            f"study {self.study.name!r} has no prior, as its spec says prior.use = false; give a "
-            "spec without that to tlsearch prior --spec SPEC.toml"
+            f"study {self.study.name!r} has no prior, as its spec says prior.use = false; give "
+            "tlsearch prior --spec SPEC.toml a spec with prior.use = true"
         )
 
     def prior_or_none(self) -> Prior | None:
-        """Return the study's prior, or None where there is none."""
+        """Return the study's prior, or None if there is none."""
         return read_prior(self._storage, self.study.study_id)
 
 
@@ -80,13 +80,13 @@ def not_measured(storage: RDBStorage, study: StoredStudy) -> StudyError:
     if study.spec.measures.when == "off":
         return StudyError(
             f'study {name!r} has no measures, as its spec says measures.when = "off"; create a '
-            "study without that to have them"
+            'study with "worker" or "create" to have them'
         )
     reason = read_unmeasured(storage, study.study_id)
     if reason is not None:
         return StudyError(
             f"study {name!r} could not be measured, so it is searched without a prior ({reason}); "
-            f"mend that and run tlsearch measure {shlex.quote(name)}"
+            f"fix that and run tlsearch measure {shlex.quote(name)}"
         )
     return StudyError(
         f"study {name!r} has not been measured yet; run tlsearch measure {shlex.quote(name)}, or a "

@@ -1,4 +1,4 @@
-"""What a user tells a study that exists: wait, stop, another budget, own trials, another prior."""
+"""How a user steers a study that exists: pause, stop, budget, trials of their own, deletion."""
 
 import math
 import shlex
@@ -8,56 +8,34 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any
 
-from optuna.storages import RDBStorage
-
 from tlsearch.artifacts import artifacts_place, remove_if_there
 from tlsearch.errors import SpecError, StudyError
-from tlsearch.prior import check_overrides, prior_of, starting_trials
 from tlsearch.records import (
     DEPTHS,
     HYPERPARAMETER_NAMES,
     Controls,
     Hyperparameters,
-    Prior,
     QueuedTrial,
     measures_study_name,
 )
 from tlsearch.space import SearchSpace
-from tlsearch.spec import StudySpec, differences, to_toml_dict
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import LIMITS, State, change_budget, read_controls, set_state
 from tlsearch.store.deletion import delete_study as delete
-from tlsearch.store.measures import enqueue, read_measures, read_prior, replace_prior
-from tlsearch.store.stored_study import StoredStudy, spec_attrs
+from tlsearch.store.measures import enqueue
 from tlsearch.store.studies import find_study, read_study
-from tlsearch.studies.read import not_measured
 
 _MOST_TRIALS = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class EditedPrior:
-    """A prior under an edited `[prior]` table.
-
-    Attributes:
-        before: the prior the study has now; None where it has none.
-        after: the prior it would have; None where the table turns it off.
-        queued: number of the trial with the new mode, once it is kept and the budget leaves room.
-    """
-
-    before: Prior | None
-    after: Prior | None
-    queued: int | None = None
-
-
-@dataclass(frozen=True)
 class Deleted:
-    """A study that is gone.
+    """A study that was deleted.
 
     Attributes:
         n_trials: trials it had, in any state.
         n_files: files of its trials that were removed: checkpoints, models, pictures.
-        problem: why files were left behind; None where none is known to be.
+        problem: why files may be left; None if none are known to be left.
     """
 
     n_trials: int
@@ -68,7 +46,7 @@ class Deleted:
 def enqueue_trial(
     study_name: str, values: Mapping[str, float], storage: str | None = None
 ) -> tuple[int, Hyperparameters]:
-    """Queue a trial of the user's own; it runs after those queued before and is never pruned.
+    """Queue a trial of the user's own; it runs after those queued earlier and is never pruned.
 
     Args:
         study_name: the study.
@@ -93,7 +71,7 @@ def enqueue_trial(
     if number is None:
         budget = read_controls(database.engine, study.study_id).trials
         raise StudyError(
-            f"study {study_name!r}: its budget of {budget} trials is taken up by those that ran or "
+            f"study {study_name!r}: its budget of {budget} trials is used up by those that ran or "
             "are queued (the default, the prior's), so a trial queued now would never run; raise "
             f"it first: tlsearch budget {shlex.quote(study_name)} --trials {budget + 1}"
         )
@@ -101,7 +79,7 @@ def enqueue_trial(
 
 
 def pause_study(study_name: str, storage: str | None = None) -> Controls:
-    """Let a study's workers hand their trials back within an epoch, and wait for `resume_study`.
+    """Make a study's workers release their trials within an epoch, and wait for `resume_study`.
 
     Raises:
         StudyError: no such study.
@@ -111,9 +89,9 @@ def pause_study(study_name: str, storage: str | None = None) -> Controls:
 
 
 def resume_study(study_name: str, storage: str | None = None) -> Controls:
-    """Let workers go on with a study that is paused or stopped; trials resume from checkpoints.
+    """Let workers continue a study that is paused or stopped; trials resume from checkpoints.
 
-    Workers that left a stopped study have to be started again.
+    Workers that exited when the study was stopped have to be started again.
 
     Raises:
         StudyError: no such study.
@@ -123,7 +101,7 @@ def resume_study(study_name: str, storage: str | None = None) -> Controls:
 
 
 def stop_study(study_name: str, storage: str | None = None) -> Controls:
-    """Let a study's workers hand their trials back within an epoch, and leave.
+    """Make a study's workers release their trials within an epoch, and exit.
 
     Raises:
         StudyError: no such study.
@@ -133,23 +111,23 @@ def stop_study(study_name: str, storage: str | None = None) -> Controls:
 
 
 def set_budget(study_name: str, changes: Mapping[str, Any], storage: str | None = None) -> Controls:
-    """Change a study's budget; kept exactly whatever the number of workers.
+    """Change a study's budget; it is exact for any number of workers.
 
-    Running workers see it within an epoch: where the study is over by it they hand their trials
-    back, which go on if the budget is raised. `trials` alone lets trials that run end.
+    Running workers see it within an epoch: if the study is over now, they release their trials,
+    which continue when the budget is raised. A smaller `trials` lets running trials end.
 
     Args:
         study_name: the study.
         changes: any of `trials`, `gpu_hours` (hours that workers hold trials, added up), `until`
             (a datetime with its zone), `target_accuracy` (a fraction), `patience_trials`; None
-            takes one away, but for `trials`.
+            removes a limit, except for `trials`.
         storage: a PostgreSQL URL; without one the environment's, or the embedded server.
 
     Returns:
-        What steers the study now.
+        The study's state and budget now.
 
     Raises:
-        SpecError: a limit that is none.
+        SpecError: an unknown limit, or a value it cannot have.
         StudyError: no such study.
         StorageError: the database cannot be reached.
     """
@@ -164,12 +142,12 @@ def set_budget(study_name: str, changes: Mapping[str, Any], storage: str | None 
 def delete_study(
     study_name: str, storage: str | None = None, *, artifacts: str | None = None
 ) -> Deleted:
-    """Delete a study with its trials, its measures and their files; its workers end.
+    """Delete a study with its trials, its measures and their files; its workers stop.
 
     Args:
         study_name: the study.
         storage: a PostgreSQL URL; without one the environment's, or the embedded server.
-        artifacts: where its files lie, as for `run_worker`.
+        artifacts: where its files are, as for `run_worker`.
 
     Raises:
         StudyError: no such study.
@@ -185,62 +163,6 @@ def delete_study(
     names = [name for each in gone for name in each.files]
     removed, problem = remove_if_there(where, names) if names else (0, None)
     return Deleted(gone[0].n_trials, removed, problem)
-
-
-def edit_prior(
-    study_name: str, spec: StudySpec, storage: str | None = None, *, apply: bool = False
-) -> EditedPrior:
-    """Work out a study's prior under another `[prior]` table, and keep it if so wanted.
-
-    Applied, the table becomes part of the study's spec, the new prior's mode is queued, and
-    workers draw from the new prior from their next trial on.
-
-    Args:
-        study_name: the study.
-        spec: the study's spec with another `[prior]` table.
-        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
-        apply: whether to keep it.
-
-    Raises:
-        StudyError: no such study, it has not been measured, or the spec differs elsewhere.
-        SpecError: an override outside the study's ranges.
-    """
-    database = open_storage(storage)
-    study = find_study(database, study_name)
-    measures = read_measures(database, study.study_id)
-    if measures is None:
-        raise not_measured(database, study)
-    edited = study.spec.model_copy(update={"prior": spec.prior})
-    _same_otherwise(edited, spec, study_name)
-    stored = read_prior(database, study.study_id)
-    space = study.space
-    check_overrides(spec.prior, space.ranges)
-    after = prior_of(edited, space, study.data.n_train, measures)
-    queued = _keep(database, study, edited, after, space) if apply else None
-    return EditedPrior(stored, after, queued)
-
-
-def _keep(
-    database: RDBStorage,
-    study: StoredStudy,
-    spec: StudySpec,
-    prior: Prior | None,
-    space: SearchSpace,
-) -> int | None:
-    attrs = spec_attrs(spec)
-    if prior is None:
-        return replace_prior(database, study, attrs, None, None)
-    (mode, *_) = starting_trials(prior, space, 0, spec.sampler.seed)
-    return replace_prior(database, study, attrs, prior, mode)
-
-
-def _same_otherwise(edited: StudySpec, given: StudySpec, study_name: str) -> None:
-    differing = differences(to_toml_dict(edited), to_toml_dict(given))
-    if differing:
-        raise StudyError(
-            f"study {study_name!r}: this spec differs in more than its [prior] (stored -> given): "
-            f"{'; '.join(differing)}; edit nothing else"
-        )
 
 
 def _set_state(study_name: str, storage: str | None, state: State) -> Controls:
@@ -267,7 +189,7 @@ def _limit_problems(name: str, value: Any) -> list[str]:
 def _time_problems(value: Any) -> list[str]:
     if not isinstance(value, datetime) or value.tzinfo is None:
         return [f"until = {value}: must be a time with its zone"]
-    if value.year in (MINYEAR, MAXYEAR):  # elsewhere it is in a year that there is not
+    if value.year in (MINYEAR, MAXYEAR):  # in another zone its year may not exist
         return [f"until = {value}: must lie in the years {MINYEAR + 1} to {MAXYEAR - 1}"]
     return []
 
@@ -279,7 +201,7 @@ def _number_problems(name: str, value: float) -> list[str]:
     if whole and (value != int(value) or value > _MOST_TRIALS):
         return [f"must be a whole number up to {_MOST_TRIALS}"]
     if name == "target_accuracy" and value > 1:
-        return ["is a fraction, so 1 at most; 0.9 is 90 %"]
+        return ["is a fraction, at most 1; 0.9 is 90 %"]
     return []
 
 
