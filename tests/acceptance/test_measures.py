@@ -199,7 +199,7 @@ def test_enqueue(tlsearch, tiny):
     assert own.params["high_lr"] == 0.02
     tlsearch.run("enqueue", "tiny", "--set", "high_lr=0.03")
     full = tlsearch.run("enqueue", "tiny", "--set", "high_lr=0.04", rc=2)
-    assert "its budget of 3 trials is taken up" in full.stderr
+    assert "its budget of 3 trials is used up" in full.stderr
     assert "does not exist" in tlsearch.run("enqueue", "x", "--set", "high_lr=0.04", rc=2).stderr
 
 

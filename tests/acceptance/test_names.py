@@ -27,7 +27,7 @@ GOOD = {
 BAD = {
     "empty": ("", "must have at least 1 character"),
     "too long": ("x" * 10_000, "must have at most 200 characters"),
-    "NUL": ("a\0b", "must have no NUL character"),
+    "NUL": ("a\0b", "must not contain a NUL character"),
     "an option": ("--json", "commands would read it as an option"),
     "a dash": ("-", "commands would read it as an option"),
     "measures": ("photos/measures", "choose another"),
@@ -132,7 +132,7 @@ def test_nul_in_other_values(tlsearch, tiny, storage_url, table):
     key = table.split(".")[1]
     spec.write_text(re.sub(rf"(?m)^{key} = .*$", rf'{key} = "a\\u0000b.pt"', spec.read_text()))
     said = refused(tlsearch, "create", str(spec))
-    assert f'{table} = "a\\u0000b.pt": must have no NUL character' in said
+    assert f'{table} = "a\\u0000b.pt": must not contain a NUL character' in said
 
 
 def test_names_that_look_alike_are_of_different_studies(tlsearch, tiny, storage_url):

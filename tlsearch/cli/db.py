@@ -102,7 +102,5 @@ def _is_remote(storage: str | None) -> bool:
     if given is None:
         return False
     where = connect.shown_url(connect.resolve_url(given))
-    typer.echo(
-        f"The storage in use is {where}: tlsearch starts and stops the embedded server only."
-    )
+    typer.echo(f"The storage in use is {where}: tlsearch starts and stops its own server only.")
     return True

@@ -116,8 +116,8 @@ def _announce(host: str, port: int, has_token: bool, read_only: bool) -> None:
     how = ", read-only" if read_only else ""
     access = ", with the token" if has_token else ""
     address = _address(host, port)
-    print(f"optuna-dashboard on http://{address}{how}{access} (Ctrl-C stops it)", flush=True)
     _log.info("listening on %s", address)
+    print(f"optuna-dashboard on http://{address}{how}{access} (Ctrl-C stops it)", flush=True)
     if is_local(host):
         return
     if has_token:
