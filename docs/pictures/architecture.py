@@ -38,9 +38,10 @@ PLACES = {
     "records": (0.785, "what rooms hand over"),
     "errors": (0.70, "a tree of errors"),
     "threads": (0.87, "idle threads"),
+    "importing": (0.53, "signals in imports"),
     "optuna_ext": (0.30, "for any Optuna study: knows nothing of tlsearch"),
 }
-ANY_ROOM_MAY_IMPORT = ("spec", "records", "errors", "threads")
+ANY_ROOM_MAY_IMPORT = ("spec", "records", "errors", "threads", "importing")
 
 HALF, HEIGHT = 0.065, 0.62  # of a box: half its width, and its height in layers
 DEPTH = 1.4  # of the box of optuna_ext, likewise
