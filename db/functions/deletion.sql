@@ -1,5 +1,5 @@
 -- Optuna's own deletion reads a study first and then deletes what it read: where a worker reports
--- in between it gives up, and says nothing. Here workers that report wait for the end and find that
+-- in between it deletes nothing, without an error. Here workers that report wait for the end and find that
 -- their trials are gone. What tlsearch keeps is left, to tell whose files lie where.
 CREATE OR REPLACE FUNCTION tlsearch.delete_study(p_study integer) RETURNS boolean
 LANGUAGE plpgsql AS $$

@@ -2,7 +2,7 @@
 --
 -- claim_trial decides under the study's advisory lock (tlsearch/store/locks.py fills in its {lock_key}),
 -- so budgets are exact and no trial is held twice. The other functions act for the holder of a
--- token and for nobody else. All may be repeated after a lost answer: the second call finds what
+-- token alone. All may be repeated after a lost answer: the second call finds what
 -- the first one did. Times are the server's alone.
 
 CREATE OR REPLACE FUNCTION tlsearch.utc_now() RETURNS timestamp
@@ -302,4 +302,4 @@ RETURNS SETOF uuid LANGUAGE sql AS $$
     RETURNING kept.token
 $$;
 COMMENT ON FUNCTION tlsearch.surplus_models(integer, integer) IS
-    'Give up the trained models of all but a study''s best trials; returns the names of their files';
+    'Discard the trained models of all but a study''s best trials; returns the names of their files';

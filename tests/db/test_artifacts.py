@@ -143,7 +143,7 @@ def test_places_that_cannot_be_used(tmp_path: Path) -> None:
 def test_a_folder_that_is_only_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / NAME).write_bytes(b"kept")
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)  # as another user
-    with pytest.raises(StorageError, match=r"cannot be used \(no permission\); mend that, or"):
+    with pytest.raises(StorageError, match=r"cannot be used \(no permission\); fix it, or"):
         open_artifacts(str(tmp_path))
     assert open_artifacts(str(tmp_path), writable=False).read(NAME) == b"kept"
     with pytest.raises(StorageError, match="No such file"):
@@ -214,7 +214,7 @@ def test_killed_writers(tmp_path: Path) -> None:
             assert len(set(data)) == 1
 
 
-def test_leftovers_are_swept_after_a_day(tmp_path: Path) -> None:
+def test_stale_files_are_removed_after_a_day(tmp_path: Path) -> None:
     for name in (old := f"{HALF_WRITTEN}1", young := f"{HALF_WRITTEN}2", "kept"):
         (tmp_path / name).write_bytes(b"half")
     day_ago = time.time() - 25 * 3600

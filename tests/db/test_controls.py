@@ -128,7 +128,7 @@ class TestTrials:
             "complete": 2, "waiting": 2, "running": 0, "fail": 0, "pruned": 0,
         }  # fmt: skip
 
-    def test_a_trial_handed_back_makes_room_for_itself_alone(self, limit, worker):
+    def test_a_released_trial_makes_room_for_itself_alone(self, limit, worker):
         limit(trials=2)
         held = [claim(worker), claim(worker)]
         worker.release(held[0], PREEMPTED, Curve(), None)
@@ -307,7 +307,7 @@ class TestChanges:
         assert len(raised.value.problems) == 1
         assert read_controls(storage.engine, 1) == before
 
-    def test_a_study_without_a_budget_says_how_to_mend_that(self, storage, limit, storage_url):
+    def test_a_study_without_a_budget_says_how_to_fix_it(self, storage, limit, storage_url):
         """An older tlsearch, elsewhere, may create one in a database that a newer one uses."""
         execute(storage, "DELETE FROM tlsearch.controls")
         for steer in (pause_study, resume_study, lambda *_: limit(trials=3)):

@@ -273,7 +273,7 @@ def test_trials_that_other_programs_left_running_are_run_again(storage, worker):
     assert claim(worker).trial_id not in (left._trial_id, alive._trial_id)
 
 
-def test_a_trial_that_somebody_else_ended_is_left_as_it_is(storage, worker, other):
+def test_a_trial_that_another_program_ended_is_left_as_it_is(storage, worker, other):
     """A user told Optuna the result of a trial that a worker holds."""
     held = claim(worker)
     study = load_optuna_study(storage, "a")

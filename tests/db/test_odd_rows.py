@@ -45,7 +45,7 @@ def test_names_that_are_too_long_are_refused(rows: Rows) -> None:
         rows.study("n" * 10_000)
 
 
-def furnish(rows: Rows) -> None:
+def write_odd_study(rows: Rows) -> None:
     """A trial and a study with every attribute that a view reads, to be replaced by odd ones."""
     study_id = rows.study("odd", dict.fromkeys(("measures", "spec_hash", "spec"), "0"), trials=1)
     names = ("origin", "canonical", "duplicate_of", "seconds", "attempt", "worker", "reason")
@@ -55,7 +55,7 @@ def furnish(rows: Rows) -> None:
 
 @pytest.mark.parametrize("text", ODD_JSON)
 def test_odd_attributes(storage_url: str, rows: Rows, text: str) -> None:
-    furnish(rows)
+    write_odd_study(rows)
     rows.ask("UPDATE trial_user_attributes SET value_json = %s", text)
     rows.ask("UPDATE study_user_attributes SET value_json = %s", text)
     read_all(rows)
@@ -68,10 +68,10 @@ def test_odd_attributes(storage_url: str, rows: Rows, text: str) -> None:
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(text=st.text(st.characters(codec="utf-8", exclude_characters="\0")))
-def test_any_text_as_an_attribute(furnished: Rows, text: str) -> None:
-    furnished.ask("UPDATE trial_user_attributes SET value_json = %s", text)
-    furnished.ask("UPDATE study_user_attributes SET value_json = %s", text)
-    read_all(furnished)
+def test_any_text_as_an_attribute(odd_study: Rows, text: str) -> None:
+    odd_study.ask("UPDATE trial_user_attributes SET value_json = %s", text)
+    odd_study.ask("UPDATE study_user_attributes SET value_json = %s", text)
+    read_all(odd_study)
 
 
 @settings(
@@ -83,11 +83,11 @@ def test_any_text_as_an_attribute(furnished: Rows, text: str) -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_any_value_as_an_attribute(furnished: Rows, value: object) -> None:
-    furnished.ask("UPDATE trial_user_attributes SET value_json = %s", json.dumps(value))
-    furnished.ask("UPDATE study_user_attributes SET value_json = %s", json.dumps(value))
-    read_all(furnished)
-    ((origin, seconds),) = furnished.ask("SELECT origin, train_seconds FROM tlsearch.trials_flat")
+def test_any_value_as_an_attribute(odd_study: Rows, value: object) -> None:
+    odd_study.ask("UPDATE trial_user_attributes SET value_json = %s", json.dumps(value))
+    odd_study.ask("UPDATE study_user_attributes SET value_json = %s", json.dumps(value))
+    read_all(odd_study)
+    ((origin, seconds),) = odd_study.ask("SELECT origin, train_seconds FROM tlsearch.trials_flat")
     if isinstance(value, str) and "\0" not in value and value.isprintable():
         assert origin == value
     if isinstance(value, int | float) and 1e-90 < abs(value) < 1e15:
@@ -95,8 +95,8 @@ def test_any_value_as_an_attribute(furnished: Rows, value: object) -> None:
 
 
 @pytest.fixture
-def furnished(rows: Rows) -> Rows:
-    furnish(rows)
+def odd_study(rows: Rows) -> Rows:
+    write_odd_study(rows)
     return rows
 
 

@@ -105,7 +105,7 @@ def test_a_standby(storage_url):
 
 
 def test_waiting_for_a_lock_for_too_long(storage_url):
-    """A worker may try again; whoever has the lock is somebody who works."""
+    """A worker may try again; another one that works holds the lock."""
     with engine_of(storage_url).begin() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
         waits = "SELECT pg_advisory_xact_lock(1)"
@@ -137,7 +137,7 @@ def test_a_deadlock(storage_url):
     assert cause_of(error) == "deadlock detected"
 
 
-def test_what_waiting_does_not_mend(tcp_server, tcp_database, tcp_url):
+def test_what_waiting_does_not_fix(tcp_server, tcp_database, tcp_url):
     for wrong in (
         tcp_server.url(tcp_database, password="wrong"),
         tcp_server.url(tcp_database, user="nobody_here"),

@@ -1,4 +1,4 @@
-"""tlsearch's own schema: installed once whoever comes first, replaced when it is older."""
+"""tlsearch's own schema: installed once by the first that comes, replaced when it is older."""
 
 import json
 import os

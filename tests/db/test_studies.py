@@ -1,4 +1,4 @@
-"""Studies are written whole or not at all, whoever else writes."""
+"""Studies are written whole or not at all, whatever others write meanwhile."""
 
 import multiprocessing
 
@@ -143,7 +143,7 @@ def test_what_is_left_of_a_deleted_family_makes_room(storage_url):
     assert storage.get_study_id_from_name("a/measures") != left
 
 
-def test_somebody_elses_study_under_a_familys_name_stays(storage_url):
+def test_another_programs_study_under_a_familys_name_stays(storage_url):
     storage = open_storage(storage_url)
     optuna.create_study(study_name="a/measures", storage=storage)
     with pytest.raises(StudyError, match="'a/measures' exists already, and study 'a' needs"):
@@ -162,7 +162,7 @@ class TestErrors:
         with pytest.raises(StudyError, match="the studies here are: cars-2"):
             find_study(storage, "zzz")
 
-    def test_somebody_elses_study(self, storage_url):
+    def test_another_programs_study(self, storage_url):
         storage = open_storage(storage_url)
         optuna.create_study(study_name="theirs", storage=storage)
         with pytest.raises(StudyError, match="'theirs' was not created by tlsearch"):

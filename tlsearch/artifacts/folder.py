@@ -95,5 +95,5 @@ class ArtifactFolder(Artifacts):
             yield
         except OSError as error:
             why = error.strerror or type(error).__name__
-            hint = "mend that, or give another folder by --artifacts or TLSEARCH_ARTIFACTS"
+            hint = "fix it, or give another folder by --artifacts or TLSEARCH_ARTIFACTS"
             raise StorageError(f"artifact folder {self._path} {what} ({why}); {hint}") from None

@@ -46,8 +46,8 @@ def remove_stale_locks(data: Path, socket_folder: Path) -> None:
 
 def remove_half_made(parent: Path, prefix: str) -> None:
     """Remove the folders of creations that were interrupted."""
-    for leftover in parent.glob(f"{prefix}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for stale in parent.glob(f"{prefix}*"):
+        shutil.rmtree(stale, ignore_errors=True)
 
 
 def will_go_away(words: str) -> bool:

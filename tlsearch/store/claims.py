@@ -158,7 +158,7 @@ class Claims(TrialClaims):
         return bool(self._call(sql.IS_OVER, {"trial_id": claim.trial_id}).done)
 
     def surplus_models(self, keep: int) -> list[str]:
-        """Give up the trained models of all but the best trials; return their files' tokens."""
+        """Discard the trained models of all but the best trials; return their files' tokens."""
         values = {"study_id": self._study.study_id, "keep": keep}
         with self._engine.begin() as connection:
             return [str(token) for token in connection.execute(sql.SURPLUS, values).scalars()]

@@ -17,7 +17,7 @@ def explained(error: BaseException) -> str | None:
 
 
 def predicate(words: str) -> str | None:
-    """Return what a sentence on the database goes on with, after its name."""
+    """Return the rest of a sentence that begins with the database's name; None: not known."""
     found = (sentence for pattern, sentence in _SENTENCES.items() if re.search(pattern, words))
     return next(found, None)
 

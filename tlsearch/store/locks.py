@@ -19,7 +19,7 @@ LOCK_TIMEOUT = "55P03"  # SQLSTATE lock_not_available
 
 @contextmanager
 def study_lock(engine: sa.Engine, study_id: int, timeout_seconds: float = 60) -> Iterator[None]:
-    """Hold the lock of a study; nobody else holds it meanwhile, in any process.
+    """Hold the lock of a study; no other process holds it meanwhile.
 
     The timeout, in seconds, bounds the waiting and the holding. A holder that stays longer (it
     hangs, was frozen, or lost the network) has its session ended by the server and others go on;
@@ -53,7 +53,7 @@ def create_lock(engine: sa.Engine, timeout_seconds: float = 60) -> Iterator[None
 def sole_attempt(engine: sa.Engine, study_id: int) -> Iterator[bool]:
     """Hold a lock for slow work on a study that one process is enough for, if it is free.
 
-    Unlike `study_lock` nobody waits for it, it has no time limit, and it says nothing about trials.
+    Unlike `study_lock` no process waits for it, it has no time limit, and it guards no trials.
 
     Yields:
         Whether it was free.

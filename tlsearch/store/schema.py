@@ -25,7 +25,8 @@ VERSION = migrations()[-1].version  # of the tables; newer ones are refused
 
 _BUSY_SECONDS = 20  # how long to wait for sessions that read a view which is to be replaced
 _BUSY = ("55P03", "40P01")  # SQLSTATE: a lock was not free in time, deadlock
-# Who waits for a lock gives up before PostgreSQL looks for deadlocks, which would end the others.
+# This session gives up waiting for a lock before PostgreSQL looks for deadlocks, which could end
+# another session.
 _SETTINGS = ("lock_timeout = '400ms'", "statement_timeout = 0", "client_min_messages = warning")
 _MISSING = ("42P01", "42703", "3F000")  # SQLSTATE: no such table, column, schema
 _FORBIDDEN = ("42501", "25006")  # SQLSTATE: permission denied, read-only transaction
@@ -100,7 +101,7 @@ def install(engine: sa.Engine) -> None:
 
 
 def install_if_allowed(engine: sa.Engine) -> None:
-    """Install the schema; a role that may only read goes on with one of the same version."""
+    """Install the schema; a role that may only read uses one of the same version as it is."""
     try:
         install(engine)
     except sa.exc.DBAPIError as error:

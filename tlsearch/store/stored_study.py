@@ -69,7 +69,7 @@ class StoredStudy:
         data: what the images were.
         backbone: what the network was.
         provenance: what created it.
-        prior: where its search starts, as of the reading; None where there is no prior (yet).
+        prior: where its search starts, at the time of reading; None where there is no prior (yet).
     """
 
     study_id: int

@@ -95,7 +95,7 @@ def read_study(storage: RDBStorage, name: str) -> StoredStudy | None:
 def write_studies(storage: RDBStorage, studies: Sequence[NewStudy]) -> bool:
     """Write studies with their attributes and queued trials, all of them whole or none.
 
-    Each is built under a name nobody uses and all are renamed in one transaction; what an
+    Each is built under a name of its own and all are renamed in one transaction; what an
     interrupted creation left behind is removed by the next one, and so are the others of a family
     whose first one was deleted. A database-wide lock makes sure that of several at the same moment
     one creates them.

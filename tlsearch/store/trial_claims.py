@@ -131,7 +131,7 @@ class TrialClaims(Protocol):
         """Return whether a trial has ended, here or elsewhere, or was deleted with its study."""
 
     def surplus_models(self, keep: int) -> list[str]:
-        """Give up the trained models of all but the best trials.
+        """Discard the trained models of all but the best trials.
 
         Returns:
             The tokens that name their files.
