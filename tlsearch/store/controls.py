@@ -24,6 +24,14 @@ _CREATE = sa.text(
     " VALUES (:study_id, :trials, :gpu_hours, :target_accuracy, :patience_trials)"
     " ON CONFLICT DO NOTHING"
 )
+# Other programs' studies may have an attribute `spec` as well, and need not be readable.
+_CREATE_MISSING = sa.text(
+    "INSERT INTO tlsearch.controls (study_id, trials)"
+    " SELECT study_id, coalesce((spec.value_json::json #>> '{budget,trials}')::integer, 40)"
+    " FROM study_user_attributes AS spec JOIN study_user_attributes AS hash USING (study_id)"
+    " WHERE spec.key = 'spec' AND hash.key = 'spec_hash' AND hash.value_json ~ '^\"[0-9a-f]{64}\"$'"
+    " ON CONFLICT DO NOTHING"
+)
 _STATE = sa.text(
     "UPDATE tlsearch.controls SET state = :state, changed_at = clock_timestamp()"
     " WHERE study_id = ANY(CAST(:study_ids AS integer[]))"
@@ -44,6 +52,11 @@ _DELETE_ORPHANS = tuple(
 def create_controls(connection: sa.Connection, study_id: int, budget: BudgetSpec) -> None:
     """Give a study the budget of its spec, unless it has one."""
     connection.execute(_CREATE, {"study_id": study_id, **budget.model_dump()})
+
+
+def create_missing_controls(connection: sa.Connection) -> None:
+    """Give studies without a budget, which an older tlsearch created, that of their spec."""
+    connection.execute(_CREATE_MISSING)
 
 
 def read_controls(engine: sa.Engine, study_id: int) -> Controls:

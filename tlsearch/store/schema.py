@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from tlsearch.errors import StorageError
 from tlsearch.store import schema_statements as sql
-from tlsearch.store.controls import delete_orphan_rows
+from tlsearch.store.controls import create_missing_controls, delete_orphan_rows
 from tlsearch.store.sql_texts import (
     REPLACEABLE,
     migrations,
@@ -127,6 +127,7 @@ def _install_once(engine: sa.Engine) -> None:
         made = sorted(set(connection.execute(sql.OBJECTS).scalars()) - theirs)
         values = {"version": VERSION, "sql_sha256": replaceable_digest(), "objects": made}
         connection.execute(sql.WRITE, values)
+        create_missing_controls(connection)
         delete_orphan_rows(connection)  # all, where Optuna's tables were dropped and count from 1
 
 
