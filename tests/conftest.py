@@ -34,6 +34,8 @@ MEMORY = Path("/dev/shm")
 ROOM = MEMORY if MEMORY.exists() and shutil.disk_usage(MEMORY).free > 4 << 30 else None
 
 TEMPLATE = "tlsearch_template"
+NO_DATABASE = ("tests/unit/", "tests/optuna_ext/")  # nor may a test here that is not marked so
+SERVERS = {"embedded_url", "tcp_server", "home"}  # fixtures that start a server, or let a test
 TCP_USER = "tester"
 TCP_PASSWORD = "p{a}%s:/@?# +'"
 
@@ -82,6 +84,34 @@ def server_folder() -> Iterator[Path]:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Processes for `-n auto`: each has a server of its own and, with torch, 1 GB of memory."""
     return min(8, max(2, len(os.sched_getaffinity(0))))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need PostgreSQL: `make test-unit` leaves them out."""
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("database")
+
+
+@pytest.fixture(autouse=True)
+def no_server_unless_marked(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Fail a test without a database that uses one of PostgreSQL's programs or starts a server."""
+    if request.node.get_closest_marker("database") or not request.node.nodeid.startswith(
+        NO_DATABASE
+    ):
+        yield
+        return
+
+    def refuse(name: str) -> None:
+        pytest.fail(f"a test that is not marked `database` wants PostgreSQL's {name}")
+
+    data, at_first = embedded.data_folder(), embedded.data_folder().exists()
+    monkeypatch.setattr(cluster, "binary", refuse)
+    monkeypatch.setattr(embedded, "binary", refuse)
+    yield
+    assert data.exists() == at_first, "a test that is not marked `database` started a server"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,10 +8,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.storages import RDBStorage
+
+from tlsearch.store.connect import open_storage
 
 TINY = """
 name = "{name}"
@@ -161,6 +165,12 @@ def tiny(tmp_path: Path, tiny_weights: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@lru_cache(maxsize=8)
+def storage_at(url: str) -> RDBStorage:
+    """Optuna's storage, opened once: opening it takes longer than most of what is asked."""
+    return open_storage(url)
 
 
 def wait_until(true: Callable[[], Any], what: str, timeout_seconds: float = 120) -> Any:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -111,12 +112,16 @@ def start_worker(
 
 def ask(url: str, query: str, **values: Any) -> Sequence[Any]:
     """Return the rows of a query."""
-    engine = sa.create_engine(
-        url.replace("postgresql:", "postgresql+psycopg2:"), poolclass=sa.NullPool
-    )
-    with engine.begin() as connection:
+    with _engine(url).begin() as connection:
         result = connection.execute(sa.text(query), values)
         return result.all() if result.returns_rows else []
+
+
+@cache
+def _engine(url: str) -> sa.Engine:
+    """Without connections that are kept: servers of fault tests go away."""
+    url = url.replace("postgresql:", "postgresql+psycopg2:")
+    return sa.create_engine(url, poolclass=sa.NullPool)
 
 
 def attempts_of(url: str) -> Sequence[Any]:

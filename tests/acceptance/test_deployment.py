@@ -19,12 +19,11 @@ from pathlib import Path
 import pytest
 
 from tests import deployment
-from tests.acceptance.conftest import wait_until
+from tests.acceptance.conftest import storage_at, wait_until
 from tests.conftest import TcpServer
 from tests.deployment import Line
 from tlsearch.postgres import cluster
 from tlsearch.records import TrialRecord
-from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
 from tlsearch.studies.create import create_study
@@ -97,7 +96,7 @@ class Place:
         return output
 
     def records(self, study: str) -> list[TrialRecord]:
-        storage = open_storage(self.url)
+        storage = storage_at(self.url)
         return trial_records(storage, find_study(storage, study).study_id)
 
     def wait_for_epochs(self, study: str) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.acceptance.conftest import wait_until
+from tests.acceptance.conftest import storage_at, wait_until
 from tlsearch import create_study
 from tlsearch.finetune import fine_tune
-from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import trial_records
 from tlsearch.worker import SilentProgress, run_worker
@@ -23,19 +22,19 @@ SOME = 120  # epochs: long enough to be caught under way on any machine, short e
 
 
 def records_of(storage_url, name="tiny"):
-    storage = open_storage(storage_url)
+    storage = storage_at(storage_url)
     return trial_records(storage, find_study(storage, name).study_id)
 
 
 def trials_of(storage_url, *names):
     """Optuna's trials of studies of one trial each."""
-    storage = open_storage(storage_url)
+    storage = storage_at(storage_url)
     return [storage.get_all_trials(find_study(storage, name).study_id)[0] for name in names]
 
 
 def attempts_of(storage_url, name="tiny"):
     """The attempts at the trials of a study, in order."""
-    storage = open_storage(storage_url)
+    storage = storage_at(storage_url)
     query = "SELECT * FROM tlsearch.attempts WHERE study_id = :id ORDER BY trial_id, attempt"
     with storage.engine.connect() as connection:
         return connection.execute(sa.text(query), {"id": find_study(storage, name).study_id}).all()
