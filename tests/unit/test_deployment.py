@@ -182,9 +182,9 @@ def test_the_image_holds_what_the_package_is_made_of():
     assert all((ROOT / source).exists() for source in copied)
     assert {f"!{source}" for source in copied} <= set(in_docker_context())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    targets = project["tool"]["hatch"]["build"]["targets"]
     needed = [project["project"]["readme"], *project["project"]["license-files"]]
-    needed += [*wheel["packages"], *wheel["force-include"]]
+    needed += [*targets["wheel"]["packages"], *targets["sdist"]["force-include"]]
     for path in needed:
         assert any(Path(path).is_relative_to(source) for source in copied), path
 
