@@ -12,7 +12,7 @@ from tests.db.test_studies import ATTRS, PLAIN
 from tlsearch.records import Failure, QueuedTrial
 from tlsearch.spec import BudgetSpec, WorkersSpec, to_toml_dict
 from tlsearch.spec import parse_spec as parse
-from tlsearch.store.claims import Claim, Claims, Curve, Release, WorkerRegistration
+from tlsearch.store.claims import Claim, Claims, Curve, Refusal, Release, WorkerRegistration
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import NewStudy, find_study, write_studies
 from tlsearch.store.trials import trial_records
@@ -58,6 +58,13 @@ def claim(worker: Claims, keep: int = 0) -> Claim:
     """Claim a trial that must be there."""
     found = worker.claim(fresh(), keep)
     assert isinstance(found, Claim), found
+    return found
+
+
+def refusal_of(worker: Claims) -> Refusal:
+    """Ask for a trial that must not be given; return why."""
+    found = worker.claim(fresh())
+    assert isinstance(found, Refusal), found
     return found
 
 

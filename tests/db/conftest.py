@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,10 +64,23 @@ def run(url: str, statement: str) -> None:
         connection.execute(sa.text(statement))
 
 
-def start_process(code: str = ENSURE, **more: object) -> subprocess.Popen[str]:
+def start_process(
+    code: str = ENSURE,
+    *,
+    env: Mapping[str, str] | None = None,
+    stderr: int | None = None,
+    process_group: int | None = None,
+) -> subprocess.Popen[str]:
     """Start a Python process; its standard input and output are pipes."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", code], **pipes | more)  # type: ignore[call-overload]
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env=env,
+        process_group=process_group,
+    )
 
 
 def wait_for(condition: Callable[[], object]) -> None:

@@ -83,7 +83,7 @@ class Rows:
                 *(study_id, key, text),
             )
         if trials is not None:
-            self._insert("tlsearch.controls", study_id=study_id, trials=trials, **limits)
+            self._insert("tlsearch.controls", {"study_id": study_id, "trials": trials, **limits})
         return int(study_id)
 
     def trial(
@@ -102,12 +102,14 @@ class Rows:
         """Write a trial; times are seconds after BEGIN, attributes plain values."""
         trial_id = self._insert(
             "trials",
+            {
+                "number": number,
+                "study_id": study_id,
+                "state": state,
+                "datetime_start": None if state == "WAITING" else at(begin),
+                "datetime_complete": None if end is None else at(end),
+            },
             "trial_id",
-            number=number,
-            study_id=study_id,
-            state=state,
-            datetime_start=None if state == "WAITING" else at(begin),
-            datetime_complete=None if end is None else at(end),
         )
         if value is not None:
             self.value(trial_id, value)
@@ -115,36 +117,32 @@ class Rows:
             self.param(trial_id, name, given)
         for step, accuracy in enumerate(curve, 1):
             self.epoch(trial_id, step, accuracy)
-        for key, given in attrs.items():
-            self.attr(trial_id, key, json.dumps(given))
+        for key, attr in attrs.items():
+            self.attr(trial_id, key, json.dumps(attr))
         return trial_id
 
     def value(self, trial_id: int, value: float | None, kind: str = "FINITE") -> None:
-        values = {"objective": 0, "value": value, "value_type": kind}
-        self._insert("trial_values", trial_id=trial_id, **values)
+        values = {"trial_id": trial_id, "objective": 0, "value": value, "value_type": kind}
+        self._insert("trial_values", values)
 
     def param(self, trial_id: int, name: str, value: float, distribution: str = FLOAT) -> None:
         values = {"param_name": name, "param_value": value, "distribution_json": distribution}
-        self._insert("trial_params", trial_id=trial_id, **values)
+        self._insert("trial_params", {"trial_id": trial_id, **values})
 
     def epoch(self, trial_id: int, step: int, value: float | None, kind: str = "FINITE") -> None:
         values = {"intermediate_value": value, "intermediate_value_type": kind}
-        self._insert("trial_intermediate_values", trial_id=trial_id, step=step, **values)
+        self._insert("trial_intermediate_values", {"trial_id": trial_id, "step": step, **values})
 
     def attr(self, trial_id: int, key: str, text: str | None) -> None:
-        self._insert("trial_user_attributes", trial_id=trial_id, key=key, value_json=text)
+        values = {"trial_id": trial_id, "key": key, "value_json": text}
+        self._insert("trial_user_attributes", values)
 
     def worker(self, name: str = "w", device_name: str = "H100", **more: object) -> str:
         """Write a worker process and return its key."""
         worker_id = str(uuid.uuid4())
-        known = {"host": "h", "pid": 1, "device": "cuda:0", "stalled_after_seconds": 60}
-        self._insert(
-            "tlsearch.worker_sessions",
-            worker_id=worker_id,
-            name=name,
-            device_name=device_name,
-            **known | more,
-        )
+        values: dict[str, object] = {"worker_id": worker_id, "name": name, "host": "h", "pid": 1}
+        values |= {"device": "cuda:0", "device_name": device_name, "stalled_after_seconds": 60}
+        self._insert("tlsearch.worker_sessions", values | more)
         return worker_id
 
     def attempt(
@@ -161,19 +159,21 @@ class Rows:
         """Write an attempt; `ended` None: it is still held, and was last seen then."""
         self._insert(
             "tlsearch.attempts",
-            trial_id=trial_id,
-            attempt=number,
-            study_id=study_id,
-            worker_id=worker_id,
-            token=str(uuid.uuid4()),
-            started_at=f"{at(begin)}+00",
-            last_seen_at=f"{at(begin + seconds)}+00",
-            ended_at=f"{at(begin + seconds)}+00" if ended else None,
-            ended=ended,
-            **more,
+            {
+                "trial_id": trial_id,
+                "attempt": number,
+                "study_id": study_id,
+                "worker_id": worker_id,
+                "token": str(uuid.uuid4()),
+                "started_at": f"{at(begin)}+00",
+                "last_seen_at": f"{at(begin + seconds)}+00",
+                "ended_at": f"{at(begin + seconds)}+00" if ended else None,
+                "ended": ended,
+                **more,
+            },
         )
 
-    def _insert(self, table: str, returning: str = "1", **values: object) -> int:
+    def _insert(self, table: str, values: Mapping[str, object], returning: str = "1") -> int:
         names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
         statement = f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING {returning}"
         return int(self.ask(statement, *values.values())[0][0])

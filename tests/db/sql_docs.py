@@ -38,7 +38,7 @@ def questions() -> list[Question]:
 
 def answer(url: str, query: str) -> str:
     """Return what psql prints."""
-    command = [binary("psql"), url, "-X", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+    command = [str(binary("psql")), url, "-X", "-v", "ON_ERROR_STOP=1", "-f", "-"]
     done = subprocess.run(command, input=query + ";", capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{query}\n{done.stderr}"
     return re.sub(r" +$", "", done.stdout, flags=re.MULTILINE).rstrip("\n") + "\n"

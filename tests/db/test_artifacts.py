@@ -12,6 +12,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -151,13 +152,14 @@ def test_a_folder_that_is_only_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert os.listdir(tmp_path) == [NAME]
 
 
-class FullDisk(io.RawIOBase):
+class FullDisk(io.BytesIO):
     """Content whose writing fails half way, as on a full disk."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._left = 3
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         self._left -= 1
         if not self._left:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -190,6 +192,10 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         subprocess.run(["umount", tmp_path], check=True)
 
 
+def was_changed(path: Path, before: int) -> bool:
+    return path.stat().st_mtime_ns != before
+
+
 def test_killed_writers(tmp_path: Path) -> None:
     """Whenever a writer is killed, a reader finds a whole file."""
     code = (
@@ -204,7 +210,7 @@ def test_killed_writers(tmp_path: Path) -> None:
         writer = start_process(code)
         changed = (tmp_path / NAME).stat().st_mtime_ns if (tmp_path / NAME).exists() else 0
         wait_for((tmp_path / NAME).exists)
-        wait_for(lambda changed=changed: (tmp_path / NAME).stat().st_mtime_ns != changed)
+        wait_for(partial(was_changed, tmp_path / NAME, changed))
         found = [artifacts.read(NAME) for _ in range(20)]
         writer.send_signal(signal.SIGKILL)
         writer.communicate()

@@ -18,6 +18,7 @@ from tests.db.claiming import (
     fresh,
     make_study,
     records,
+    refusal_of,
     rows,
     run_one,
     silence,
@@ -152,7 +153,7 @@ def test_a_worker_prefers_trials_that_it_did_not_fail_on(storage, storage_url):
     number_of = {r.trial_id: r.number for r in rows(storage, "SELECT * FROM trials")}
     assert [number_of[each.trial_id] for each in new] == list(range(3, 10))
     assert claim(one).trial_id == second.trial_id  # better than leaving it queued
-    assert worker_on(storage_url, "b").claim(fresh()).verdict == "wait", "the budget is exact"
+    assert refusal_of(worker_on(storage_url, "b")).verdict == "wait", "the budget is exact"
 
 
 def test_part_of_the_budget_is_kept_from_what_a_worker_does_instead(storage, storage_url):

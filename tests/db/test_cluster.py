@@ -1,6 +1,7 @@
 """The user that the embedded server runs as."""
 
 import os
+import pwd
 import signal
 import stat
 import subprocess
@@ -121,7 +122,7 @@ def test_user_that_another_process_makes(
             return (name, "x", 123, 456)
         raise KeyError(name)
 
-    monkeypatch.setattr(cluster.pwd, "getpwnam", getpwnam)
+    monkeypatch.setattr(pwd, "getpwnam", getpwnam)
     if made == "true":
         with pytest.raises(StorageError, match=r"cannot make the system user tlsearch: .* exists"):
             cluster.server_user(home / "nothing")

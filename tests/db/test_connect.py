@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.db.conftest import psql, start_process
+from tests.pipes import read_line, write_line
 from tlsearch.errors import StorageError
 from tlsearch.store.connect import (
     libpq_environment,
@@ -127,10 +128,9 @@ def test_sixteen_processes_on_an_empty_database(empty_storage_url: str) -> None:
     environment = os.environ | {"TLSEARCH_STORAGE": empty_storage_url}
     processes = [start_process(code, env=environment) for _ in range(16)]
     for started in processes:
-        assert started.stdout.readline() == "ready\n"
+        assert read_line(started) == "ready\n"
     for started in processes:
-        started.stdin.write("go\n")
-        started.stdin.flush()
+        write_line(started, "go")
     assert [p.communicate(timeout=120)[0] for p in processes] == ["0\n"] * 16
     assert psql(empty_storage_url, "SELECT count(*) FROM alembic_version") == "1\n"
     assert psql(empty_storage_url, "SELECT count(*) FROM version_info") == "1\n"

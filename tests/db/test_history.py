@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from tests.db.claiming import PREEMPTED, claim, make_study, run_one, silence, worker_on
 from tests.db.conftest import start_process
 from tests.optuna_ext.test_history import details
+from tests.pipes import write_line
 from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.store.claims import Curve
 from tlsearch.store.connect import open_storage
@@ -83,8 +84,7 @@ print(json.dumps(rows))
 
 def test_another_process_sees_all_that_ends_while_it_looks(storage, storage_url):
     child = start_process(CHILD)
-    child.stdin.write(storage_url + "\n")
-    child.stdin.flush()
+    write_line(child, storage_url)
     worker = worker_on(storage_url)
     for n in range(20):
         held = claim(worker)

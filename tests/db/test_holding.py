@@ -56,7 +56,8 @@ def other(storage, storage_url):
 
 def everything(storage):
     """All that the database holds of trials."""
-    tables = ("trials", "trial_params", "trial_values", "trial_intermediate_values")
+    tables: tuple[str, ...] = ("trials", "trial_params", "trial_values")
+    tables += ("trial_intermediate_values",)
     tables += ("trial_user_attributes", "trial_system_attributes", "tlsearch.attempts")
     return {table: rows(storage, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables}
 

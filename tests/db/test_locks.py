@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.db.conftest import start_process, wait_for
+from tests.pipes import read_line
 from tlsearch.errors import StorageError
 from tlsearch.store.connect import resolve_url
 from tlsearch.store.locks import create_lock, study_lock
@@ -35,7 +36,7 @@ def other_holder(
         f"with study_lock(engine, {study_id}, {timeout}):\n"
         "    print('held', flush=True); sys.stdin.readline()\n"
     )
-    assert holder.stdout.readline() == "held\n"
+    assert read_line(holder) == "held\n"
     yield holder
     holder.kill()
     holder.communicate()

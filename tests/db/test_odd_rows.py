@@ -48,9 +48,11 @@ def test_names_that_are_too_long_are_refused(rows: Rows) -> None:
 def write_odd_study(rows: Rows) -> None:
     """A trial and a study with every attribute that a view reads, to be replaced by odd ones."""
     study_id = rows.study("odd", dict.fromkeys(("measures", "spec_hash", "spec"), "0"), trials=1)
-    names = ("origin", "canonical", "duplicate_of", "seconds", "attempt", "worker", "reason")
-    names += ("reason_kind",)
-    rows.trial(study_id, 0, value=0.5, **dict.fromkeys(names, 0))
+    trial_id = rows.trial(study_id, 0, value=0.5)
+    for name in ("origin", "canonical", "duplicate_of", "seconds", "attempt", "worker"):
+        rows.attr(trial_id, name, "0")
+    for name in ("reason", "reason_kind"):
+        rows.attr(trial_id, name, "0")
 
 
 @pytest.mark.parametrize("text", ODD_JSON)

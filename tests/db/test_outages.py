@@ -230,8 +230,13 @@ class TestRetryPolicy:
 
     def test_it_gives_up_when_it_is_told_to(self):
         over = threading.Event()
-        told = []
-        policy = RetryPolicy(3600, over, lambda *_: told.append(over.set()))
+        told: list[str] = []
+
+        def on_wait(away: float, why: str) -> None:
+            told.append(why)
+            over.set()
+
+        policy = RetryPolicy(3600, over, on_wait)
         with pytest.raises(DatabaseAway, match="out of reach for 0 s"):
             policy.call(self.fails(1000))
         assert len(told) == 1
@@ -247,15 +252,19 @@ class TestRetryPolicy:
         with pytest.raises(sa.exc.ProgrammingError):
             RetryPolicy(3600).call(refused)
         with pytest.raises(KeyError):
-            RetryPolicy(3600).call(lambda: {}["x"])
+            RetryPolicy(3600).call(missing_key)
         assert len(tried) == 1
+
+
+def missing_key():
+    raise KeyError("x")
 
 
 class TestWithin:
     def test_it_passes_on_what_happens(self):
         assert within(60, lambda: 3) == 3
         with pytest.raises(KeyError):
-            within(60, lambda: {}["x"])
+            within(60, missing_key)
 
     def test_it_does_not_wait_for_an_answer_that_does_not_come(self):
         never = threading.Event()

@@ -1,6 +1,7 @@
 """Views of studies, workers and what was spent, on rows with known answers."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ class TestStudyOverview:
             ({"trials": 3, "patience_trials": 2}, "running"),
         ],
     )
-    def test_state_as_workers_see_it(self, rows: Rows, limits: dict, state: str) -> None:
+    def test_state_as_workers_see_it(self, rows: Rows, limits: dict[str, Any], state: str) -> None:
         study_id = rows.study("a", **limits)
         first = rows.trial(study_id, 0, value=0.8, end=10)
         rows.trial(study_id, 1, value=0.7, end=20)
@@ -109,7 +110,9 @@ class TestLostTime:
     def study_id(self, rows: Rows) -> int:
         return rows.study("a")
 
-    def attempts(self, rows: Rows, study_id: int, state: str, *given: tuple) -> list[float]:
+    def attempts(
+        self, rows: Rows, study_id: int, state: str, *given: tuple[Any, ...]
+    ) -> list[float]:
         """Write a trial and its attempts: ended, first and last epoch, checkpoint."""
         trial_id = rows.trial(study_id, 0, state)
         worker = rows.worker()

@@ -53,16 +53,18 @@ def pooled_url():
 
 def _start(folder, server, port):
     settings = folder / "pgbouncer.ini"
-    documented = re.search(r"\[pgbouncer\]\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)[1]
+    documented = re.search(r"\[pgbouncer\]\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert documented is not None
     socket = sockets.new_folder(server.folder)
     settings.write_text(
         f"[databases]\npooled = host={socket} port=5432 user=tlsearch\n"
-        f"[pgbouncer]\n{documented}\n"
+        f"[pgbouncer]\n{documented[1]}\n"
         f"default_pool_size = {CONNECTIONS}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
         "unix_socket_dir =\nauth_type = any\n"
         f"user = {pwd.getpwuid(server.folder.stat().st_uid).pw_name}\n"
     )
     settings.chmod(0o644)
+    assert PGBOUNCER is not None
     with (folder / "pgbouncer.log").open("w") as log:
         return subprocess.Popen([PGBOUNCER, str(settings)], stdout=log, stderr=log)
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from tests.conftest import TcpServer, execute
 from tests.db.conftest import ask, connect, psql, run, start_process
 from tests.db.test_db_command import tlsearch
+from tests.pipes import read_line, write_line
 from tlsearch.errors import StorageError
 from tlsearch.postgres.cluster import binary
 from tlsearch.store import schema, sql_texts
@@ -66,10 +67,9 @@ def race(url: str, n: int) -> list[str]:
     environment = os.environ | {"TLSEARCH_STORAGE": url}
     processes = [start_process(OPEN, env=environment) for _ in range(n)]
     for process in processes:
-        assert process.stdout.readline() == "ready\n"
+        assert read_line(process) == "ready\n"
     for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
+        write_line(process, "go")
     return [process.communicate(timeout=120)[0] for process in processes]
 
 

@@ -14,10 +14,12 @@ from tests.db.claiming import (
     fresh,
     make_study,
     records,
+    refusal_of,
     silence,
     worker_on,
 )
 from tests.db.conftest import start_process
+from tests.pipes import write_line
 from tlsearch.postgres import embedded
 from tlsearch.store.claims import Claim, Curve, Refusal
 from tlsearch.store.connect import open_storage
@@ -44,8 +46,7 @@ def test_optuna_clients_and_workers_at_the_same_time(storage_url):
     storage = open_storage(storage_url)
     make_study(storage, trials=120, seeds=10)
     client = start_process(CLIENT)
-    client.stdin.write(f"{storage_url.replace('postgresql:', 'postgresql+psycopg2:')}\n")
-    client.stdin.flush()
+    write_line(client, storage_url.replace("postgresql:", "postgresql+psycopg2:"))
 
     def work(_):
         worker, mine = worker_on(storage_url), []
@@ -80,7 +81,7 @@ def test_a_trial_that_a_client_enqueues_is_claimed_with_its_settings(storage_url
     trial = storage.get_trial(claim(worker).trial_id)
     assert trial.system_attrs["fixed_params"] == {"high_lr": 0.07}
     assert trial.user_attrs["origin"] == "me"
-    assert worker.claim(fresh()).verdict == "wait"
+    assert refusal_of(worker).verdict == "wait"
 
 
 def test_a_client_does_not_get_what_a_worker_holds(storage_url):

@@ -26,7 +26,7 @@ def test_odd_folders(home: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> 
     url = embedded.ensure_running()
     assert ask(url, "SELECT 1") == 1
     assert str(ask(url, "SHOW data_directory")) == str(embedded.data_folder())
-    psql = [cluster.binary("psql"), url, "-Atc", "SELECT 1"]
+    psql = [str(cluster.binary("psql")), url, "-Atc", "SELECT 1"]
     assert subprocess.run(psql, capture_output=True, check=True).stdout == b"1\n"
     os.kill(postmaster(), signal.SIGKILL)
     assert embedded.ensure_running() == url

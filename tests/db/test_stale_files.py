@@ -21,6 +21,7 @@ from tests.db.conftest import (
     start_process,
     wait_for,
 )
+from tests.pipes import write_line
 from tlsearch.errors import StorageError
 from tlsearch.postgres import cluster, embedded
 
@@ -43,8 +44,7 @@ def computing_session(url: str) -> Iterator[None]:
         "import psycopg2, sys; c = psycopg2.connect(sys.stdin.readline()).cursor();"
         "c.execute('SELECT count(*) FROM generate_series(1, 20000000)')"
     )
-    worker.stdin.write(url + "\n")
-    worker.stdin.flush()
+    write_line(worker, url)
     active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%generate_series(1, 2%'"
     wait_for(lambda: ask(url, active + " AND pid <> pg_backend_pid()"))
     yield
@@ -105,7 +105,9 @@ def test_pid_file_names_a_foreign_process(home: Path, name: str) -> None:
     uid, _ = cluster.server_user(embedded.data_folder()) or (None, None)
     home.chmod(0o755)
     program = home / name
-    program.symlink_to(shutil.which("sleep"))
+    sleep = shutil.which("sleep")
+    assert sleep is not None
+    program.symlink_to(sleep)
     other = subprocess.Popen([program, "300"], user=uid)
     stale_pid_file(other.pid)
     assert embedded.stop() is False

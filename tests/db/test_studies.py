@@ -1,6 +1,7 @@
 """Studies are written whole or not at all, whatever others write meanwhile."""
 
 import multiprocessing
+from typing import Any
 
 import optuna
 import pytest
@@ -29,7 +30,7 @@ SPEC = parse_spec(
     }
 )
 PLAIN = Hyperparameters(1, 0.01, 1.0, 0, 0.0, 1e-4, 0)
-ATTRS = {
+ATTRS: dict[str, Any] = {
     "space": {"n_body_layers": 9, "ranges": {}},
     "data": {
         "class_names": ["a", "b"],
@@ -195,5 +196,6 @@ def test_records_and_status(storage_url):
     assert status.counts == {"complete": 3, "pruned": 1, "running": 1, "fail": 0, "waiting": 0}
     assert (status.ended, status.train_seconds) == (4, 4.5)
     assert status.default_val_accuracy == 0.5
+    assert status.best is not None
     assert status.best.number == 1
     assert [r.number for r in status.running] == [4]

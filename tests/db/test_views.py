@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC
+from typing import Any
 
 import optuna
 
@@ -98,9 +99,9 @@ class TestBestTrials:
         assert loops(plan[0]["Plan"], "trial_params") == 0
 
 
-def loops(plan: dict, table: str) -> int:
+def loops(plan: dict[str, Any], table: str) -> int:
     """Return how often a plan looked into a table."""
-    here = plan["Actual Loops"] if plan.get("Relation Name") == table else 0
+    here: int = plan["Actual Loops"] if plan.get("Relation Name") == table else 0
     return here + sum(loops(each, table) for each in plan.get("Plans", ()))
 
 
@@ -181,7 +182,7 @@ class TestTrialsFlat:
             trial.set_user_attr("origin", 'ä "quoted" \\ \u2028')
             if trial.number % 3 == 1:
                 raise optuna.TrialPruned
-            return trial.params["high_lr"]
+            return float(trial.params["high_lr"])
 
         study.optimize(objective, n_trials=9)
         records = trial_records(storage, study._study_id)
@@ -189,6 +190,7 @@ class TestTrialsFlat:
         assert [row["trial"] for row in best] == [r.number for r in best_first(records)]
         flat = rows.names("SELECT * FROM tlsearch.trials_flat ORDER BY trial")
         for row, record in zip(flat, records, strict=True):
+            assert record.params is not None
             assert {name: row[name] for name in PARAMS} == record.params.as_dict()
             for name in ("state", "val_accuracy", "epochs", "origin"):
                 assert row[name] == getattr(record, name)

@@ -1,6 +1,8 @@
 """BatchedStorage under plain Optuna behaves as Optuna's own storage does."""
 
 import pickle
+import subprocess
+import sys
 import threading
 
 import optuna
@@ -23,12 +25,11 @@ from optuna.samplers import (
 )
 from optuna.trial import TrialState
 
-from tests.db.conftest import start_process
 from tlsearch.optuna_ext.quiet import without_notices
 from tlsearch.optuna_ext.storage import BatchedStorage
 from tlsearch.store.connect import open_storage
 
-GRID = {"x": [0.1, 0.2, 0.3], "k": ["a", "b"]}
+GRID: dict[str, list[str | float | int | bool | None]] = {"x": [0.1, 0.2, 0.3], "k": ["a", "b"]}
 SAMPLERS = {
     "random": lambda: RandomSampler(seed=1),
     "tpe": lambda: TPESampler(seed=1, n_startup_trials=5, multivariate=True),
@@ -172,7 +173,8 @@ def test_pickled_to_another_process(rdb, batched):
     study = study_in(batched, study_name="s")
     trial = study.ask()
     trial.set_user_attr("held", "here")
-    child = start_process(CHILD, text=False)
+    command = [sys.executable, "-c", CHILD]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     stdout, _ = child.communicate(pickle.dumps(study))
     assert (child.returncode, stdout.split()) == (0, [b"3"])
     assert rdb.get_trial(trial._trial_id).user_attrs == {}, "the other process held nothing of it"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import optuna
 import pytest
 from optuna.pruners import BasePruner, PercentilePruner
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tlsearch.optuna_ext import IncrementalPercentilePruner
@@ -25,7 +26,7 @@ def build(request: pytest.FixtureRequest) -> Build:
 
 def study_of(*curves: list[float], direction: str = "minimize") -> optuna.Study:
     """A study of complete trials that reported these values at steps 0, 1, ..."""
-    study = optuna.create_study(direction=direction)
+    study = optuna.create_study(direction=StudyDirection[direction.upper()])
     for curve in curves:
         study.add_trial(create_trial(value=0.0, intermediate_values=dict(enumerate(curve))))
     return study

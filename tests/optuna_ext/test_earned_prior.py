@@ -274,10 +274,13 @@ class TestEarning:
         assert study.best_trial.params["rate"] > 0.1
 
     def test_when_minimising(self):
+        def distance_from(best):
+            return lambda trial: (trial.suggest_float("x", -5, 5) - best) ** 2
+
         counts = []
         for best in (1.0, -4.0):
             study = optuna.create_study(sampler=EarnedPriorSampler({"x": NormalPrior(1.0, 0.1)}))
-            study.optimize(lambda t, best=best: (t.suggest_float("x", -5, 5) - best) ** 2, 40)
+            study.optimize(distance_from(best), 40)
             counts.append(components(study).count(PRIOR))
         assert counts[0] >= 8
         assert counts[1] <= counts[0] / 2

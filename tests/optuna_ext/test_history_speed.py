@@ -65,9 +65,9 @@ def test_reads_what_optuna_reads(storage):
     for step, value in enumerate(ODD):
         trial.report(value, step * 7)
     attrs = {"k\"'{},\\": {"x": [1, math.nan, None]}, "é 学": "\n\t\\u0041", "": "", "n": 10**30}
-    for key, value in attrs.items():
-        trial.set_user_attr(key, value)
-        storage.set_trial_system_attr(trial._trial_id, key, value)
+    for key, attr in attrs.items():
+        trial.set_user_attr(key, attr)
+        storage.set_trial_system_attr(trial._trial_id, key, attr)
     study.tell(trial, -math.inf)
     study.tell(study.ask(), state=TrialState.FAIL)
     study.enqueue_trial({"x": 1})

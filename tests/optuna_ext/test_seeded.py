@@ -56,12 +56,13 @@ def test_a_trial_that_begins_again_in_this_process_draws_the_same() -> None:
 
 def test_trials_that_never_end_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seeded, "_MOST_KEPT", 4)
-    study = study_of()
+    sampler = SeededPerTrialSampler(random_sampler, 0)
+    study = optuna.create_study(sampler=sampler)
     for _ in range(10):
         draw(study.ask())
-    assert len(study.sampler._samplers) == 4
+    assert len(sampler._samplers) == 4
     study.tell(9, 0.5)
-    assert len(study.sampler._samplers) == 3
+    assert len(sampler._samplers) == 3
 
 
 def test_a_pickled_study_draws_the_same() -> None:

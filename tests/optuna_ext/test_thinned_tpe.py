@@ -65,17 +65,18 @@ def seen(study, sampler=None):
     return [t.number for t in view._get_trials(states=(COMPLETE, PRUNED))]
 
 
+def seeded(kind, options):
+    return SeededPerTrialSampler(lambda seed: kind(seed=seed, **options), 3)
+
+
 @pytest.mark.parametrize("n", [5, 40])
 def test_up_to_the_limit_it_is_tpe(n):
     trials = list(random_trials(600, states=(COMPLETE, PRUNED, FAIL)))
     for options in ({"multivariate": True}, {"multivariate": False}, {}):
         studies = [
-            study_of(
-                trials, SeededPerTrialSampler(lambda seed, o=options, k=kind: k(seed=seed, **o), 3)
-            )
-            for kind in (TPESampler, ThinnedTPESampler)
+            study_of(trials, seeded(kind, options)) for kind in (TPESampler, ThinnedTPESampler)
         ]
-        found = []
+        found: list[list[tuple[float, float, int]]] = []
         for study in studies:
             found.append([])
             for _ in range(n):
@@ -154,7 +155,7 @@ def test_grows_with_the_study():
 
 def test_draws_follow_from_seed_and_trials():
     trials = list(random_trials(1200))
-    found = []
+    found: list[list[tuple[float, float, int]]] = []
     for restarts in (False, True):
         study = study_of(trials, build_sampler(SamplerSpec(name="tpe", seed=7)))
         found.append([])

@@ -19,7 +19,7 @@ from tlsearch.finetune import FineTuneData, fine_tune
 from tlsearch.finetune import checkpointfile as format_of
 from tlsearch.finetune.checkpoint import curve_of, load_weights, model_only
 from tlsearch.finetune.engine import Training
-from tlsearch.records import Decision, FineTuneResult, Hyperparameters
+from tlsearch.records import Decision, EpochReport, FineTuneResult, Hyperparameters
 from tlsearch.spec import RecipeSpec
 
 
@@ -65,7 +65,8 @@ class Run:
     """What came of a fine-tuning: the result, what was reported, and the last checkpoint."""
 
     def __init__(self, images: FineTuneData, network: str, recipe=RECIPE, knobs=KNOBS, **more):
-        self.reports, self.checkpoints = [], []
+        self.reports: list[EpochReport] = []
+        self.checkpoints: list[bytes] = []
         self.result: FineTuneResult = fine_tune(
             stand_in(network),
             images,
@@ -342,7 +343,7 @@ class TestWhatIsKept:
         )
 
     def test_stopping_after_an_epoch_leaves_none_of_it(self, shipped_images):
-        kept = []
+        kept: list[bytes] = []
         result = fine_tune(
             stand_in(PLAIN_NETWORK),
             shipped_images,

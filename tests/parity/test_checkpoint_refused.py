@@ -25,6 +25,7 @@ from tlsearch.finetune import FineTuneData, fine_tune
 from tlsearch.finetune import checkpointfile as format_of
 from tlsearch.finetune.checkpoint import curve_of, load_weights, model_only
 from tlsearch.finetune.engine import Training
+from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec
 
 
@@ -34,11 +35,12 @@ def mid_epoch(shipped_images) -> bytes:
     return interrupted(shipped_images, PLAIN_NETWORK, STEPS + 2)
 
 
-class TestRefusals:
+class TestErrorMessages:
     @pytest.mark.parametrize("name", KNOBS.as_dict())
     def test_other_hyperparameters(self, shipped_images, mid_epoch, name):
         value = KNOBS.as_dict()[name]
-        other = replace(KNOBS, **{name: value + 1 if isinstance(value, int) else value * 1.001})
+        changed = value + 1 if isinstance(value, int) else value * 1.001
+        other = Hyperparameters.from_dict(KNOBS.as_dict() | {name: changed})
         with pytest.raises(CheckpointError, match="another training"):
             Run(shipped_images, PLAIN_NETWORK, knobs=other, resume=mid_epoch)
 

@@ -1,6 +1,7 @@
 """The engine against torch's own optimiser, against itself, and on real images."""
 
 import math
+from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,7 @@ from tlsearch.finetune import FineTuneData, fine_tune, initial_model
 from tlsearch.finetune.engine import Training
 from tlsearch.finetune.evaluate import evaluate
 from tlsearch.finetune.schedule import rate_factor
-from tlsearch.records import Decision, Hyperparameters
+from tlsearch.records import Decision, Hyperparameters, Range
 from tlsearch.spec import RecipeSpec
 
 CPU = torch.device("cpu")
@@ -72,6 +73,7 @@ def test_low_layers_move_at_the_low_rate(shipped_images):
     training.run_step(images, labels, 1.0)
     for name, parameter in training.model.named_parameters():
         rate = 0.001 if backbone.layers.index_of[name] < 3 else 0.01
+        assert parameter.grad is not None
         expected = before[name] - rate * parameter.grad
         torch.testing.assert_close(parameter.detach(), expected, atol=1e-7, rtol=1e-5, msg=name)
 
@@ -98,7 +100,7 @@ def test_a_real_fine_tune_learns(shipped_images, lite0):
         epochs=12,
         warmup_epochs=2,
         eval_crop=1.0,
-        crop_scale=[0.6, 1.0],
+        crop_scale=Range(0.6, 1.0),
     )
     hyperparameters = replace(PLAIN, high_lr=0.03, alpha=0.01, l2sp_layers=17, beta=1e-4)
     untrained = initial_model(lite0, 10, 1, recipe.seed)
@@ -215,14 +217,10 @@ class TestSchedule:
 def test_cuda_agrees_with_the_cpu(shipped_images, lite0):
     recipe = RECIPE.model_copy(update={"epochs": 3})
     device = torch.device("cuda")
-    moved = FineTuneData(
-        *(type(part).__new__(type(part)) for part in (shipped_images.train, shipped_images.val)),
-        n_classes=10,
-    )
-    for source, target in ((shipped_images.train, moved.train), (shipped_images.val, moved.val)):
-        target.pixels = source.pixels.to(device)
-        target.labels = source.labels.to(device)
-        target.sizes = source.sizes
+    moved = FineTuneData(copy(shipped_images.train), copy(shipped_images.val), n_classes=10)
+    for part in (moved.train, moved.val):
+        part.pixels = part.pixels.to(device)
+        part.labels = part.labels.to(device)
     on_cpu = fine_tune(lite0, shipped_images, recipe, PLAIN, CPU)
     on_gpu = fine_tune(lite0, moved, recipe, PLAIN, device)
     assert on_gpu.curve[0].train_loss == pytest.approx(on_cpu.curve[0].train_loss, rel=0.1)

@@ -173,7 +173,7 @@ def transport_cost(source: ClassMeans, target: ClassMeans) -> float:
         method="highs",
     )
     assert solved.success, solved.message
-    return solved.fun
+    return float(solved.fun)
 
 
 class TestEarthMoversDistance:
@@ -270,7 +270,8 @@ class TestFixedFeatures:
         return model.score(val.values.astype(np.float64), val.labels)
 
     def test_is_the_best_of_scikit_learns_on_validation(self, split):
-        by_strength = {strength: self.accuracy(*split, strength) for strength in STRENGTHS}
+        train, val = split
+        by_strength = {strength: self.accuracy(train, val, strength) for strength in STRENGTHS}
         assert len(set(by_strength.values())) > 2
         found = fixed_features(*split)
         assert found.val_accuracy == max(by_strength.values())
@@ -299,7 +300,7 @@ def images() -> ImageSet:
     everything = load_training_data(load_catalog(DataSpec(path="builtin:fashion-mnist-30")), 64, 1)
     some = slice(0, 288, 9)
     found = everything.train
-    return image_set(found.pixels[some], found.sizes[some], found.labels[some])
+    return image_set(found.pixels[some], found.sizes[some], found.labels[some].tolist())
 
 
 @pytest.fixture(autouse=True)

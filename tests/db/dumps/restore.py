@@ -10,6 +10,6 @@ from tlsearch.store.connect import libpq_environment, resolve_url
 def restore(url: str, version: str = "0.1.0") -> None:
     """Restore the studies `done` and `half`, which `make.py` describes."""
     dump = Path(__file__).parent / f"{version}.sql"
-    command = [binary("psql"), "-q", "-X", "-v", "ON_ERROR_STOP=1", "-f", dump]
+    command = [str(binary("psql")), "-q", "-X", "-v", "ON_ERROR_STOP=1", "-f", str(dump)]
     environment = libpq_environment(resolve_url(url))
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
