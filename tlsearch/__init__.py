@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from tlsearch.worker import measure_study, run_worker
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Hyperparameters": "tlsearch.records",
