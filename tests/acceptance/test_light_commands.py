@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import wait_until
+from tests.acceptance.conftest import Command, wait_until
 from tests.acceptance.study_rows import measure
 from tests.conftest import free_port
 from tlsearch.store.connect import open_storage
@@ -54,7 +55,7 @@ def imports(storage_url, tmp_path) -> Imports:
 
 
 @pytest.fixture
-def spec(tlsearch, tiny, storage_url) -> Path:
+def spec(tlsearch: Command, tiny: Callable[..., Path], storage_url: str) -> Path:
     """The spec of a study that was created and measured."""
     path = tiny(measures="worker", trials=20)
     tlsearch.run("create", str(path))
@@ -114,7 +115,8 @@ def test_the_dashboard(imports, spec):
 
     def ask(path: str) -> bytes:
         with opener.open(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
-            return answer.read()
+            page: bytes = answer.read()
+            return page
 
     try:
         wait_until(lambda: _answers(ask), "the dashboard answers")

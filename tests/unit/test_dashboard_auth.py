@@ -85,11 +85,12 @@ def test_renaming_would_take_a_study_from_its_workers() -> None:
 )
 def test_without_the_token(sent: dict[str, str]) -> None:
     for path in ("/", "/api/studies", "/artifacts/1/2/abc", "/login"):
-        status, headers, text = ask(DashboardAuth(program, TOKEN), path, **sent)
+        status, headers, text = ask(DashboardAuth(program, TOKEN), path, "GET", b"", **sent)
         assert status == 401
         assert "inside" not in text
         assert headers["WWW-Authenticate"].startswith("Bearer")
-    assert ask(DashboardAuth(program, TOKEN, read_only=True), method="DELETE", **sent)[0] == 401
+    gate = DashboardAuth(program, TOKEN, read_only=True)
+    assert ask(gate, "/api/studies", "DELETE", b"", **sent)[0] == 401
 
 
 def test_with_the_token() -> None:
@@ -143,8 +144,9 @@ def test_names_of_other_machines_that_lead_here() -> None:
     ],
 )
 def test_changes_that_another_web_page_asks_for(sent: dict[str, str], status: int) -> None:
-    assert ask(DashboardAuth(program), method="POST", **sent)[0] == status
-    assert ask(DashboardAuth(program), method="GET", **sent)[0] == 200
+    path = "/api/studies"
+    assert ask(DashboardAuth(program), path, "POST", b"", **sent)[0] == status
+    assert ask(DashboardAuth(program), path, "GET", b"", **sent)[0] == 200
     if status == 403:
         form = f"token={TOKEN}".encode()
         assert ask(DashboardAuth(program, TOKEN), "/login", "POST", form, **sent)[0] == 403

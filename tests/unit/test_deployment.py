@@ -13,6 +13,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from tests import deployment
 from tests.deployment import ROOT
@@ -33,13 +34,13 @@ DEPLOYED = [
 ]
 
 
-def run(*command: object, **kwargs: object) -> subprocess.CompletedProcess[str]:
+def run(*command: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     given = [str(word) for word in command]
-    return subprocess.run(given, check=False, capture_output=True, text=True, **kwargs)
+    return subprocess.run(given, check=False, capture_output=True, text=True, cwd=cwd)
 
 
-def passes(*command: object, **kwargs: object) -> None:
-    done = run(*command, **kwargs)
+def passes(*command: object, cwd: Path | None = None) -> None:
+    done = run(*command, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -260,7 +261,7 @@ def test_the_job_survives_disruption_and_runs_with_few_rights():
 def test_systemd_accepts_the_unit(tmp_path):
     analyze = needs("systemd-analyze")
     copy = tmp_path / "tlsearch-worker@photos.service"
-    here = shutil.which("true")
+    here = needs("true")
     copy.write_text(deployment.UNIT.read_text().replace("/opt/tlsearch/bin/tlsearch", here))
     done = run(analyze, "verify", "--man=no", copy)
     assert done.returncode == 0, done.stderr
@@ -296,6 +297,7 @@ LINES = [
 def test_command_lines_are_what_the_program_takes(line):
     name, *args = line.args
     group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
     with group.make_context("tlsearch", [name]) as context:
         command = group.get_command(context, name)
         assert command is not None, f"there is no tlsearch {name}"

@@ -38,8 +38,8 @@ def named(page: Path) -> str:
 
 def every_command() -> dict[str, Command]:
     """Return the commands by name, those of `db` with it."""
-    top: Command = typer.main.get_command(app)
-    found, groups = {}, [("", top)]
+    found: dict[str, Command] = {}
+    groups: list[tuple[str, Command]] = [("", typer.main.get_command(app))]
     while groups:
         prefix, group = groups.pop()
         for word, command in group.commands.items():

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -100,6 +102,7 @@ class TestCommand:
     def test_the_storage_is_in_the_environment_alone(self):
         command = WorkerCommand(["a", "-b"], threads=3, storage="postgresql://u:secret@h/d")
         argv = command(self.SLOT, 0)
+        assert argv is not None
         assert argv[1:4] == ["-m", "tlsearch", "worker"]
         assert argv[-3:] == ["--", "a", "-b"]
         assert {"--device=cuda:1", "--threads=3", "--json-progress"} <= set(argv)
@@ -110,8 +113,8 @@ class TestCommand:
 
     def test_a_worker_that_starts_again_has_the_rest_of_the_limits(self):
         command = WorkerCommand(["a"], threads=1, max_trials=3, timeout_seconds=0.0)
-        assert {"--trials=3", "--timeout=0.0"} <= set(command(self.SLOT, 0))
-        assert "--trials=1" in command(self.SLOT, 2)
+        assert {"--trials=3", "--timeout=0.0"} <= set(command(self.SLOT, 0) or [])
+        assert "--trials=1" in (command(self.SLOT, 2) or [])
         assert command(self.SLOT, 3) is None
 
 
@@ -135,10 +138,10 @@ class TestRestarts:
 class Recorder:
     """A listener that keeps all it is told."""
 
-    events: list = field(default_factory=list)
-    lines: list = field(default_factory=list)
-    problems: list = field(default_factory=list)
-    on_progress: object = None
+    events: list[tuple[str, str]] = field(default_factory=list)
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[tuple[str | None, str]] = field(default_factory=list)
+    on_progress: Callable[[dict[str, Any]], object] | None = None
 
     def progress(self, slot, event):
         self.events.append((slot.name, event["event"]))
@@ -330,13 +333,16 @@ def test_signals_are_passed_on_and_a_third_kills(start, patience, sent, code, ex
 
 
 def test_a_signal_ends_the_wait_for_a_restart(tmp_path):
-    recorder = Recorder()
-    recorder.problem = lambda slot, sentence: slot and os.kill(os.getpid(), signal.SIGTERM)
+    class Terminating(Recorder):
+        def problem(self, slot, sentence):
+            if slot:
+                os.kill(os.getpid(), signal.SIGTERM)
+
     launcher = Launcher(
         process_slots(1, "cpu"),
         lambda *_: [sys.executable, "-c", "import sys; sys.exit(1)"],
         os.environ,
-        recorder,
+        Terminating(),
         RestartPolicy(first_delay_seconds=3600.0),
     )
     (summary,) = launcher.run()
@@ -361,7 +367,7 @@ def test_a_launcher_that_fails_leaves_no_worker_behind(start, tmp_path):
 
 
 def test_workers_have_a_session_of_their_own(start):
-    events = []
+    events: list[dict[str, Any]] = []
     launcher, _ = start(
         "report('ids', pid=os.getpid(), session=os.getsid(0), group=os.getpgrp())",
         listener=Recorder(on_progress=events.append),

@@ -3,6 +3,7 @@
 import math
 import statistics
 from importlib.util import find_spec
+from typing import Any
 
 import optuna
 import pytest
@@ -11,7 +12,7 @@ from optuna import pruners
 from tlsearch.errors import SpecError
 from tlsearch.optuna_ext import EarnedPriorSampler, IncrementalPercentilePruner, NormalPrior
 from tlsearch.optuna_ext.earned_prior import COMPONENT, PRIOR
-from tlsearch.records import HYPERPARAMETER_NAMES
+from tlsearch.records import HYPERPARAMETER_NAMES, Hyperparameters, Range
 from tlsearch.sampler import build_pruner, build_sampler, origin_of, try_sampler
 from tlsearch.space import resolve
 from tlsearch.spec import PrunerSpec, SamplerSpec, SpaceSpec, parse_spec
@@ -25,17 +26,17 @@ WIDE = resolve(SpaceSpec(), 17)
 # 8 points, for samplers that go through all of them
 GRID = resolve(
     SpaceSpec(
-        reinit_layers=[1, 2],
-        low_layers=[3, 4],
-        l2sp_layers=[0, 1],
-        high_lr=0.01,
-        low_lr_ratio=0.3,
-        alpha=0.01,
-        beta=0.001,
+        reinit_layers=Range(1, 2),
+        low_layers=Range(3, 4),
+        l2sp_layers=Range(0, 1),
+        high_lr=Range(0.01, 0.01),
+        low_lr_ratio=Range(0.3, 0.3),
+        alpha=Range(0.01, 0.01),
+        beta=Range(0.001, 0.001),
     ),
     17,
 )
-POINTS = {
+POINTS: dict[str, list[float]] = {
     "reinit_layers": [1, 2],
     "low_layers": [3, 4],
     "l2sp_layers": [0, 1],
@@ -45,7 +46,7 @@ POINTS = {
     "beta": [0.001],
 }
 # Options with which each draws by its own method within a dozen trials.
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "GPSampler": {"n_startup_trials": 4},
     "GridSampler": {"search_space": POINTS},
     "NSGAIISampler": {"population_size": 4},
@@ -125,7 +126,7 @@ class TestOptunasSamplers:
     @pytest.mark.parametrize("name", OF_OPTUNA)
     def test_works_or_raises_spec_error(self, name):
         """For every sampler of Optuna, later ones too: SpecError alone, before any training."""
-        problems = []
+        problems: list[str] = []
         try:
             try_sampler(parse_spec({**MINIMAL, "sampler": {"name": name}}).sampler, WIDE)
         except SpecError as error:
@@ -148,7 +149,8 @@ class TestOptunasSamplers:
     def test_any_worker_draws_the_same(self, name):
         n_trials = trials_for(name)
         uninterrupted = run(study_with(build_sampler(spec_of(name))), WIDE, n_trials)
-        restarted, drawn = study_with(None), []
+        restarted = study_with(None)
+        drawn: list[Hyperparameters] = []
         for _ in range(n_trials):
             restarted.sampler = build_sampler(spec_of(name))
             drawn += run(restarted, WIDE, 1)
@@ -161,7 +163,7 @@ class TestOptunasSamplers:
     @pytest.mark.parametrize("name", ["random", "tpe", *USABLE])
     def test_a_space_of_one_point(self, name):
         point = {key: values[0] for key, values in POINTS.items()}
-        space = resolve(SpaceSpec(**point), 17)
+        space = resolve(SpaceSpec.model_validate(point), 17)
         try_sampler(spec_of(name), space)
         assert [d.as_dict() for d in run(study_with(build_sampler(spec_of(name))), space, 6)] == [
             point

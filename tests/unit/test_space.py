@@ -85,7 +85,7 @@ class TestResolve:
 
     def test_all_problems_at_once(self):
         with pytest.raises(SpecError) as caught:
-            resolve(SpaceSpec(low_layers=99, l2sp_layers=99), 17)
+            resolve(SpaceSpec(low_layers=Range(99, 99), l2sp_layers=Range(99, 99)), 17)
         assert len(caught.value.problems) == 2
 
     def test_default_is_plain_fine_tuning(self):
@@ -93,12 +93,12 @@ class TestResolve:
         assert plain == Hyperparameters(1, 0.01, 1.0, 0, 0.0, 1e-4, 0)
 
     def test_default_stays_inside_the_ranges(self):
-        space = resolve(SpaceSpec(high_lr=[0.02, 0.1], low_layers=5), 17)
+        space = resolve(SpaceSpec(high_lr=Range(0.02, 0.1), low_layers=Range(5, 5)), 17)
         assert space.plain_default().high_lr == 0.02
         assert space.plain_default().low_layers == 5
 
     def test_storing(self):
-        space = resolve(SpaceSpec(alpha=0.1), 17)
+        space = resolve(SpaceSpec(alpha=Range(0.1, 0.1)), 17)
         assert SearchSpace.from_dict(space.as_dict()) == space
 
 
@@ -142,7 +142,7 @@ class TestSampler:
         assert one != two
 
     def test_draws_fill_the_space(self, name):
-        space = resolve(SpaceSpec(alpha=0.5), 17)
+        space = resolve(SpaceSpec(alpha=Range(0.5, 0.5)), 17)
         study = study_with(build_sampler(SamplerSpec(name=name)), 60, space)
         for key in HYPERPARAMETER_NAMES:
             values = [trial.params[key] for trial in study.trials]

@@ -3,11 +3,12 @@
 import gzip
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tlsearch.data import Catalog, load_catalog
+from tlsearch.data import Catalog, ImageRef, load_catalog
 from tlsearch.errors import DataError
 from tlsearch.spec import DataSpec
 
@@ -17,12 +18,18 @@ LABELS = np.arange(12) % 3
 
 
 def load(path: Path, **keys: object) -> Catalog:
-    return load_catalog(DataSpec(path=str(path), **keys))
+    return load_catalog(DataSpec.model_validate({"path": str(path), **keys}))
 
 
 def npz(folder: Path, **arrays: np.ndarray) -> Path:
-    np.savez(folder / "data.npz", **arrays)
+    contents: dict[str, Any] = dict(arrays)
+    np.savez(folder / "data.npz", **contents)
     return folder / "data.npz"
+
+
+def pixels_of(ref: ImageRef) -> np.ndarray:
+    assert isinstance(ref.source, np.ndarray)
+    return ref.source
 
 
 def refusal(path: Path, **keys: object) -> str:
@@ -35,13 +42,14 @@ def refusal(path: Path, **keys: object) -> str:
 
 
 def test_npz_with_splits(tmp_path):
-    arrays = {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:3], "y_val": LABELS[:3]}
+    arrays: dict[str, np.ndarray] = {"x_train": IMAGES, "y_train": LABELS}
+    arrays |= {"x_val": IMAGES[:3], "y_val": LABELS[:3]}
     names = np.array(["ant", "bee", "cow"])
     catalog = load(npz(tmp_path, **arrays, class_names=names))
     assert catalog.class_names == ("ant", "bee", "cow")
     assert [ref.name for ref in catalog.val] == ["x_val[0]", "x_val[1]", "x_val[2]"]
     assert [ref.label for ref in catalog.train] == LABELS.tolist()
-    assert all(np.array_equal(r.source, i) for r, i in zip(catalog.train, IMAGES, strict=True))
+    assert all(np.array_equal(pixels_of(r), i) for r, i in zip(catalog.train, IMAGES, strict=True))
 
 
 def test_npz_in_one_piece_is_split(tmp_path):
@@ -50,7 +58,7 @@ def test_npz_in_one_piece_is_split(tmp_path):
     for ref in catalog.train + catalog.val + catalog.test:
         index = int(ref.name.removeprefix("images[").removesuffix("]"))
         assert ref.label == LABELS[index]
-        assert np.array_equal(ref.source, IMAGES[index])
+        assert np.array_equal(pixels_of(ref), IMAGES[index])
 
 
 def test_labels_without_names_are_the_classes(tmp_path):
@@ -163,7 +171,7 @@ def test_idx(tmp_path, zipped):
     assert catalog.class_names == ("0", "1", "2")
     assert [len(s) for s in (catalog.train, catalog.val, catalog.test)] == [9, 3, 12]
     assert [ref.label for ref in catalog.test] == LABELS.tolist()
-    assert np.array_equal(catalog.test[4].source, IMAGES[4])
+    assert np.array_equal(pixels_of(catalog.test[4]), IMAGES[4])
     assert {r.name for r in catalog.val} <= {f"train-images[{i}]" for i in range(12)}
 
 

@@ -1,6 +1,7 @@
 """Decoding once: what comes out, what is kept, and what happens when it cannot be."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ SENTINEL = 173  # the colour of test images
 
 
 @pytest.fixture
-def folder(make_folder) -> Path:
+def folder(make_folder: Callable[..., Path]) -> Path:
     """Two classes in three splits; images of train differ in size."""
     root = make_folder({f"{split}/{c}": 3 for split in SPLITS for c in "ab"})
     for name, size in (("train/a/000.png", (20, 10)), ("train/b/001.png", (10, 15))):
@@ -64,8 +65,11 @@ def test_each_image_is_in_the_top_left_corner_of_a_canvas(folder):
     types = [a.dtype for a in (data.train.pixels, data.train.sizes, data.train.labels)]
     assert types == [np.uint8, np.int32, np.int64]
     for index, (height, width) in enumerate(data.train.sizes):
-        with Image.open(catalog.train[index].source) as image:
-            expected = np.asarray(image.resize((width, height), Image.BICUBIC), dtype=int)
+        path = catalog.train[index].source
+        assert isinstance(path, Path)
+        with Image.open(path) as image:
+            resized = image.resize((width, height), Image.Resampling.BICUBIC)
+        expected = np.asarray(resized).astype(int)
         slot = data.train.pixels[index].astype(int)
         assert np.array_equal(slot[:height, :width], expected)
         assert slot.sum() == expected.sum()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from tests.pipes import read_line, write_line
 from tests.unit.data.conftest import full_disk
 from tlsearch.data import load_catalog, load_training_data
 from tlsearch.data.cachefile import read_arrays, write_arrays
@@ -26,7 +27,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_arrays_come_back_as_they_were(tmp_path):
     rng = np.random.default_rng(0)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "bytes": rng.integers(0, 256, (3, 5, 7), dtype=np.uint8),
         "strided": rng.random((6, 8))[::2, 1::3],
         "one": np.array([7], dtype=np.int32),
@@ -104,10 +105,9 @@ def test_two_processes_at_once(cache_home):
         for _ in range(2)
     ]
     for process in running:
-        assert process.stdout.readline() == "ready\n"
+        assert read_line(process) == "ready\n"
     for process in running:
-        process.stdin.write("\n")
-        process.stdin.flush()
+        write_line(process, "")
     outputs = [process.communicate(timeout=60)[0] for process in running]
     data = load_training_data(load_catalog(DataSpec(path="builtin:fashion-mnist-30")), 28, 1.0)
     expected = {(int(data.train.pixels.sum()), int(data.val.pixels.sum()))}

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def read(source: Path | np.ndarray) -> np.ndarray:
     return np.asarray(open_rgb(ImageRef("x", 0, source)))
 
 
-def save(folder: Path, image: Image.Image, name: str = "x.png", **options: object) -> Path:
+def save(folder: Path, image: Image.Image, name: str = "x.png", **options: Any) -> Path:
     image.save(folder / name, **options)
     return folder / name
 
@@ -124,7 +125,7 @@ def test_the_first_frame_of_an_animation(tmp_path):
     frames = [Image.new("RGB", (5, 4), colour) for colour in ("red", "lime", "blue")]
     path = save(tmp_path, frames[0], "x.gif", save_all=True, append_images=frames[1:])
     with Image.open(path) as image:
-        assert image.n_frames == 3
+        assert getattr(image, "n_frames", 1) == 3
     assert np.array_equal(read(path), np.full((4, 5, 3), [255, 0, 0]))
 
 

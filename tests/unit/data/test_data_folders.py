@@ -11,7 +11,7 @@ from tlsearch.spec import DataSpec
 
 
 def load(root: Path, **keys: object) -> Catalog:
-    return load_catalog(DataSpec(path=str(root), **keys))
+    return load_catalog(DataSpec.model_validate({"path": str(root), **keys}))
 
 
 def names(refs) -> list[str]:

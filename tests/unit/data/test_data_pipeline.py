@@ -27,7 +27,7 @@ def image_set(sizes: list[tuple[int, int]], padding: int = 0) -> ImageSet:
 
 
 def recipe(**keys: object) -> RecipeSpec:
-    return RecipeSpec(**{"image_size": 16, "batch_size": 4, **keys})
+    return RecipeSpec.model_validate({"image_size": 16, "batch_size": 4, **keys})
 
 
 def normalised(pixels: np.ndarray) -> torch.Tensor:
@@ -36,7 +36,9 @@ def normalised(pixels: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(values.transpose(2, 0, 1)).float()
 
 
-def epoch_of(images: ImageSet, spec: RecipeSpec, epoch: int = 0):
+def epoch_of(
+    images: ImageSet, spec: RecipeSpec, epoch: int = 0
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return list(train_batches(DeviceImages(images, "cpu"), spec, MEAN, STD, epoch))
 
 

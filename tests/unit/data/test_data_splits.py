@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def source(counts: dict[str, int]) -> SourceImages:
 
 
 def split_names(counts: dict[str, int], **keys: object) -> dict[str, list[str]]:
-    splits = make_splits(source(counts), DataSpec(path="here", **keys))
+    splits = make_splits(source(counts), DataSpec.model_validate({"path": "here", **keys}))
     return {split: [ref.name for ref in splits[split]] for split in SPLITS}
 
 
@@ -123,11 +124,11 @@ def test_refuses_a_class_of_one_image_by_name():
 
 
 def load(root: Path, **keys: object) -> Catalog:
-    return load_catalog(DataSpec(path=str(root), **keys))
+    return load_catalog(DataSpec.model_validate({"path": str(root), **keys}))
 
 
 @pytest.fixture
-def splits_folder(make_folder) -> Path:
+def splits_folder(make_folder: Callable[..., Path]) -> Path:
     return make_folder({f"{split}/{c}": 2 for split in SPLITS for c in "ab"})
 
 

@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -153,7 +154,7 @@ class TestDuplicate:
 
 class TestFailed:
     def test_a_loss_that_is_not_finite_fails_the_trial_at_once(self, world: World):
-        trial = world.server.queue(PLAIN.__class__(**{**PLAIN.as_dict(), "high_lr": 1e30}))
+        trial = world.server.queue(replace(PLAIN, high_lr=1e30))
         record = world.run()
         assert record is not None
         assert trial.state == "fail"

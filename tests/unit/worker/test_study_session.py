@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.worker.conftest import PLAIN, World
+from tests.unit.worker.conftest import PLAIN, Heartbeats, World
 from tlsearch.errors import StudyError
 from tlsearch.store.claims import Claim, Refusal
 from tlsearch.worker import study_session
@@ -47,7 +47,9 @@ def test_every_turn_is_a_heartbeat(world: World):
     session = session_of(world)
     session.next()
     session.next()
-    assert world.context.registration.n == 2
+    registration = world.context.registration
+    assert isinstance(registration, Heartbeats)
+    assert registration.n == 2
 
 
 @pytest.mark.parametrize("verdict", ["done", "stopped", "budget", "paused"])
