@@ -1,4 +1,4 @@
-"""What a benchmark says of the machine it ran on."""
+"""Describes the machine that a benchmark runs on."""
 
 import contextlib
 import os
@@ -11,13 +11,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Neighbours:
-    """Counts what other processes compute from here on; knows only Linux."""
+    """Measures the CPU time of other processes from now on; works on Linux only."""
 
     def __init__(self) -> None:
         self._start = self._now()
 
     def cores(self) -> float | None:
-        """Return how many cores they kept busy on average, or None where that is unknown."""
+        """Return how many cores they kept busy on average, or None if that is unknown."""
         if self._start is None or (now := self._now()) is None:
             return None
         elapsed, machine, own = (
@@ -57,7 +57,7 @@ def cpu_name() -> str:
 
 
 def _busy_ticks(process: str) -> int:
-    """Return what a process and all below it have computed."""
+    """Return the CPU ticks of a process and of all its descendants."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     return int(fields[11]) + int(fields[12]) + sum(map(_busy_ticks, children))

@@ -84,7 +84,7 @@ Epoch = Callable[[int], int]  # does the epoch of this number; returns how many 
 
 @dataclass(frozen=True)
 class Arm:
-    """Something that is timed.
+    """One thing that is timed.
 
     Attributes:
         name: as shown.
@@ -101,7 +101,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the process of an arm must know."""
+    """Settings of an arm's process."""
 
     size: int
     epochs: int
@@ -300,7 +300,7 @@ def _ours(material: Material) -> Epoch:
 
 
 def _ours_keeping_memory(material: Material) -> Epoch:
-    """Keep glibc from giving freed memory back, which it then has to ask for page by page."""
+    """Make glibc keep freed memory; else it asks the kernel for it again, page by page."""
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
@@ -352,7 +352,7 @@ def _our_update_alone(material: Material) -> Epoch:
 
 @contextlib.contextmanager
 def _processes(settings: Settings) -> Iterator[dict[str, Connection]]:
-    """Start the arms, one after the other, and yield how to reach them."""
+    """Start the arms, one after the other, and yield a connection to each."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["timm.data", "tlsearch.finetune"])
     running = []
@@ -372,7 +372,7 @@ def _processes(settings: Settings) -> Iterator[dict[str, Connection]]:
 
 
 def _serve(connection: Connection, name: str, settings: Settings) -> None:
-    """Do an epoch, or as many as make the clock exact, whenever asked to."""
+    """On each request run an epoch, or several if one is too short to time."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
     arm = next(arm for arm in _arms() if arm.name == name)
@@ -385,7 +385,7 @@ def _serve(connection: Connection, name: str, settings: Settings) -> None:
 
 
 def _time_epochs(epoch: Epoch, number: int) -> tuple[int, float]:
-    """Return the images of an epoch and its seconds, averaged where one epoch is short."""
+    """Return the images of an epoch and its seconds; short epochs are averaged."""
     start, epochs = time.perf_counter(), 0
     while epochs == 0 or time.perf_counter() - start < LEAST_SECONDS:
         images = epoch(number)
@@ -412,7 +412,7 @@ class QuietWait:
             self._left -= SAMPLE_SECONDS
 
     def accepts(self, cores: float | None, seconds: float) -> bool:
-        """Whether a measurement of so many seconds counts, or is to be repeated."""
+        """Whether a measurement that took these seconds counts; if not, repeat it."""
         if cores is None or cores <= QUIET_CORES or self._left <= 0:
             return True
         self._left -= seconds
@@ -451,7 +451,7 @@ def _warm_up(connections: Sequence[Connection], rounds: int, quiet: QuietWait) -
 
 
 def _run(settings: Settings, options: argparse.Namespace, quiet: QuietWait) -> Document:
-    """Return the raw numbers with so many torch threads."""
+    """Return the raw numbers with this number of torch threads."""
     arms = _arms()
     timings: dict[str, list[Timing]] = {arm.name: [] for arm in arms}
     with _processes(settings) as connections:

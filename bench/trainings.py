@@ -1,4 +1,4 @@
-"""Processes that train on request, and crowds of them: what bench/threads.py measures with."""
+"""Processes that train on request, one or many, for bench/threads.py."""
 
 import contextlib
 import itertools
@@ -17,7 +17,7 @@ SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME", "OMP_NUM_THREA
 BATCH_SIZE = 32
 N_LOOPS, N_TRAININGS = 4, 3
 LEAST_STEPS = 2  # of a measurement, however long they take
-SETTLE_SECONDS = 0.5  # between the start of the neighbours and the measurement
+WARM_UP_SECONDS = 0.5  # between the start of the neighbours and the measurement
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -28,7 +28,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 class TrainingProcess:
-    """Trains a network in a fresh process, whenever it is told to."""
+    """Trains a network in a fresh process, on request."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -45,13 +45,13 @@ class TrainingProcess:
             raise RuntimeError("a training could not start; its error is above")
 
     def start(self, seconds: float) -> None:
-        """Let it train for so long."""
+        """Let it train for this time."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{seconds}\n")
         self.process.stdin.flush()
 
     def measure(self, seconds: float) -> tuple[int, float]:
-        """Let it train for at least so long; return its steps and the seconds they took."""
+        """Let it train for at least this time; return its steps and the seconds they took."""
         self.start(seconds)
         steps, took = json.loads(self._read())
         return steps, took
@@ -67,7 +67,7 @@ class TrainingProcess:
 
 
 class Crowd:
-    """Busy loops and trainings that run beside a measurement, and are stopped otherwise."""
+    """Busy loops and trainings that run during a measurement and are stopped otherwise."""
 
     def __init__(self) -> None:
         self._loops: list[subprocess.Popen[str]] = []
@@ -113,7 +113,7 @@ class Crowd:
 def _running(processes: Sequence[subprocess.Popen[str]]) -> Iterator[None]:
     _signal(processes, signal.SIGCONT)
     try:
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(WARM_UP_SECONDS)
         yield
     finally:
         _signal(processes, signal.SIGSTOP)
@@ -128,7 +128,7 @@ def _signal(processes: Sequence[subprocess.Popen[str]], signum: int) -> None:
 
 
 def train_on_request() -> None:
-    """Train for so many seconds as each line of stdin says; answer with steps and seconds."""
+    """Read seconds from stdin, line by line; train for them; print steps and seconds."""
     steps = training_steps()
     next(steps)
     print("ready", flush=True)

@@ -39,7 +39,7 @@ class Line:
 
 
 def load_compose(path: Path) -> dict[str, Any]:
-    """Read a Compose file; what `!reset` stands before becomes RESET."""
+    """Read a Compose file; a value with the tag `!reset` becomes RESET."""
 
     class Loader(yaml.SafeLoader):
         pass
@@ -63,7 +63,7 @@ def merged(base: Any, override: Any) -> Any:
 
 
 def interpolated(value: Any, env: Mapping[str, str]) -> Any:
-    """Put variables in, as Compose does."""
+    """Replace variables by their values, as Compose does."""
     if isinstance(value, dict):
         return {key: interpolated(item, env) for key, item in value.items()}
     if isinstance(value, list):
@@ -71,17 +71,17 @@ def interpolated(value: Any, env: Mapping[str, str]) -> Any:
     if not isinstance(value, str):
         return value
 
-    def put(match: re.Match[str]) -> str:
+    def replaced(match: re.Match[str]) -> str:
         name, sign, word = match.groups()
         given = env.get(name, "")
         assert given or sign != "?", f"{name}: {word}"
         return given or (word if sign == "-" else "")
 
-    return VARIABLE.sub(put, value)
+    return VARIABLE.sub(replaced, value)
 
 
 def compose_services(env: Mapping[str, str], cpu: bool = False) -> dict[str, Any]:
-    """Return the services, with variables put in."""
+    """Return the services, with variables replaced by their values."""
     found = load_compose(COMPOSE)
     if cpu:
         found = merged(found, load_compose(COMPOSE_CPU))

@@ -61,7 +61,7 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        """Measuring and training."""
+        """Seconds of measuring and training."""
         return self.measures_seconds + sum(trial.seconds or 0.0 for trial in self.trials)
 
     def best(self, seconds: float = float("inf")) -> TrialRecord:

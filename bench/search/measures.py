@@ -1,4 +1,4 @@
-"""Measures the targets of the table as a study of 40 trials would, and writes what came out.
+"""Measures the targets of the table as a study of 40 trials does, and writes the results.
 
     python bench/search/measures.py [TARGET ...] [--storage URL]
 
@@ -17,7 +17,7 @@ from tlsearch.studies.read import StudyReader
 
 
 def main() -> None:
-    """Measure the targets that were named, and keep what is known of the others."""
+    """Measure the named targets, and keep the results of the others."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--storage", default=None)

@@ -159,12 +159,12 @@ class Trace:
     wall: float
 
     def at_seconds(self, seconds: float) -> float:
-        """Return the incumbent's expected accuracy after so many seconds; nan before any."""
+        """Return the incumbent's expected accuracy after these seconds; nan if none is."""
         ended = int(np.searchsorted(self.seconds, seconds * (1 + 1e-9), side="right"))
         return self.accuracy[ended - 1] if ended else math.nan
 
     def seconds_to(self, accuracy: float) -> float:
-        """Return when the incumbent first was as good as that; infinity where it never was."""
+        """Return when the incumbent first was as good as that; infinity if never."""
         reached = (s for s, a in zip(self.seconds, self.accuracy, strict=True) if a >= accuracy)
         return next(reached, math.inf)
 
@@ -552,7 +552,7 @@ def _seconds(value: float) -> str:
 
 
 def _median(values: Sequence[float]) -> float:
-    """Return the median, where infinity is a value like others."""
+    """Return the median; infinity is a value like others."""
     ordered = sorted(values)
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
     return low if low == high else (low + high) / 2
@@ -615,7 +615,7 @@ def rounded(values: Iterable[float], digits: int) -> list[float | None]:
 
 
 def surroundings(question: str, **settings: object) -> dict[str, Any]:
-    """Return what a result needs beside it to be understood: the question, where, with what."""
+    """Return the question, the machine and the versions that belong to a result."""
     return {
         "question": question,
         "commit": commit(),

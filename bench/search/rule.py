@@ -33,7 +33,7 @@ LONG = 10_000  # epochs: so long that the low rate of the left column is the pap
 
 @dataclass(frozen=True)
 class Knob:
-    """What a target says of one hyperparameter.
+    """What a target shows about one hyperparameter.
 
     Attributes:
         name: of the hyperparameter.
@@ -99,7 +99,7 @@ def columns_of(target: str) -> tuple[Prior, Prior]:
 
 
 def knob_of(name: str, surrogate: Surrogate, suited: Prior, unsuited: Prior) -> Knob:
-    """Return what a target says of a knob."""
+    """Return what a target shows about a hyperparameter."""
     table = surrogate.table
     values = np.array([_scaled(name, h.as_dict()[name]) for h in table.hyperparameters])
     order = np.argsort(-table.final, kind="stable")

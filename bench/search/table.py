@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def run(target: str, storage: str | None, workers: int, threads: int) -> None:
-    """Create the study of a target where it does not exist, and run it to its end."""
+    """Create the study of a target if it does not exist, and run it to its end."""
     if target == "digits":
         write_digits(HERE / "data" / "digits.npz")
     study, _ = create_study(HERE / f"{target}.toml", storage)
@@ -84,7 +84,7 @@ def write_digits(path: Path) -> None:
 
 
 def export(target: str, storage: str | None) -> None:
-    """Write the ended trials of a target, one line of JSON each, after a line on their making."""
+    """Write the ended trials of a target, a line of JSON each; the first line describes them."""
     database = open_storage(storage)
     study = find_study(database, load_spec(HERE / f"{target}.toml").name)
     lines: list[dict[str, object]] = [

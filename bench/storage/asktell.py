@@ -21,7 +21,7 @@ class Worker(Protocol):
     """Runs trials of the study in one process."""
 
     def trial(self, times: Times, wait: Wait, epochs: int = EPOCHS) -> None:
-        """Run a trial; `wait` is the training of one epoch. No trial is pruned, only judged."""
+        """Run a trial; `wait` is the training of one epoch. The pruner only decides."""
 
     def detach(self) -> None:
         """Close all connections, before this process is forked."""

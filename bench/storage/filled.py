@@ -35,7 +35,7 @@ Row = Sequence[object]
 
 
 def fill(server: Server, n_trials: int) -> str:
-    """Make a database with a study of so many finished trials and return its name."""
+    """Make a database with a study of `n_trials` finished trials and return its name."""
     name = f"filled_{n_trials}"
     server.execute(f"CREATE DATABASE {name}")
     storage = open_storage(server.url(name))
@@ -99,7 +99,7 @@ def _create_study(storage: RDBStorage) -> int:
 
 
 def _prior() -> Prior:
-    """Return a prior that is about right."""
+    """Return a prior whose modes are near the best values."""
     modes = {
         "reinit_layers": (2, 1.0),
         "high_lr": (0.02, 0.4),

@@ -86,7 +86,7 @@ def plain_budget(url: str) -> Waits:
 
 
 def plain_twice(url: str) -> Waits:
-    """Queue trials that may be there."""
+    """Queue trials that may already be queued."""
     study = _plain(url)
     _barrier.wait()
     for seed in _seeds():

@@ -32,7 +32,7 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Run what the command line says."""
+    """Run the arms that the command line names."""
     given = _arguments()
     rows: list[Row] = []
     with running_server() as server:

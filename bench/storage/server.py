@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the benchmark's own, in memory, and what it costs."""
+"""A PostgreSQL server for the benchmark alone, in memory, and its CPU time."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from tlsearch.postgres import cluster
 MEMORY = Path("/dev/shm")
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _CONTROLS = ("BEGIN", "COMMIT", "ROLLBACK", "SET")
-_PINGS = "SELECT 1"  # what a pool asks before it hands out a connection
+_PINGS = "SELECT 1"  # what a pool sends before it gives a connection
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Server:
             return result.scalar() if result.returns_rows else None
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time of all its processes, those that have ended included."""
+        """Return the CPU time of all its processes, with those that have ended."""
         postmaster = int((self.folder / "postmaster.pid").read_text().split()[0])
         ticks = 0
         for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -79,7 +79,7 @@ class Server:
 
 
 class Logged(NamedTuple):
-    """Statements by kind: those that do something, BEGIN and its like, and the pool's pings."""
+    """Statements by kind: those that do something, BEGIN and the like, and the pool's pings."""
 
     statements: int
     controls: int

@@ -1,4 +1,4 @@
-"""What does one trial send to the server, by the server's own log?
+"""Which statements does one trial send, according to the server's own log?
 
     OMP_NUM_THREADS=1 python bench/storage/statements.py [--arms ARM ...] [--existing 100]
 
@@ -16,7 +16,7 @@ FEW, MANY = 2, 6
 
 
 def logged(server: Server, filled: str, arm: str, n_trials: int) -> Logged:
-    """Return what was logged while a worker ran so many trials, its start included."""
+    """Return what was logged while a worker started and ran `n_trials` trials."""
     database = copy_of(server, filled, f"logged_{n_trials}")
     server.log_statements(database)
     before = server.logged()

@@ -7,7 +7,7 @@ Seven-dimensional objectives on tlsearch's search space, in memory, all of them 
 samplers draw the same until 1,000 trials are there, so each seed's first 1,000 are run once; from
 there on `TPESampler` goes on with all trials and `ThinnedTPESampler` with 500. Compared are,
 without the noise, the best trial so far and the mean of the trials drawn since the mark before.
-Prints Markdown; run again with the same `--json` it goes on behind the seeds that are there.
+Prints Markdown; run again with the same `--json`, it goes on after the seeds that are there.
 """
 
 import argparse
@@ -113,7 +113,7 @@ def report(results: Mapping[str, list[Found]], marks: list[int]) -> str:
 
 
 def main() -> None:
-    """Run the comparison, writing after each seed, so that it may be cut short."""
+    """Run the comparison; write after each seed, so that it can be interrupted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=3000)

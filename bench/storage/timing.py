@@ -34,7 +34,7 @@ class Times:
         self.seconds[call].append(time.perf_counter() - start)
 
     def count(self, engine: sa.Engine) -> None:
-        """Count what goes over an engine from now on."""
+        """Count the statements of an engine from now on."""
         sa.event.listen(engine, "before_cursor_execute", self._statement)
         sa.event.listen(engine, "checkout", self._checkout)
 

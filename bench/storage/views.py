@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def spread_attempts(server: Server, database: str) -> None:
-    """Spread the attempts over 64 workers, and let a tenth of the trials have two."""
+    """Spread the attempts over 64 workers, and give a tenth of the trials two."""
     server.execute(
         "INSERT INTO tlsearch.worker_sessions"
         " (worker_id, name, host, pid, device, device_name, stalled_after_seconds)"

@@ -1,4 +1,4 @@
-"""Many workers of one arm at once, and what they took.
+"""Runs many workers of one arm at once and measures time and statements.
 
 A study's trials are read once, in a process that then forks the workers: 64 cold starts at 10,000
 trials would take plain Optuna a quarter of an hour. Only the steady state is measured, from the
@@ -32,8 +32,8 @@ class Load:
 
     Attributes:
         workers: how many.
-        seconds: no trial begins after so long.
-        most_trials: nor does any beyond so many, in all.
+        seconds: no trial begins after these.
+        most_trials: of all workers together.
         trial_seconds: of simulated training a trial.
     """
 
@@ -45,7 +45,7 @@ class Load:
 
 @dataclass
 class Cost:
-    """What the workers did and took.
+    """What the workers did, and the time and statements it took.
 
     Attributes:
         arm: the name of the arm.
@@ -90,7 +90,7 @@ def run_workers(server: Server, database: str, arm: str, load: Load) -> Cost:
 
 
 def _fork_workers(server: Server, database: str, arm: str, load: Load, result: Connection) -> None:
-    """Warm up, fork the workers, and add up what they took."""
+    """Warm up, fork the workers, and add up their time and statements."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore", ExperimentalWarning)
     worker = ARMS[arm].build(server.url(database))
@@ -161,7 +161,7 @@ def _cpu_seconds() -> float:
 
 
 def as_json(cost: Cost, existing: int) -> dict[str, Any]:
-    """Return what is kept of a run: calls as percentiles in milliseconds."""
+    """Return a run for the JSON file; calls as percentiles in milliseconds."""
     calls = {
         call: {f"p{p}": round(1000 * _percentile(seconds, p), 2) for p in (50, 95, 100)}
         | {"n": len(seconds), "sum_seconds": round(sum(seconds), 3)}

@@ -56,7 +56,7 @@ def test_while_it_starts(tlsearch, tiny, storage_url, artifacts):
 
 
 def test_while_it_claims(tlsearch, tiny, storage_url, artifacts):
-    """The claim is made on the server while the signal waits, and has to be handed back."""
+    """The claim is made on the server while the signal waits, and has to be released."""
     tlsearch.run("create", str(tiny(trials=1, epochs=LONG)))
     storage = open_storage(storage_url)
     waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = :name"

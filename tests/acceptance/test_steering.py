@@ -76,7 +76,7 @@ def assert_left(worker):
     return stdout
 
 
-def assert_handed_back(url, artifacts, why, attempt=1):
+def assert_released(url, artifacts, why, attempt=1):
     """The trial waits with its curve and with the checkpoint of its last epoch; return that."""
     ended = wait_for_end(url, attempt)
     assert ended.ended == why
@@ -106,14 +106,14 @@ def test_one_worker_is_paused_resumed_and_stopped(tlsearch, tiny, storage_url, a
         paused = tlsearch.json("pause", "tiny")
         assert (paused["state"], paused["why"]) == ("paused", "the study is paused")
         assert paused["over"] is False
-        last_epoch = assert_handed_back(storage_url, artifacts, "paused")
+        last_epoch = assert_released(storage_url, artifacts, "paused")
         wait_until(lambda: "the study is paused" in read_line(worker), "it waits")
         assert tlsearch.json("status", "tiny")["state"] == "paused"
         resumed = tlsearch.json("resume", "tiny")
         assert (resumed["state"], resumed["over"], resumed["why"]) == ("running", False, None)
         assert_goes_on(storage_url, last_epoch)
         tlsearch.run("pause", "tiny")
-        assert_handed_back(storage_url, artifacts, "paused", attempt=2)
+        assert_released(storage_url, artifacts, "paused", attempt=2)
         assert tlsearch.json("stop", "tiny")["state"] == "stopped"
         assert "study 'tiny' was stopped" in assert_left(worker)
     assert len({a.worker_id for a in attempts_of(storage_url)}) == 1
@@ -128,7 +128,7 @@ def test_a_stopped_study_waits_for_resume_and_a_worker(tlsearch, tiny, storage_u
         assert said.startswith("tiny: stopped (the study was stopped)\n  budget: 1 trials,")
         for worker in workers:
             assert "study 'tiny' was stopped" in assert_left(worker)
-    last_epoch = assert_handed_back(storage_url, artifacts, "stopped")
+    last_epoch = assert_released(storage_url, artifacts, "stopped")
     assert tlsearch.json("worker", "tiny") == []
     assert len(attempts_of(storage_url)) == 1
     assert tlsearch.run("resume", "tiny").stdout.startswith("tiny: running\n")
@@ -188,7 +188,7 @@ def test_a_limit_that_is_reached_and_taken_away(
         wait_for_epochs(storage_url)
         tlsearch.run("budget", "tiny", option, limit())
         assert why in assert_left(worker)
-    last_epoch = assert_handed_back(storage_url, artifacts, "budget")
+    last_epoch = assert_released(storage_url, artifacts, "budget")
     shown = tlsearch.json("budget", "tiny")
     assert (shown["over"], shown["state"]) == (True, "running")
     assert why in shown["why"]
