@@ -94,13 +94,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_server_unless_marked(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def no_server_unless_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test without a database that uses one of PostgreSQL's programs or starts a server."""
-    if request.node.get_closest_marker("database") or not request.node.nodeid.startswith(
-        NO_DATABASE
-    ):
+    node = request.node
+    if node.get_closest_marker("database") or not node.nodeid.startswith(NO_DATABASE):
         yield
         return
 
@@ -108,9 +105,11 @@ def no_server_unless_marked(
         pytest.fail(f"a test that is not marked `database` wants PostgreSQL's {name}")
 
     data, at_first = embedded.data_folder(), embedded.data_folder().exists()
-    monkeypatch.setattr(cluster, "binary", refuse)
-    monkeypatch.setattr(embedded, "binary", refuse)
-    yield
+    # Not the fixture monkeypatch: that would then be undone after what a test asks for later.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "binary", refuse)
+        patch.setattr(embedded, "binary", refuse)
+        yield
     assert data.exists() == at_first, "a test that is not marked `database` started a server"
 
 
