@@ -26,6 +26,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,10 @@ class Trace:
     origins: str
     pruned: int
     wall: float
+
+    def after_trials(self, n: int) -> float:
+        """Return the incumbent's expected accuracy after n trials, one at least."""
+        return self.accuracy[max(n, 1) - 1]
 
     def at_seconds(self, seconds: float) -> float:
         """Return the incumbent's expected accuracy after these seconds; nan if none is."""
@@ -438,12 +443,10 @@ def accuracy_table(setting: Setting, traces: Traces) -> list[str]:
     trials = [setting.trials // 4, setting.trials // 2, setting.trials]
     whole = baseline_seconds(traces)
     moments: list[tuple[str, Callable[[Trace], float]]] = [
-        (f"{n} trials", lambda trace, n=n: trace.accuracy[max(n, 1) - 1])  # type: ignore[misc]
-        for n in trials
+        (f"{n} trials", partial(Trace.after_trials, n=n)) for n in trials
     ]
     moments += [
-        (f"{s:.0f} s", lambda trace, s=s: trace.at_seconds(s))  # type: ignore[misc]
-        for s in (whole / 4, whole / 2, whole)
+        (f"{s:.0f} s", partial(Trace.at_seconds, seconds=s)) for s in (whole / 4, whole / 2, whole)
     ]
     moments.append((f"best seen, {setting.trials} trials", lambda trace: trace.best_seen[-1]))
     rows = [
