@@ -36,9 +36,9 @@ PLACES = {
     "data": (0.70, "from disk to batches"),
     "spec": (0.785, "the study spec"),
     "records": (0.785, "what rooms hand over"),
-    "errors": (0.70, "a tree of errors"),
-    "threads": (0.87, "idle threads"),
-    "importing": (0.53, "signals in imports"),
+    "errors": (0.66, "a tree of errors"),
+    "threads": (0.80, "idle threads"),
+    "importing": (0.94, "signals in imports"),
     "optuna_ext": (0.30, "for any Optuna study: knows nothing of tlsearch"),
 }
 ANY_ROOM_MAY_IMPORT = ("spec", "records", "errors", "threads", "importing")
@@ -131,7 +131,7 @@ def _draw_halves(axes: Axes) -> None:
     words: dict[str, Any] = {"size": 9, "color": INK, "style": "italic", "va": "center"}
     axes.text(0.395, bottom - 0.5, "search half:\nnever sees\na tensor", **words)
     axes.text(0.78, bottom - 0.5, "fine-tuning half:\nnever sees Optuna\nor the database", **words)
-    axes.text(0.637, _row_of("errors") + 0.6, "any room may import these four", **words)
+    axes.text(0.637, _row_of("errors") + 0.6, "any room may import these", **words)
 
 
 def _row_of(room: str) -> int:
