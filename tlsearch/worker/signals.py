@@ -5,14 +5,20 @@ noted there, and the worker obeys it at `release`, with the trial back in the qu
 signal ends the worker at once, as an exception in the main thread.
 """
 
+import _thread
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from types import FrameType
+
+from tlsearch.importing import is_importing
+
+_SEND_AGAIN_SECONDS = 0.02
 
 
 class StopRequest(threading.Event):
@@ -92,7 +98,9 @@ class StopSignals:
         raise SystemExit(128 + self._signal)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
-        del frame
+        if not self._holding and is_importing(frame):
+            _thread.start_new_thread(_send_again, (number,))  # takes no lock, unlike threading
+            return
         if self.requested.is_set() and self._holding:
             _say("stopped at once; another worker takes the trial over\n")
             os._exit(128 + number)
@@ -101,6 +109,14 @@ class StopSignals:
         if not self._holding:
             self.leave()
         _say(f"{self.by}: the trial under way goes back into the queue; again to stop at once\n")
+
+
+def _send_again(number: int) -> None:
+    """Send the main thread a signal that came inside an import, until the import is over."""
+    time.sleep(_SEND_AGAIN_SECONDS)
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, number)
 
 
 def _say(words: str) -> None:
