@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.acceptance.conftest import wait_until
+from tests.acceptance.test_launcher import children
 from tests.acceptance.test_workers import LONG, running
 from tests.conftest import free_port
 
@@ -32,17 +34,17 @@ def test_a_launcher_and_its_workers_write_json(tlsearch, tiny, storage_url):
     options = ["--processes", "2", "--log-level", "info", "--log-json"]
     launcher = tlsearch.start("worker", "tiny", *options)
     wait_until(lambda: len(running(storage_url, epochs=1)) == 2, "both workers train")
-    shown = subprocess.check_output(["ps", "-eo", "pid=,ppid=,args="], text=True)
-    rows = [line.split(maxsplit=2) for line in shown.splitlines()]
-    workers = {int(pid): args for pid, parent, args in rows if int(parent) == launcher.pid}
+    workers = children(launcher.pid)
     assert len(workers) == 2
-    assert all("--log-level=info --log-json" in args for args in workers.values())
-    os.kill(next(iter(workers)), signal.SIGKILL)
-    wait_until(lambda: len(running(storage_url, epochs=1)) == 2, "both workers train again")
+    for pid in workers:
+        arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        assert {"--log-level=info", "--log-json"} <= set(arguments)
+    os.kill(workers[0], signal.SIGKILL)
+    wait_until(lambda: len(set(children(launcher.pid)) - {workers[0]}) == 2, "it starts again")
     launcher.send_signal(signal.SIGTERM)
     stdout, stderr = launcher.communicate(timeout=240)
     assert launcher.returncode == 143, stderr
-    assert "trial 0 begins" in stdout
+    assert "cpu/1  tiny  reading the images ..." in stdout
     found = records(stderr)
     own = [record for record in found if record["logger"] == "tlsearch.launcher.supervisor"]
     messages = [str(record["message"]) for record in own]
@@ -51,7 +53,9 @@ def test_a_launcher_and_its_workers_write_json(tlsearch, tiny, storage_url):
     assert "worker was killed by SIGKILL" in messages
     assert "worker crashed, restarts in 1 s" in messages
     assert messages.count("ended: interrupted, trials: 0") == 2
-    (warning,) = [r for r in found if "killed by SIGKILL; starts again" in str(r["message"])]
+    (warning,) = [r for r in found if str(r["message"]).endswith("starts again in 1 s")]
+    assert str(warning["message"]).startswith("the worker was killed by SIGKILL")
+    assert "{" not in str(warning["message"])
     assert (warning["level"], warning["logger"]) == ("warning", "tlsearch.launcher")
 
 

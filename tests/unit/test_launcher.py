@@ -213,6 +213,13 @@ def test_a_crash_loop_gives_up_with_the_last_error_line(start):
     assert "given up" in sentences[-1]
 
 
+def test_the_last_error_line_may_be_a_log_record(start):
+    record = '{"level": "error", "message": "no GPU"}'
+    launcher, recorder = start(f"print('{record}', file=sys.stderr); sys.exit(7)")
+    launcher.run()
+    assert "ended with exit code 7 (no GPU); starts again" in recorder.problems[0][1]
+
+
 def test_crashes_between_ended_trials_are_forgiven(start):
     launcher, recorder = start(
         "if runs() > 8: sys.exit(0)\nreport('ended'); os.kill(os.getpid(), 9)"

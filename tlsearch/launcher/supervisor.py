@@ -145,7 +145,8 @@ class Supervisor:
         if ending is not None:
             self._end(ending)
             return
-        last_line = f" ({child.last_error_line})" if child.last_error_line else ""
+        last_line = _message(child.last_error_line)
+        last_line = f" ({last_line})" if last_line else ""
         ran_seconds = time.monotonic() - child.started_at
         self._crashed(describe_exit(exit_code) + last_line, ran_seconds)
 
@@ -179,8 +180,18 @@ class Supervisor:
 
 def _progress_event(line: str) -> dict[str, Any] | None:
     """Return the object of a line of JSON progress; None for any other line."""
+    found = _json_object(line)
+    return found if "event" in found else None
+
+
+def _message(line: str) -> str:
+    """Return the message of a log record in JSON, or any other line as it is."""
+    return str(_json_object(line).get("message", line))
+
+
+def _json_object(line: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
     except ValueError:
-        return None
-    return found if isinstance(found, dict) and "event" in found else None
+        return {}
+    return found if isinstance(found, dict) else {}
