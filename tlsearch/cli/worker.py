@@ -20,17 +20,6 @@ from tlsearch.cli.options import (
     StudyNames,
     WeightsHere,
 )
-from tlsearch.cli.prior import show_measures
-from tlsearch.cli.several import SlotOptions, run_several, threads_of_each
-from tlsearch.cli.single import (
-    WorkerOptions,
-    following,
-    run_for_launcher,
-    run_for_people,
-    run_for_scripts,
-    set_threads,
-)
-from tlsearch.launcher import WorkerCommand
 
 
 def worker(
@@ -72,6 +61,16 @@ def worker(
     news: Annotated[bool, typer.Option("--news", hidden=True)] = False,
 ) -> None:
     """Claim and run trials of studies until their budgets are spent."""
+    from tlsearch.cli.several import SlotOptions, run_several, threads_of_each
+    from tlsearch.cli.single import (
+        WorkerOptions,
+        run_for_launcher,
+        run_for_people,
+        run_for_scripts,
+        set_threads,
+    )
+    from tlsearch.launcher import WorkerCommand
+
     set_up_logging(log_level, log_json)
     studies = list(dict.fromkeys(studies))
     if artifacts is not None:
@@ -118,6 +117,8 @@ def measure(
     log_json: LogJson = False,
 ) -> None:
     """Measure how well the pretrained weights fit the images, unless that is done."""
+    from tlsearch.cli.prior import show_measures
+    from tlsearch.cli.single import following, set_threads
     from tlsearch.worker import measure_study
 
     set_up_logging(log_level, log_json)
