@@ -35,7 +35,7 @@ class JsonProgress:
     def __init__(self) -> None:
         self._readers: Mapping[str, StudyReader] = {}
         self._reader: StudyReader | None = None
-        self._stdout_is_open = True
+        self._stopping = threading.Lock()
 
     def follow(self, readers: Mapping[str, "StudyReader"]) -> None:
         """Report each trial's study and its state as well; `readers` are by study name."""
@@ -89,13 +89,18 @@ class JsonProgress:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
         except OSError:
-            self._stop()
+            self.stop_worker()
 
-    def _stop(self) -> None:
-        if self._stdout_is_open:
-            self._stdout_is_open = False
+    def stop_worker(self) -> None:
+        """Stop this process as a first SIGTERM does, once: a second one would lose its trial.
+
+        When a launcher is killed, standard input ends and standard output is closed.
+        """
+        if self._stopping.acquire(blocking=False):
             discard_output()
-            signal.raise_signal(signal.SIGTERM)
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, signal.SIGTERM)
 
 
 def _brief(status: StudyStatus) -> dict[str, Any]:
@@ -123,25 +128,22 @@ def _how(error: BaseException) -> str:
     return next((how for kind, how in kinds if isinstance(error, kind)), "crashed")
 
 
-def stop_with_launcher() -> None:
+def stop_with_launcher(progress: JsonProgress) -> None:
     """Stop this process, as SIGTERM does, when the launcher that holds its standard input is gone.
 
     The pipe ends with the launcher even if that was killed. If standard input is not a pipe, there
     is no launcher.
     """
     if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
+        threading.Thread(target=_stop_when_stdin_ends, args=(progress,), daemon=True).start()
 
 
-def _stop_when_stdin_ends() -> None:
+def _stop_when_stdin_ends(progress: JsonProgress) -> None:
     """Ask this process to stop, and end it if that takes too long: no launcher will do it."""
     with contextlib.suppress(OSError):
         while os.read(0, 1024):
             pass
-    discard_output()
-    main = threading.main_thread().ident
-    assert main is not None
-    signal.pthread_kill(main, signal.SIGTERM)
+    progress.stop_worker()
     time.sleep(_STOP_SECONDS)
     os._exit(128 + signal.SIGTERM)
 

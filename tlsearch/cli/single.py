@@ -65,7 +65,7 @@ def run_for_people(options: WorkerOptions) -> None:
 def run_for_launcher(options: WorkerOptions, threads: int | None) -> None:
     """Run a worker that reports JSON progress to a program, the launcher."""
     progress = JsonProgress()
-    stop_with_launcher()
+    stop_with_launcher(progress)
     with report_end(progress):
         progress.preparing("starting")
         from tlsearch.studies.read import StudyReader
