@@ -24,6 +24,14 @@ class LazyRDBStorage(optuna.storages.RDBStorage):
         self._loading = threading.RLock()
         self._own_engine = sa.create_engine(url, **engine_kwargs)
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leave out what belongs to this process."""
+        return {"arguments": self._arguments}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Begin anew in another process."""
+        LazyRDBStorage.__init__(self, *state["arguments"])
+
     @property
     def engine(self) -> sa.Engine:
         """The engine of the database; RDBStorage makes one of its own, which is not used."""
