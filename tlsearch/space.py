@@ -123,19 +123,19 @@ def _defaults(n_body_layers: int) -> dict[str, Range]:
 def _problems(name: str, given: Range, limit: Range, n_body_layers: int) -> list[str]:
     key = f"space.{name}"
     if name in DEPTHS and (given.low != int(given.low) or given.high != int(given.high)):
-        return [f"{key}: {_shown(given)} counts layers; give whole numbers"]
+        return [f"{key}: {_formatted(given)} counts layers; give whole numbers"]
     if given.low < limit.low or given.high > limit.high:
         why = f"; the network has {n_body_layers} body layers" if name in DEPTHS else ""
-        return [f"{key}: {_shown(given)} must lie within {_shown(limit)}{why}"]
+        return [f"{key}: {_formatted(given)} must lie within {_formatted(limit)}{why}"]
     if name not in DEPTHS and given.low == 0 and not given.fixed:
         return [
-            f"{key}: {_shown(given)} is searched on a logarithmic scale; "
+            f"{key}: {_formatted(given)} is searched on a logarithmic scale; "
             "begin it above 0, or fix it to 0"
         ]
     return []
 
 
-def _shown(value: Range) -> str:
+def _formatted(value: Range) -> str:
     return f"{value.low:g}" if value.fixed else f"[{value.low:g}, {value.high:g}]"
 
 

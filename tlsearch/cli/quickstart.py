@@ -92,9 +92,9 @@ _MEANING = {
 }
 
 _NEXT = """
-The best of many validation accuracies flatters itself: 200 images tell apart about 3 points.
+The best of many validation accuracies is too high by chance; 200 images tell apart about 3 points.
 
-Go on:
+What next:
   PROGRAM best STUDY_NAME --top 5     the best trials, and where each came from
   PROGRAM measures STUDY_NAME         how well the pretrained weights fit these images
   PROGRAM prior STUDY_NAME            where the search started, and why

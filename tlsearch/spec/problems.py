@@ -34,7 +34,7 @@ def _sentence(details: ErrorDetails, root: type[BaseModel]) -> str:
         return f"{key}: is missing; add it to the spec"
     if kind == "value_error" and isinstance(details["input"], Mapping):
         return f"[{key}]: {_rule(details)}" if key else _rule(details)
-    return f"{key} = {_shown(details['input'])}: {_rule(details)}"
+    return f"{key} = {_formatted(details['input'])}: {_rule(details)}"
 
 
 def _rule(details: ErrorDetails) -> str:
@@ -66,6 +66,6 @@ def _fields_at(keys: list[str], root: type[BaseModel]) -> list[str]:
     return list(model.model_fields)
 
 
-def _shown(value: Any) -> str:
+def _formatted(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."

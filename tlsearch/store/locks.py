@@ -78,7 +78,7 @@ def _take(connection: sa.Connection, study_id: int, timeout_seconds: float) -> N
         if getattr(error.orig, "pgcode", None) != LOCK_TIMEOUT:
             raise
         hint = "another process holds it: look for one that hangs, or try again"
-        what = f"the lock on {_shown(study_id)} was not free within {timeout_seconds:g} s"
+        what = f"the lock on {_formatted(study_id)} was not free within {timeout_seconds:g} s"
         raise StorageError(f"{what}; {hint}") from None
 
 
@@ -89,10 +89,12 @@ def _release(connection: sa.Connection, study_id: int, timeout_seconds: float) -
     except sa.exc.DBAPIError:
         connection.invalidate()
         why = f"the database ended its session, as it does after {timeout_seconds:g} s"
-        raise StorageError(f"the lock on {_shown(study_id)} was lost: {why}; try again") from None
+        raise StorageError(
+            f"the lock on {_formatted(study_id)} was lost: {why}; try again"
+        ) from None
 
 
-def _shown(study_id: int) -> str:
+def _formatted(study_id: int) -> str:
     return "creating tables and studies" if study_id == CREATE_KEY else f"study {study_id}"
 
 

@@ -127,7 +127,7 @@ class WorkerLoop:
             self._sessions.remove(session)  # the others first, next time
             self._sessions.append(session)
             if isinstance(outcome, Claim):
-                trial = session.runner.run(outcome, partial(self._tell, session))
+                trial = session.runner.run(outcome, partial(self._trial_ended, session))
                 self._failures.note(outcome.trial_id, trial)
             return True
         for session, refusal in waiting[:1]:
@@ -135,7 +135,7 @@ class WorkerLoop:
             self._progress.preparing(refusal.why)
         return False
 
-    def _tell(self, session: StudySession, trial: TrialRecord) -> None:
+    def _trial_ended(self, session: StudySession, trial: TrialRecord) -> None:
         if trial.state in ("complete", "pruned", "fail"):
             self._ended.append((session.study.name, trial))
             self._progress.ended(trial)

@@ -181,7 +181,7 @@ def _tell_sampler(held: HeldTrial, state: TrialState, val_accuracy: float) -> No
     except (DatabaseAway, *DATABASE_ERRORS):
         raise
     except Exception as error:  # a sampler of the user's choice; the result counts all the same
-        _say(held, "the sampler did not take in this trial", error)
+        _report_problem(held, "the sampler did not take in this trial", error)
 
 
 def _is_among_best(held: HeldTrial, val_accuracy: float) -> bool:
@@ -211,11 +211,11 @@ def _pictures(held: HeldTrial, ending: Complete) -> dict[str, str]:
         pictures = draw_pictures(ending.number, ending.result, finished, labels, class_names)
         return picture_attrs(held.context.artifacts, pictures)
     except Exception as error:  # a full disk, a font: the trial is worth more than its pictures
-        _say(held, "this trial has no pictures", error)
+        _report_problem(held, "this trial has no pictures", error)
         return {}
 
 
-def _say(held: HeldTrial, what: str, error: Exception) -> None:
+def _report_problem(held: HeldTrial, what: str, error: Exception) -> None:
     """Show a problem that costs the trial nothing."""
     held.context.progress.preparing(f"{what}: {described(error)}")
     _log.info("%s", what, exc_info=error, extra=_about(held))

@@ -102,13 +102,15 @@ class StopSignals:
             _thread.start_new_thread(_send_again, (number,))  # takes no lock, unlike threading
             return
         if self.requested.is_set() and self._holding:
-            _say("stopped at once; another worker takes the trial over\n")
+            _write_stderr("stopped at once; another worker takes the trial over\n")
             os._exit(128 + number)
         self._signal = signal.Signals(number)
         self.requested.set()
         if not self._holding:
             self.leave()
-        _say(f"{self.by}: the trial under way goes back into the queue; again to stop at once\n")
+        _write_stderr(
+            f"{self.by}: the trial under way goes back into the queue; again to stop at once\n"
+        )
 
 
 def _send_again(number: int) -> None:
@@ -119,7 +121,7 @@ def _send_again(number: int) -> None:
     signal.pthread_kill(main, number)
 
 
-def _say(words: str) -> None:
+def _write_stderr(words: str) -> None:
     """Write past Python's buffers, which the interrupted code may be using."""
     with suppress(OSError, ValueError):  # stderr may be closed
         os.write(sys.stderr.fileno(), words.encode())

@@ -55,13 +55,13 @@ class TrialRunner:
         return outcome
 
     def run(
-        self, claim: Claim, tell: Callable[[TrialRecord], None] = lambda _: None
+        self, claim: Claim, on_ended: Callable[[TrialRecord], None] = lambda _: None
     ) -> TrialRecord | None:
         """Run a claimed trial and record how it ended.
 
         Args:
             claim: the trial.
-            tell: told how the attempt ended, also where a signal came meanwhile, which this then
+            on_ended: told how the attempt ended, also where a signal came meanwhile, which this then
                 obeys.
 
         Returns:
@@ -75,7 +75,7 @@ class TrialRunner:
             ending = Attempt(held, self._duplicates).run()
             trial = self._record(claim, ending)
             if trial is not None:
-                tell(trial)
+                on_ended(trial)
             return trial
         finally:
             self._trials.close(claim.trial_id)
