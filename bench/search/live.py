@@ -6,8 +6,8 @@
 For each seed, two studies of the target run side by side, one worker with one thread each: plain
 TPE without measures, and the default sampler with its measures. The best trial of a study, and the
 best of what had ended in a quarter of plain TPE's seconds, are then trained again under other seeds
-of the recipe, as the best of many validation accuracies is too high by chance. Interrupted, the command
-goes on where it stopped. Prints Markdown. Nothing is asserted.
+of the recipe, as the best of many validation accuracies is too high by chance. Interrupted, the
+command goes on where it stopped. Prints Markdown. Nothing is asserted.
 """
 
 import argparse

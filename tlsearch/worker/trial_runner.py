@@ -61,8 +61,8 @@ class TrialRunner:
 
         Args:
             claim: the trial.
-            on_ended: told how the attempt ended, also where a signal came meanwhile, which this then
-                obeys.
+            on_ended: told how the attempt ended, also where a signal came meanwhile, which this
+                obeys then.
 
         Returns:
             The trial as the database holds it; None where it was released or is another worker's.
