@@ -6,11 +6,11 @@ alter. `docs/decisions/0009-migrations.md` says why some are migrations and othe
 
 import random
 import time
+from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
-import tlsearch
 from tlsearch.errors import StorageError
 from tlsearch.store import schema_statements as sql
 from tlsearch.store.controls import create_missing_controls, delete_orphan_rows
@@ -143,8 +143,15 @@ def _migrate(connection: sa.Connection, after: int) -> None:
     for migration in missing:
         _run(connection, migration.text)
     for migration in missing:  # the table of the records is made by one of them
-        values = {"version": migration.version, "name": migration.name, "by": tlsearch.__version__}
+        values = {"version": migration.version, "name": migration.name, "by": _own_version()}
         connection.execute(sql.RECORD, values)
+
+
+def _own_version() -> str:
+    try:
+        return version("tlsearch")
+    except PackageNotFoundError:  # it runs from a folder
+        return "unknown"
 
 
 def _installed(engine: sa.Engine) -> Installed | None:
