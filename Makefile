@@ -7,9 +7,10 @@ BIN := $(VENV)/bin
 CONSTRAINTS ?= -c constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-# How many tests run at once; 0 is one after another, in one process.
+# How many tests run at once: auto is two a core, logical one; 0 is one after another, in one process.
 WORKERS ?= auto
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+UNIT_WORKERS ?= logical
+PYTEST := $(BIN)/python -m pytest --dist loadgroup
 
 .PHONY: quickstart test test-unit test-all check format clean
 
@@ -17,14 +18,14 @@ quickstart: $(VENV)/.installed
 	$(BIN)/tlsearch quickstart
 
 test: $(VENV)/.installed-dev
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -n $(WORKERS) -m "not slow"
 
 # Without PostgreSQL: tests/conftest.py marks what needs it and fails what uses it without the mark.
 test-unit: $(VENV)/.installed-dev
 	$(PYTEST) -m "not slow and not database" tests/unit tests/optuna_ext
 
 test-all: $(VENV)/.installed-dev
-	$(PYTEST)
+	$(PYTEST) -n $(WORKERS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -85,9 +85,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Processes for `-n auto`: each has a server of its own and, with torch, 1 GB of memory.
 
     Twice as many as there are cores: half of the time tests wait, for other processes or for time
-    to pass.
+    to pass. `-n logical` is one a core, for tests that only compute.
     """
-    return min(8, 2 * len(os.sched_getaffinity(0)))
+    cores = len(os.sched_getaffinity(0))
+    return min(8, cores if config.option.numprocesses == "logical" else 2 * cores)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

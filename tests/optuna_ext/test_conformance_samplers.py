@@ -75,6 +75,7 @@ class TestIndependentThinnedTPE(BasicSamplerTestCase, MultiObjectiveSamplerTestC
         return lambda: ThinnedTPESampler(seed=0)
 
 
+@pytest.mark.slow
 class TestSeededPerTrial(SeveralObjectives):
     @pytest.fixture
     def sampler(self) -> Build:
