@@ -22,7 +22,7 @@ test: $(VENV)/.installed-dev
 
 # Without PostgreSQL: tests/conftest.py marks what needs it and fails what uses it without the mark.
 test-unit: $(VENV)/.installed-dev
-	$(PYTEST) -m "not slow and not database" tests/unit tests/optuna_ext
+	$(PYTEST) -n $(UNIT_WORKERS) -m "not slow and not database" tests/unit tests/optuna_ext
 
 test-all: $(VENV)/.installed-dev
 	$(PYTEST) -n $(WORKERS)
