@@ -56,7 +56,7 @@ class TrainingCallbacks:
         if epoch == self._epochs:
             self.trained = checkpoint
         elif epoch % self._every_epochs == 0:
-            self._held.save_checkpoint(checkpoint)
+            self._held.save_checkpoint(epoch, checkpoint)
 
     def should_stop(self) -> bool:
         """Whether to interrupt the training at this step.

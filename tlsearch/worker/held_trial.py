@@ -71,10 +71,10 @@ class HeldTrial:
             )
         )
 
-    def save_checkpoint(self, checkpoint: bytes) -> None:
-        """Begin to write a checkpoint beside the training, and report the one before."""
+    def save_checkpoint(self, epoch: int, checkpoint: bytes) -> None:
+        """Begin to write the checkpoint of an epoch beside the training; report the one before."""
         self.report_checkpoint()
-        self.files.save(len(curve_of(checkpoint)), checkpoint)
+        self.files.save(epoch, checkpoint)
 
     def save_checkpoint_now(self, checkpoint: bytes) -> None:
         """Write a checkpoint, wait until it is on disk, and report it."""

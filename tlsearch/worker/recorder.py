@@ -133,8 +133,7 @@ def _fail(held: HeldTrial, ending: Failed) -> None:
     ours = context.retry.call(
         lambda: context.claims.release_failed(held.claim, failure, curve, checkpoint_epoch)
     )
-    if not ours:
-        raise TrialLost("the trial is another worker's by now")
+    _check_ours(ours)
 
 
 def _release(held: HeldTrial, ending: Released) -> None:
@@ -154,6 +153,11 @@ def _release(held: HeldTrial, ending: Released) -> None:
     except DatabaseAway as away:
         context.progress.preparing(f"{away}: the trial goes on elsewhere once it is missed")
         return
+    _check_ours(ours)
+
+
+def _check_ours(ours: bool) -> None:
+    """Raise TrialLost where a release found the trial to be another worker's."""
     if not ours:
         raise TrialLost("the trial is another worker's by now")
 
