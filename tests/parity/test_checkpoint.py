@@ -165,7 +165,14 @@ class TestGoingOn:
             resumed = Run(shipped_images, PLAIN_NETWORK, resume=mid_epoch)
             assert_same_training(resumed, whole(PLAIN_NETWORK))
 
-    @pytest.mark.parametrize("changes", [{"momentum": 0.0}, {"schedule": "step", "step_epochs": 2}])
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"momentum": 0.0},
+            {"schedule": "step", "step_epochs": 2},
+            {"mixup": 0.4, "cutmix": 1.0},
+        ],
+    )
     def test_with_other_recipes(self, shipped_images, changes):
         recipe = RECIPE.model_copy(update=changes)
         data = interrupted(shipped_images, PLAIN_NETWORK, STEPS + 1, recipe)

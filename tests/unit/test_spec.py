@@ -42,6 +42,11 @@ def test_defaults_and_round_trip():
             {"recipe": {"epochs": 2, "warmup_epochs": 3}},
             "[recipe]: warmup_epochs = 3 must be below epochs = 2",
         ),
+        (
+            {"recipe": {"batch_size": 1, "mixup": 0.2}},
+            "[recipe]: mixup and cutmix mix the images of a batch, and batch_size is 1",
+        ),
+        ({"recipe": {"cutmix": -1.0}}, "recipe.cutmix = -1.0: must be greater than or equal to 0"),
         ({"space": {"high_lr": [0.1, 0.01]}}, "space.high_lr = [0.1, 0.01]: has low above high"),
         ({"space": {"high_lr": [0.1]}}, "space.high_lr = [0.1]: must be a number (fixed) or"),
         ({"space": {"alpha": "x"}}, 'space.alpha = "x": must be a number (fixed) or'),

@@ -6,6 +6,7 @@ from tlsearch.data.catalog import load_catalog
 from tlsearch.data.decode import stored_size
 from tlsearch.data.domain import Domain, load_domain
 from tlsearch.data.imageset import ImageSet, TrainingData
+from tlsearch.data.mixing import mixed_batches
 from tlsearch.data.pipeline import DeviceImages, train_batches, val_batches
 from tlsearch.data.references import Catalog, ImageRef
 
@@ -20,6 +21,7 @@ __all__ = [
     "load_catalog",
     "load_domain",
     "load_training_data",
+    "mixed_batches",
     "read_arrays",
     "stored_size",
     "train_batches",

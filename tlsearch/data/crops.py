@@ -41,6 +41,16 @@ class Draws:
             yield Draws(self.order[part], self.boxes[part], self.flips[part])
 
 
+def epoch_seed(seed: int, epoch: int, purpose: str = "") -> int:
+    """Combine a recipe's seed, an epoch and a purpose into 32 bits.
+
+    Draws for one purpose do not change those for another. torch's CPU generator ignores higher
+    bits.
+    """
+    text = f"{seed}/{epoch}/{purpose}" if purpose else f"{seed}/{epoch}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+
 def draw_epoch(sizes: Tensor, recipe: RecipeSpec, epoch: int) -> Draws:
     """Draw an epoch on the CPU; it depends only on the sizes, the recipe and the epoch.
 
@@ -49,7 +59,7 @@ def draw_epoch(sizes: Tensor, recipe: RecipeSpec, epoch: int) -> Draws:
         recipe: for the seed, the crop's scale and ratio, and the flip.
         epoch: any whole number.
     """
-    generator = torch.Generator().manual_seed(_seed(recipe.seed, epoch))
+    generator = torch.Generator().manual_seed(epoch_seed(recipe.seed, epoch))
     n = len(sizes)
     order = torch.randperm(n, generator=generator)
     flips = (torch.rand(n, generator=generator) < 0.5) & recipe.horizontal_flip
@@ -137,6 +147,23 @@ def centre_crops(
     return taken.permute(0, 3, 1, 2)
 
 
+def inside(boxes: Tensor, size: int) -> Tensor:
+    """Return which pixels of a square lie in a box.
+
+    Args:
+        boxes: int64 (b, 4), top, left, height and width, pixels.
+        size: side of the square, pixels.
+
+    Returns:
+        bool (b, 1, size, size).
+    """
+    steps = torch.arange(size, device=boxes.device)
+    top, left, height, width = boxes[:, :, None].unbind(1)
+    rows = (steps >= top) & (steps < top + height)
+    columns = (steps >= left) & (steps < left + width)
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+
 def _positions(start: Tensor, extent: Tensor, steps: Tensor, canvas: int) -> Tensor:
     """Return where to sample, in grid_sample's units: -1 and 1 are the canvas's outer edges."""
     edge = start + steps * extent
@@ -150,8 +177,3 @@ def _largest(height: Tensor, width: Tensor, ratio: Range) -> Tensor:
     crop_height = torch.where(aspect < ratio.low, (width / ratio.low).round(), height)
     crop_width = torch.where(aspect > ratio.high, (height * ratio.high).round(), width)
     return torch.stack([crop_height, crop_width]).clamp_min(1)
-
-
-def _seed(seed: int, epoch: int) -> int:
-    """Combine both into 32 bits, because torch's CPU generator ignores higher bits."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:4], "little")

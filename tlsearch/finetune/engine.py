@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlsearch.backbones import Backbone
-from tlsearch.data import DeviceImages, TrainingData, train_batches
+from tlsearch.data import DeviceImages, TrainingData, mixed_batches, train_batches
 from tlsearch.errors import Interrupted, TrialFailure
 from tlsearch.finetune.checkpoint import identity_of, restore, take
 from tlsearch.finetune.checkpointfile import TrainingPosition
@@ -209,9 +209,10 @@ class Training:
         return FineTuneResult(tuple(self.curve), stopped, self.seconds, predictions)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield an epoch of augmented batches."""
-        statistics = self.backbone.statistics
-        return train_batches(self.data.train, self.recipe, statistics.mean, statistics.std, epoch)
+        """Yield an epoch of augmented batches; labels are indices, or shares of the classes."""
+        mean, std = self.backbone.statistics.mean, self.backbone.statistics.std
+        plain = train_batches(self.data.train, self.recipe, mean, std, epoch)
+        return mixed_batches(plain, self.recipe, self.data.n_classes, epoch)
 
     def run_step(self, images: Tensor, labels: Tensor, factor: float) -> Tensor:
         """Train on a batch with `factor` times the peak rates and return its loss."""

@@ -8,6 +8,7 @@ from tlsearch.records import Range
 from tlsearch.spec.fields import Fraction, PositiveInt, RangeField, Table
 
 _WARMUP_EPOCHS = 3  # or one fewer than there are
+_MOST_ALPHA = 100.0  # of mixup and CutMix: nearly all images are mixed half and half
 
 
 class DataSpec(Table):
@@ -77,6 +78,9 @@ class RecipeSpec(Table):
             crop.
         crop_ratio: aspect ratio of a random crop, [low, high].
         horizontal_flip: whether half of the training images are mirrored.
+        mixup: alpha of the Beta distribution from which mixup draws the shares of two images;
+            0 = no mixup.
+        cutmix: the same for CutMix; with both, each image gets one of them, by equal chance.
         eval_crop: side of the centre crop for evaluation as a share of the shorter side, in (0, 1].
         decay_norm: whether alpha and beta also act on normalisation layers.
         seed: of reinitialised weights, shuffling and augmentation; the same for every trial.
@@ -94,6 +98,8 @@ class RecipeSpec(Table):
     crop_scale: RangeField = Range(0.35, 1.0)
     crop_ratio: RangeField = Range(0.75, 4 / 3)
     horizontal_flip: bool = True
+    mixup: float = Field(0.0, ge=0, le=_MOST_ALPHA)
+    cutmix: float = Field(0.0, ge=0, le=_MOST_ALPHA)
     eval_crop: float = Field(0.875, gt=0, le=1)
     decay_norm: bool = False
     seed: int = Field(0, ge=0, lt=2**31)
@@ -119,4 +125,9 @@ class RecipeSpec(Table):
             raise ValueError("crop_scale must lie in (0, 1]")
         if self.crop_ratio is None or not self.crop_ratio.low > 0:
             raise ValueError("crop_ratio must be above 0")
+        if self.batch_size == 1 and (self.mixup or self.cutmix):
+            raise ValueError(
+                "mixup and cutmix mix the images of a batch, and batch_size is 1; raise it, or "
+                "leave them out"
+            )
         return self
