@@ -7,7 +7,12 @@ from tlsearch.data.decode import stored_size
 from tlsearch.data.domain import Domain, load_domain
 from tlsearch.data.imageset import ImageSet, TrainingData
 from tlsearch.data.mixing import mixed_batches
-from tlsearch.data.pipeline import DeviceImages, train_batches, val_batches
+from tlsearch.data.pipeline import (
+    DeviceImages,
+    evaluation_batches,
+    train_batches,
+    val_batches,
+)
 from tlsearch.data.references import Catalog, ImageRef
 
 __all__ = [
@@ -17,6 +22,7 @@ __all__ = [
     "ImageRef",
     "ImageSet",
     "TrainingData",
+    "evaluation_batches",
     "features_folder",
     "load_catalog",
     "load_domain",

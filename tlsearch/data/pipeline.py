@@ -1,6 +1,6 @@
 """Yields normalised batches from images that stay on the device as uint8."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -102,13 +102,38 @@ def val_batches(
     Raises:
         DataError: the images are smaller than `image_size`.
     """
+    orders = torch.split(torch.arange(len(images)), batch_size)
+    return evaluation_batches(images, recipe, mean, std, orders)
+
+
+def evaluation_batches(
+    images: DeviceImages,
+    recipe: RecipeSpec,
+    mean: Sequence[float],
+    std: Sequence[float],
+    orders: Iterable[Tensor],
+) -> Iterator[Batch]:
+    """Yield the centre crops of some images, without resampling.
+
+    Args:
+        images: of any split.
+        recipe: for image_size.
+        mean: of each channel, of pixels from 0 to 1.
+        std: standard deviation, the same way.
+        orders: int64 (b,), which images are in each batch.
+
+    Yields:
+        float32 (b, 3, image_size, image_size), channels last, and int64 (b,) labels.
+
+    Raises:
+        DataError: the images are smaller than `image_size`.
+    """
     size = recipe.image_size
     _check_size(images, size)
     normalise = _Normaliser(mean, std, images.device)
     sizes = images.sizes.to(images.device)
-    everything = torch.arange(len(images), device=images.device)
-    for start in range(0, len(images), batch_size):
-        order = everything[start : start + batch_size]
+    for chosen in orders:
+        order = chosen.to(images.device)
         pixels = centre_crops(images.pixels, sizes[order], order, size)
         yield normalise(pixels), images.labels[order]
 

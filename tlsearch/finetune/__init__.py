@@ -1,5 +1,6 @@
 """The fine-tuning engine: hyperparameters in, learning curve out; no search and no database."""
 
+from tlsearch.finetune.check import check_recipe
 from tlsearch.finetune.checkpoint import curve_of, load_weights, model_only
 from tlsearch.finetune.engine import FineTuneData, fine_tune
 from tlsearch.finetune.lr_range import lr_range_test
@@ -9,6 +10,7 @@ from tlsearch.finetune.reinit import initial_model
 __all__ = [
     "FineTuneData",
     "ParameterGroup",
+    "check_recipe",
     "curve_of",
     "fine_tune",
     "group_parameters",

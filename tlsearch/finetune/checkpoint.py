@@ -22,7 +22,7 @@ from tlsearch.finetune.checkpointfile import (
     sha256,
 )
 from tlsearch.records import EpochReport, Hyperparameters
-from tlsearch.spec import RecipeSpec
+from tlsearch.spec import RecipeSpec, without_legacy_values
 
 _MODEL, _MOMENTUM, _CPU, _CUDA, _LOSSES = "model.", "momentum.", "rng.cpu", "rng.cuda", "losses"
 
@@ -45,7 +45,8 @@ def identity_of(
     """
     parts = {
         "backbone": [backbone.name, backbone.fingerprint()],
-        "recipe": recipe.model_dump(mode="json"),
+        # Without keys that say what was meant before there were any: older checkpoints still fit.
+        "recipe": without_legacy_values("recipe", recipe.model_dump(mode="json")),
         "hyperparameters": Hyperparameters.from_dict(hyperparameters.as_dict()).as_dict(),
         "images": n_images,
         "classes": n_classes,

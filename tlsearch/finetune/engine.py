@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from tlsearch.backbones import Backbone
 from tlsearch.data import DeviceImages, TrainingData, mixed_batches, train_batches
 from tlsearch.errors import Interrupted, TrialFailure
+from tlsearch.finetune.batch_norm import pretrained_batch_norms
+from tlsearch.finetune.check import check_recipe
 from tlsearch.finetune.checkpoint import identity_of, restore, take
 from tlsearch.finetune.checkpointfile import TrainingPosition
 from tlsearch.finetune.evaluate import Evaluation, evaluate
@@ -22,6 +24,7 @@ from tlsearch.finetune.l2_sp import DecayTerms
 from tlsearch.finetune.param_groups import ParameterGroup, group_parameters
 from tlsearch.finetune.reinit import initial_model
 from tlsearch.finetune.schedule import rate_factor
+from tlsearch.finetune.validation import validate
 from tlsearch.records import Decision, EpochReport, FineTuneResult, Hyperparameters
 from tlsearch.spec import RecipeSpec
 
@@ -86,6 +89,7 @@ def fine_tune(
         TrialFailure: `nan` if the loss is not finite, `out_of_memory` if the device is full.
         Interrupted: `should_stop` returned True; it carries a checkpoint of that moment.
         CheckpointError: `resume` is damaged or of another training.
+        SpecError: the network or the images do not allow the recipe.
     """
     with reproducible(recipe.seed, device), memory_errors(recipe, device):
         training = Training.begin(backbone, data, recipe, hyperparameters, device)
@@ -108,6 +112,7 @@ class Training:
     Attributes:
         step: number of optimiser steps so far.
         curve: reports of the complete epochs.
+        frozen: layers that stay in evaluation mode.
         losses: of the batches so far in the current epoch, scalars on the device.
         last: evaluation after the last epoch that ran here; None before the first.
         started: on the monotonic clock, minus the seconds before an interruption.
@@ -121,6 +126,7 @@ class Training:
     optimizer: torch.optim.SGD
     decay_terms: DecayTerms
     started: float
+    frozen: Sequence[nn.Module] = ()
     step: int = 0
     curve: list[EpochReport] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
@@ -136,6 +142,7 @@ class Training:
         device: torch.device,
     ) -> "Training":
         started = time.monotonic()
+        check_recipe(recipe, backbone, len(data.train), data.n_classes)
         model = initial_model(
             backbone, data.n_classes, hyperparameters.reinit_layers, recipe.seed
         ).to(device)
@@ -143,7 +150,12 @@ class Training:
         groups = group_parameters(model, backbone.layers, hyperparameters, recipe.decay_norm)
         decay_terms = DecayTerms(groups, hyperparameters.alpha, hyperparameters.beta)
         sgd = _sgd(groups, recipe, hyperparameters)
-        return cls(backbone, data, recipe, hyperparameters, model, sgd, decay_terms, started)
+        frozen: Sequence[nn.Module] = ()
+        if recipe.batch_norm == "frozen":
+            frozen = pretrained_batch_norms(model, backbone.layers, hyperparameters.reinit_layers)
+        return cls(
+            backbone, data, recipe, hyperparameters, model, sgd, decay_terms, started, frozen
+        )
 
     def restore(self, data: bytes) -> None:
         """Resume from a checkpoint; the decay terms still pull toward the initial weights.
@@ -185,7 +197,7 @@ class Training:
             TrialFailure: the loss is not finite.
             Interrupted: `should_stop` returned True.
         """
-        self.model.train()
+        self.set_training_mode()
         for images, labels in islice(self.batches(epoch), len(self.losses), None):
             self.losses.append(self.run_step(images, labels, self._rate_factor()))
             if should_stop():
@@ -196,15 +208,28 @@ class Training:
             raise TrialFailure("nan", f"the loss is not finite in epoch {epoch}")
         return loss
 
+    def set_training_mode(self) -> None:
+        """Let dropout and batch norm work as in training, except in frozen layers."""
+        self.model.train()
+        for layer in self.frozen:
+            layer.eval()
+
     def end_epoch(self, epoch: int, loss: float) -> EpochReport:
-        """Evaluate on the validation images, and add a report to the curve."""
-        self.last = self._evaluate()
+        """Evaluate on the validation images, and add a report to the curve.
+
+        After the last epoch the model is the one that was evaluated.
+        """
+        last = epoch == self.recipe.epochs
+        train, val, statistics = self.data.train, self.data.val, self.backbone.statistics
+        self.last = validate(self.model, train, val, self.recipe, statistics, last=last)
         self.curve.append(EpochReport(epoch, self.last.accuracy, loss, self.seconds))
         return self.curve[-1]
 
     def result(self, stopped: bool) -> FineTuneResult:
         """Return the curve and the last predictions; evaluates if no epoch ran here."""
-        last = self.last or self._evaluate()
+        last = self.last or evaluate(
+            self.model, self.data.val, self.recipe, self.backbone.statistics
+        )
         predictions = tuple(last.predictions.tolist())
         return FineTuneResult(tuple(self.curve), stopped, self.seconds, predictions)
 
@@ -228,9 +253,6 @@ class Training:
         self.optimizer.step()
         self.step += 1
         return loss.detach()
-
-    def _evaluate(self) -> Evaluation:
-        return evaluate(self.model, self.data.val, self.recipe, self.backbone.statistics)
 
     def _rate_factor(self) -> float:
         steps_per_epoch = max(1, len(self.data.train.labels) // self.recipe.batch_size)

@@ -70,7 +70,7 @@ def _losses(
 ) -> list[float]:
     plain = Hyperparameters(1, 1.0, 1.0, 0, 0.0, 1e-4, 0)
     training = Training.begin(backbone, data, recipe, plain, device)
-    training.model.train()
+    training.set_training_mode()
     losses: list[float] = []
     epoch = 0
     while True:

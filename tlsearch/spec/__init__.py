@@ -1,5 +1,6 @@
 """The study spec: what to fine-tune, on what, how, and where to search."""
 
+from tlsearch.spec.legacy import LEGACY, in_words_of, with_legacy_values, without_legacy_values
 from tlsearch.spec.load import differences, load_spec, parse_spec, spec_hash, to_toml_dict
 from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, WorkersSpec
 from tlsearch.spec.search import (
@@ -14,6 +15,7 @@ from tlsearch.spec.study import StudySpec
 from tlsearch.spec.training import BackboneSpec, DataSpec, RecipeSpec
 
 __all__ = [
+    "LEGACY",
     "BackboneSpec",
     "BudgetSpec",
     "CheckpointsSpec",
@@ -28,8 +30,11 @@ __all__ = [
     "StudySpec",
     "WorkersSpec",
     "differences",
+    "in_words_of",
     "load_spec",
     "parse_spec",
     "spec_hash",
     "to_toml_dict",
+    "with_legacy_values",
+    "without_legacy_values",
 ]

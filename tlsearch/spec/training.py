@@ -82,6 +82,9 @@ class RecipeSpec(Table):
             0 = no mixup.
         cutmix: the same for CutMix; with both, each image gets one of them, by equal chance.
         eval_crop: side of the centre crop for evaluation as a share of the shorter side, in (0, 1].
+        batch_norm: statistics of batch-norm layers in validation and in the model that is kept:
+            `running` averages of the training, `recalibrated` on clean training images before each
+            validation, or `frozen` at the pretrained ones in training too.
         decay_norm: whether alpha and beta also act on normalisation layers.
         seed: of reinitialised weights, shuffling and augmentation; the same for every trial.
     """
@@ -101,6 +104,7 @@ class RecipeSpec(Table):
     mixup: float = Field(0.0, ge=0, le=_MOST_ALPHA)
     cutmix: float = Field(0.0, ge=0, le=_MOST_ALPHA)
     eval_crop: float = Field(0.875, gt=0, le=1)
+    batch_norm: Literal["running", "recalibrated", "frozen"] = "running"
     decay_norm: bool = False
     seed: int = Field(0, ge=0, lt=2**31)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tlsearch.records import Prior
 from tlsearch.space import SearchSpace
-from tlsearch.spec import StudySpec, parse_spec, spec_hash, to_toml_dict
+from tlsearch.spec import StudySpec, parse_spec, spec_hash, to_toml_dict, with_legacy_values
 
 PRIOR = "prior"  # the user attribute that holds it
 
@@ -116,7 +116,7 @@ def from_attrs(study_id: int, name: str, attrs: Mapping[str, Any]) -> StoredStud
     return StoredStudy(
         study_id=study_id,
         name=name,
-        spec=parse_spec(attrs["spec"]),
+        spec=parse_spec(with_legacy_values(attrs["spec"])),
         spec_hash=attrs["spec_hash"],
         space=SearchSpace.from_dict(attrs["space"]),
         data=StudyData(**{**data, "class_names": tuple(data["class_names"])}),

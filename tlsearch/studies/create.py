@@ -13,12 +13,20 @@ from tlsearch.backbones import Backbone, load_backbone
 from tlsearch.dashboard.notes import write_note
 from tlsearch.data import Catalog, load_catalog, load_domain, verify_images
 from tlsearch.errors import InputError, SpecError, StudyError
+from tlsearch.finetune import check_recipe
 from tlsearch.measures import random_init_spec
 from tlsearch.prior import check_overrides
 from tlsearch.records import BEING_CREATED_PREFIX, MEASURES_SUFFIX, QueuedTrial
 from tlsearch.sampler import try_sampler
 from tlsearch.space import SearchSpace, resolve
-from tlsearch.spec import StudySpec, differences, load_spec, spec_hash, to_toml_dict
+from tlsearch.spec import (
+    StudySpec,
+    differences,
+    in_words_of,
+    load_spec,
+    spec_hash,
+    to_toml_dict,
+)
 from tlsearch.store.connect import given_storage, open_storage, resolve_url
 from tlsearch.store.stored_study import (
     Provenance,
@@ -63,6 +71,9 @@ def check_study(spec: StudySpec) -> CheckedStudy:
     backbone = _collect(problems, lambda: _backbone(spec))
     if catalog is not None:
         _collect(problems, lambda: _check_measurable(spec, catalog))
+    if catalog is not None and backbone is not None:
+        n_train, n_classes = len(catalog.train), len(catalog.class_names)
+        _collect(problems, lambda: check_recipe(spec.recipe, backbone, n_train, n_classes))
     n_body_layers = backbone.layers.n_body if backbone else None
     space = (
         _collect(problems, lambda: resolve(spec.space, n_body_layers)) if n_body_layers else None
@@ -130,6 +141,7 @@ def _family(checked: CheckedStudy) -> list[NewStudy]:
 
 
 def _same_spec(existing: StoredStudy, spec: StudySpec) -> None:
+    spec = in_words_of(existing.spec, spec)
     if spec_hash(existing.spec) == spec_hash(spec):
         return
     differing = differences(to_toml_dict(existing.spec), to_toml_dict(spec))

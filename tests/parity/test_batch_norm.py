@@ -1,0 +1,217 @@
+"""Batch-norm statistics: recalibrated against a plain formula, frozen, and what is kept."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.parity.conftest import stand_in
+from tests.parity.test_checkpoint import (
+    ALL_STEPS,
+    CPU,
+    KNOBS,
+    PLAIN_NETWORK,
+    RECIPE,
+    STEPS,
+    Run,
+    assert_same_bits,
+    assert_same_training,
+    interrupted,
+)
+from tlsearch.backbones import build
+from tlsearch.errors import SpecError
+from tlsearch.finetune import check_recipe, initial_model
+from tlsearch.finetune.batch_norm import (
+    LEAST_IMAGES,
+    batch_norms,
+    clean_sample,
+    pretrained_batch_norms,
+    recalibrate,
+)
+from tlsearch.finetune.engine import Training
+from tlsearch.finetune.evaluate import evaluate
+
+RECALIBRATED = RECIPE.model_copy(update={"batch_norm": "recalibrated"})
+FROZEN = RECIPE.model_copy(update={"batch_norm": "frozen"})
+CONVNEXT = "test_convnext"  # LayerNorm
+
+
+def is_statistic(name: str) -> bool:
+    return name.endswith(("running_mean", "running_var"))
+
+
+def batches_of(sizes):
+    generator = torch.Generator().manual_seed(3)
+    return [torch.randn(n, 3, 32, 32, generator=generator) * (1 + n / 10) + n for n in sizes]
+
+
+class TestRecalibrate:
+    def test_statistics_are_those_of_all_activations(self):
+        """Against a concatenation of each layer's inputs, for batches of unlike size and mean."""
+        model = build(PLAIN_NETWORK, 10, seed=4)
+        batches = batches_of([7, 12, 5])
+        seen: dict[str, list[torch.Tensor]] = {name: [] for name in batch_norms(model)}
+        plain = build(PLAIN_NETWORK, 10, seed=4).train()
+        hooks = [
+            layer.register_forward_pre_hook(lambda _, given, name=name: seen[name].append(given[0]))
+            for name, layer in batch_norms(plain).items()
+        ]
+        with torch.no_grad():
+            for images in batches:
+                plain(images)
+        assert len(hooks) > 10
+        recalibrate(model, batches)
+        for name, layer in batch_norms(model).items():
+            assert len(seen[name]) == 3
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
+            values = torch.cat([v.transpose(0, 1).flatten(1) for v in seen[name]], dim=1).double()
+            torch.testing.assert_close(
+                layer.running_mean.double(), values.mean(1), atol=1e-5, rtol=1e-5
+            )
+            torch.testing.assert_close(
+                layer.running_var.double(), values.var(1), atol=1e-7, rtol=1e-4
+            )
+
+    def test_nothing_else_changes(self):
+        model = build(PLAIN_NETWORK, 10, seed=4).train()
+        before = {name: t.clone() for name, t in model.state_dict().items()}
+        momenta = [layer.momentum for layer in batch_norms(model).values()]
+        torch.manual_seed(5)
+        generator = torch.get_rng_state()
+        recalibrate(model, batches_of([8, 8]))
+        assert torch.equal(torch.get_rng_state(), generator)
+        after = model.state_dict()
+        assert_same_bits(
+            {n: t for n, t in after.items() if not is_statistic(n)},
+            {n: t for n, t in before.items() if not is_statistic(n)},
+        )
+        statistics = [n for n in after if is_statistic(n)]
+        assert all(not torch.equal(after[n], before[n]) for n in statistics)
+        assert [layer.momentum for layer in batch_norms(model).values()] == momenta
+        assert not any(module.training for module in model.modules())
+        assert not any(layer._forward_hooks for layer in batch_norms(model).values())
+
+    def test_after_a_failure_the_model_is_as_before(self):
+        model = build(PLAIN_NETWORK, 10, seed=4)
+        before = {name: t.clone() for name, t in model.state_dict().items()}
+        with pytest.raises(RuntimeError):
+            recalibrate(model, [*batches_of([4]), torch.zeros(4, 5, 32, 32)])
+        assert_same_bits(model.state_dict(), before)
+        assert not any(layer._forward_hooks for layer in batch_norms(model).values())
+
+    def test_without_such_layers_no_image_is_used(self):
+        model = build(CONVNEXT, 10, seed=4)
+        before = {name: t.clone() for name, t in model.state_dict().items()}
+        unused = iter(batches_of([4]))
+        recalibrate(model, unused)
+        assert len(next(unused)) == 4
+        assert_same_bits(model.state_dict(), before)
+
+
+class TestSample:
+    @pytest.mark.parametrize(
+        ("n_images", "n_used"), [(1, 1), (300, 300), (512, 512), (2000, 512), (4000, 1000)]
+    )
+    def test_size(self, n_images, n_used):
+        batches = clean_sample(n_images, seed=0)
+        used = torch.cat(batches)
+        assert len(used) == len(set(used.tolist())) == n_used
+        assert 0 <= int(used.min()) <= int(used.max()) < n_images
+        lengths = [len(batch) for batch in batches]
+        assert max(lengths) <= 200
+        assert max(lengths) - min(lengths) <= 1
+
+    def test_it_is_shuffled_and_always_the_same(self):
+        def drawn(seed):
+            return torch.cat(clean_sample(LEAST_IMAGES, seed)).tolist()
+
+        assert drawn(1) == drawn(1)
+        assert drawn(1) != drawn(2)
+        assert drawn(1) != sorted(drawn(1))
+
+
+@pytest.fixture(scope="module")
+def whole(shipped_images) -> Run:
+    return Run(shipped_images, PLAIN_NETWORK, RECALIBRATED)
+
+
+class TestRecalibratedTraining:
+    @pytest.mark.parametrize("steps", [1, STEPS, STEPS + 1, ALL_STEPS])
+    def test_resumes_from_any_step(self, shipped_images, whole, steps):
+        data = interrupted(shipped_images, PLAIN_NETWORK, steps, RECALIBRATED)
+        resumed = Run(shipped_images, PLAIN_NETWORK, RECALIBRATED, resume=data)
+        assert_same_training(resumed, whole)
+
+    @pytest.mark.parametrize("epoch", [1, 2])
+    def test_resumes_from_any_epoch(self, shipped_images, whole, epoch):
+        data = whole.checkpoints[epoch - 1]
+        resumed = Run(shipped_images, PLAIN_NETWORK, RECALIBRATED, resume=data)
+        assert_same_training(resumed, whole)
+
+    def test_a_trained_model_is_evaluated_as_it_is(self, shipped_images, whole):
+        again = Run(shipped_images, PLAIN_NETWORK, RECALIBRATED, resume=whole.checkpoints[-1])
+        assert again.result.val_predictions == whole.result.val_predictions
+
+    def test_the_training_is_that_with_running_statistics(self, shipped_images, whole):
+        """Same losses, and the same bits in all checkpoints but the last one's statistics."""
+        running = Run(shipped_images, PLAIN_NETWORK)
+        losses = [[e.train_loss for e in run.result.curve] for run in (whole, running)]
+        assert losses[0] == losses[1]
+        ours, theirs = whole.weights, running.weights
+        for name, tensor in theirs.items():
+            assert torch.equal(ours[name], tensor) is not is_statistic(name), name
+        assert whole.figures != running.figures
+
+    def test_the_kept_model_gives_the_reported_accuracy(self, shipped_images, whole):
+        backbone = stand_in(PLAIN_NETWORK)
+        model = initial_model(backbone, 10, KNOBS.reinit_layers, 0)
+        model.load_state_dict(whole.weights)
+        found = evaluate(model, shipped_images.val, RECALIBRATED, backbone.statistics)
+        assert found.accuracy == whole.result.val_accuracy
+        assert tuple(found.predictions.tolist()) == whole.result.val_predictions
+
+    def test_a_network_without_such_layers_trains_as_before(self, shipped_images):
+        recalibrated = Run(shipped_images, CONVNEXT, RECALIBRATED)
+        assert recalibrated.figures == Run(shipped_images, CONVNEXT).figures
+
+
+class TestFrozenTraining:
+    def test_pretrained_statistics_stay_and_weights_move(self, shipped_images):
+        backbone = stand_in(PLAIN_NETWORK)
+        knobs = replace(KNOBS, reinit_layers=3)
+        training = Training.begin(backbone, shipped_images, FROZEN, knobs, CPU)
+        before = {name: t.clone() for name, t in training.model.state_dict().items()}
+        training.run_epoch(1)
+        after = training.model.state_dict()
+        kept = len(backbone.layers.layers) - 3
+        n_pretrained = n_fresh = 0
+        for name in filter(is_statistic, after):
+            pretrained = backbone.layers.index_of[name] < kept
+            assert torch.equal(after[name], before[name]) is pretrained, name
+            n_pretrained += pretrained
+            n_fresh += not pretrained
+        assert n_pretrained > 5
+        assert n_fresh > 1
+        for name, layer in batch_norms(training.model).items():
+            assert not torch.equal(layer.weight, before[f"{name}.weight"])
+        frozen = pretrained_batch_norms(training.model, backbone.layers, 3)
+        assert 2 * len(frozen) == n_pretrained
+
+    @pytest.mark.parametrize("steps", [STEPS, STEPS + 1])
+    def test_resumes(self, shipped_images, steps):
+        data = interrupted(shipped_images, PLAIN_NETWORK, steps, FROZEN)
+        resumed = Run(shipped_images, PLAIN_NETWORK, FROZEN, resume=data)
+        assert_same_training(resumed, Run(shipped_images, PLAIN_NETWORK, FROZEN))
+
+    def test_a_network_without_such_layers_is_refused(self, shipped_images):
+        with pytest.raises(SpecError, match="test_convnext has no batch-norm layers to freeze"):
+            Run(shipped_images, CONVNEXT, FROZEN)
+
+
+def test_one_image_a_class_is_too_few_to_recalibrate():
+    with pytest.raises(SpecError, match="10 training images of 10 classes are too few"):
+        check_recipe(RECALIBRATED, stand_in(PLAIN_NETWORK), 10, 10)
+    check_recipe(RECALIBRATED, stand_in(PLAIN_NETWORK), 11, 10)
+    check_recipe(RECALIBRATED, stand_in(CONVNEXT), 10, 10)
+    check_recipe(RECIPE, stand_in(PLAIN_NETWORK), 10, 10)

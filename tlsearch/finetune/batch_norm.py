@@ -1,0 +1,173 @@
+"""Batch-norm statistics: recomputed before each validation, or frozen at the pretrained ones.
+
+Wu and Johnson, "Rethinking Batch in BatchNorm" (2021), section 3 (precise batch norm): the running
+statistics of training are those of augmented batches under weights that have moved since. Here the
+mean and the variance that an evaluation uses are those of clean training images under the weights
+that are evaluated. Each batch is normalised by its own statistics on its way up, as in training;
+the statistics of the batches are then pooled.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from tlsearch.backbones import Layers
+
+# A forward pass is about a third of a training step, so a quarter of the images costs less than a
+# tenth of an epoch. Few images are all used, although that costs up to a third of an epoch.
+LEAST_IMAGES = 512
+SHARE = 0.25
+_BATCH_SIZE = 200  # as for validation, so it needs no more memory
+
+
+def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
+    """Return the layers that keep running statistics, by name."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None
+    }
+
+
+def pretrained_batch_norms(
+    model: nn.Module, layers: Layers, reinit_layers: int
+) -> tuple[_BatchNorm, ...]:
+    """Return those whose statistics are pretrained: all below the top `reinit_layers`."""
+    kept = len(layers.layers) - reinit_layers
+    return tuple(
+        layer
+        for name, layer in batch_norms(model).items()
+        if layers.index_of[f"{name}.running_mean"] < kept
+    )
+
+
+def clean_sample(n_images: int, seed: int) -> tuple[Tensor, ...]:
+    """Return which training images the statistics come from, the same before each validation.
+
+    All of them where there are at most `LEAST_IMAGES`, else that number or a quarter, whichever is
+    more. They are shuffled, because each batch is normalised by its own statistics and images often
+    come sorted by class.
+
+    Returns:
+        int64 batches of nearly equal size.
+    """
+    digest = hashlib.sha256(f"{seed}/batch norm".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))
+    n_used = min(n_images, max(LEAST_IMAGES, int(SHARE * n_images)))
+    used = torch.randperm(n_images, generator=generator)[:n_used]
+    return used.tensor_split(-(-n_used // _BATCH_SIZE))
+
+
+@torch.no_grad()
+def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set the running statistics to the mean and variance over all batches, in one pass.
+
+    The mean and the unbiased variance of each channel are exact for the activations of this pass:
+    batches and positions are pooled by their numbers. Nothing else of the model changes, and no
+    random numbers are drawn. The model is in evaluation mode afterwards.
+
+    Args:
+        model: one without such layers stays as it is, and no batch is used.
+        batches: float32 (b, 3, size, size), more than one value a channel in each layer.
+    """
+    model.eval()
+    layers = tuple(batch_norms(model).values())
+    if not layers:
+        return
+    pooled = {layer: _Pooled() for layer in layers}
+    with _statistics_of_each_batch(layers, pooled):
+        for images in batches:
+            device_type = images.device.type
+            with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
+                model(images)
+    for layer, found in pooled.items():
+        found.write(layer)
+
+
+@contextmanager
+def restored(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """Give the tensors their values back afterwards."""
+    before = [tensor.detach().clone() for tensor in tensors]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+
+
+def statistics_of(model: nn.Module) -> list[Tensor]:
+    """Return the running means and variances of a model, and its counters of batches."""
+    return _buffers(batch_norms(model).values())
+
+
+def _buffers(layers: Iterable[nn.Module]) -> list[Tensor]:
+    return [buffer for layer in layers for buffer in layer.buffers(recurse=False)]
+
+
+@dataclass(slots=True)
+class _Pooled:
+    """Mean and sum of squared deviations of what a layer has seen, float64 (channels,).
+
+    Batches are joined as in Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm
+    for computing sample variances" (1979), equation 2.1.
+    """
+
+    n: int = 0
+    mean: Tensor | None = None
+    squares: Tensor | None = None
+
+    def add(self, n: int, mean: Tensor, variance: Tensor) -> None:
+        mean, squares = mean.double(), variance.double() * (n - 1)
+        if self.mean is None or self.squares is None:
+            self.n, self.mean, self.squares = n, mean, squares
+            return
+        total, away = self.n + n, mean - self.mean
+        self.squares = self.squares + squares + away.square() * (self.n * n / total)
+        self.mean = self.mean + away * (n / total)
+        self.n = total
+
+    def write(self, layer: _BatchNorm) -> None:
+        if self.mean is None or self.squares is None:  # the forward pass does not use it
+            return
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        layer.running_mean.copy_(self.mean)
+        layer.running_var.copy_(self.squares / (self.n - 1))
+
+
+@contextmanager
+def _statistics_of_each_batch(
+    layers: Sequence[_BatchNorm], pooled: dict[_BatchNorm, _Pooled]
+) -> Iterator[None]:
+    """Let each call of a layer add the statistics of its input to those pooled.
+
+    In training mode and with a momentum of 1 a layer writes exactly these into its buffers.
+    """
+
+    def add(layer: nn.Module, inputs: tuple[Tensor, ...], _: object) -> None:
+        assert isinstance(layer, _BatchNorm)
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        n = inputs[0].numel() // layer.num_features
+        pooled[layer].add(n, layer.running_mean, layer.running_var)
+
+    momenta = [layer.momentum for layer in layers]
+    hooks = [layer.register_forward_hook(add) for layer in layers]
+    try:
+        with restored(_buffers(layers)):
+            for layer in layers:
+                layer.train()
+                layer.momentum = 1.0
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+            layer.eval()
