@@ -171,6 +171,7 @@ class TestGoingOn:
             {"momentum": 0.0},
             {"schedule": "step", "step_epochs": 2},
             {"mixup": 0.4, "cutmix": 1.0},
+            {"dropout": 0.3, "drop_path": 0.3},
         ],
     )
     def test_with_other_recipes(self, shipped_images, changes):

@@ -47,6 +47,10 @@ def test_defaults_and_round_trip():
             "[recipe]: mixup and cutmix mix the images of a batch, and batch_size is 1",
         ),
         ({"recipe": {"cutmix": -1.0}}, "recipe.cutmix = -1.0: must be greater than or equal to 0"),
+        (
+            {"recipe": {"dropout": 1.0}},
+            'recipe.dropout = 1.0: must be a number from 0 to below 1, or "timm"',
+        ),
         ({"space": {"high_lr": [0.1, 0.01]}}, "space.high_lr = [0.1, 0.01]: has low above high"),
         ({"space": {"high_lr": [0.1]}}, "space.high_lr = [0.1]: must be a number (fixed) or"),
         ({"space": {"alpha": "x"}}, 'space.alpha = "x": must be a number (fixed) or'),

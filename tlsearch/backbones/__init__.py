@@ -1,15 +1,25 @@
 """Pretrained networks: their ordered layers and their weights. The only place that knows timm."""
 
 from tlsearch.backbones.layers import Layer, Layers, layers_of
-from tlsearch.backbones.models import InputStatistics, build, input_statistics
+from tlsearch.backbones.models import (
+    AS_TIMM_BUILDS_IT,
+    Dropping,
+    InputStatistics,
+    build,
+    check_dropping,
+    input_statistics,
+)
 from tlsearch.backbones.weights import Backbone, load_backbone
 
 __all__ = [
+    "AS_TIMM_BUILDS_IT",
     "Backbone",
+    "Dropping",
     "InputStatistics",
     "Layer",
     "Layers",
     "build",
+    "check_dropping",
     "input_statistics",
     "layers_of",
     "load_backbone",

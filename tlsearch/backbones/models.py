@@ -2,10 +2,11 @@
 
 import difflib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
+from timm.layers import DropPath
 from torch import nn
 
 from tlsearch.errors import BackboneError, first_line
@@ -19,7 +20,39 @@ class InputStatistics:
     std: tuple[float, float, float]
 
 
-def build(name: str, n_classes: int, seed: int, image_size: int | None = None) -> nn.Module:
+DropRate = float | Literal["timm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropping:
+    """What a network drops at random in training; `timm` = as timm builds it: mostly nothing.
+
+    Attributes:
+        dropout: probability that an input of the classifier is dropped (timm's `drop_rate`).
+        drop_path: probability that the last residual branch is dropped for an image, less toward
+            the input (timm's `drop_path_rate`); Huang et al., "Deep networks with stochastic
+            depth" (ECCV 2016).
+    """
+
+    dropout: DropRate = "timm"
+    drop_path: DropRate = "timm"
+
+    def arguments(self) -> dict[str, float]:
+        """Return those that are given, by timm's names."""
+        named = {"drop_rate": self.dropout, "drop_path_rate": self.drop_path}
+        return {name: rate for name, rate in named.items() if rate != "timm"}
+
+
+AS_TIMM_BUILDS_IT = Dropping()
+
+
+def build(
+    name: str,
+    n_classes: int,
+    seed: int,
+    image_size: int | None = None,
+    dropping: Dropping = AS_TIMM_BUILDS_IT,
+) -> nn.Module:
     """Build a model with fresh weights.
 
     Every classifier gets the initial weights of `nn.Linear` (uniform, Kaiming with a = sqrt 5),
@@ -30,6 +63,7 @@ def build(name: str, n_classes: int, seed: int, image_size: int | None = None) -
         n_classes: outputs of the classifier.
         seed: of all fresh weights.
         image_size: side of the square images, pixels; used by models with position embeddings.
+        dropping: what it drops in training; the fresh weights do not depend on it.
 
     Raises:
         BackboneError: there is no such model, or it cannot be built as a classifier of this size.
@@ -37,7 +71,7 @@ def build(name: str, n_classes: int, seed: int, image_size: int | None = None) -
     check_name(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _create(name, n_classes, image_size)
+        model = _create(name, n_classes, image_size, dropping)
         for key in classifier_names(model, name):
             module = model.get_submodule(key)
             reset = getattr(module, "reset_parameters", None)
@@ -88,13 +122,57 @@ def _config(model: nn.Module) -> dict[str, Any]:
     return config
 
 
-def _create(name: str, n_classes: int, image_size: int | None) -> nn.Module:
-    """Create the model; give it the image size only if it has a fixed input size."""
+def check_dropping(name: str, image_size: int, dropping: Dropping) -> None:
+    """Check that a network can drop what it is to drop.
+
+    Raises:
+        BackboneError: it has no dropout, or no stochastic depth.
+    """
+    rate, path_rate = dropping.dropout, dropping.drop_path
+    if rate != "timm" and not _has_dropout(name, image_size, rate):
+        raise BackboneError(
+            f"recipe.dropout = {rate:g}: {name} has no dropout before its classifier; leave the "
+            "key out, or choose another network"
+        )
+    if path_rate != "timm" and not _has_drop_path(name, image_size, path_rate):
+        raise BackboneError(
+            f"recipe.drop_path = {path_rate:g}: {name} has no stochastic depth; leave the key out, "
+            "or choose another network"
+        )
+
+
+def _has_dropout(name: str, image_size: int, rate: float) -> bool:
+    model = _create_if_it_takes(name, image_size, Dropping(dropout=rate))
+    if model is None:
+        return False
+    modules = (module for module in model.modules() if isinstance(module, nn.Dropout))
+    return getattr(model, "drop_rate", None) == rate or any(m.p == rate for m in modules)
+
+
+def _has_drop_path(name: str, image_size: int, rate: float) -> bool:
+    model = _create_if_it_takes(name, image_size, Dropping(drop_path=rate))
+    if model is None:
+        return False
+    return rate == 0 or any(isinstance(module, DropPath) for module in model.modules())
+
+
+def _create_if_it_takes(name: str, image_size: int, dropping: Dropping) -> nn.Module | None:
     try:
-        model: nn.Module = timm.create_model(name, pretrained=False, num_classes=n_classes)
+        return _create(name, 2, image_size, dropping)
+    except BackboneError as error:
+        if isinstance(error.__cause__, TypeError):  # an unknown argument
+            return None
+        raise
+
+
+def _create(name: str, n_classes: int, image_size: int | None, dropping: Dropping) -> nn.Module:
+    """Create the model; give it the image size only if it has a fixed input size."""
+    more: dict[str, Any] = dict(dropping.arguments())
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=False, num_classes=n_classes, **more)
         if image_size and _config(model).get("fixed_input_size"):
             model = timm.create_model(
-                name, pretrained=False, num_classes=n_classes, img_size=image_size
+                name, pretrained=False, num_classes=n_classes, img_size=image_size, **more
             )
     except Exception as error:
         raise BackboneError(

@@ -1,7 +1,7 @@
 """Recipes that a network or the images do not allow."""
 
-from tlsearch.backbones import Backbone
-from tlsearch.errors import SpecError
+from tlsearch.backbones import Backbone, Dropping, check_dropping
+from tlsearch.errors import BackboneError, SpecError
 from tlsearch.spec import RecipeSpec
 
 
@@ -29,6 +29,11 @@ def check_recipe(recipe: RecipeSpec, backbone: Backbone, n_train: int, n_classes
             f'recipe.batch_norm = "recalibrated": {n_train} training images of {n_classes} classes '
             'are too few for statistics; add images, or set recipe.batch_norm = "running"'
         )
+    try:
+        dropping = Dropping(recipe.dropout, recipe.drop_path)
+        check_dropping(backbone.name, backbone.image_size, dropping)
+    except BackboneError as error:
+        problems.append(str(error))
     if problems:
         raise SpecError(problems)
 

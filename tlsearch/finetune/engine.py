@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tlsearch.backbones import Backbone
+from tlsearch.backbones import Backbone, Dropping
 from tlsearch.data import DeviceImages, TrainingData, mixed_batches, train_batches
 from tlsearch.errors import Interrupted, TrialFailure
 from tlsearch.finetune.batch_norm import pretrained_batch_norms
@@ -144,7 +144,11 @@ class Training:
         started = time.monotonic()
         check_recipe(recipe, backbone, len(data.train), data.n_classes)
         model = initial_model(
-            backbone, data.n_classes, hyperparameters.reinit_layers, recipe.seed
+            backbone,
+            data.n_classes,
+            hyperparameters.reinit_layers,
+            recipe.seed,
+            Dropping(recipe.dropout, recipe.drop_path),
         ).to(device)
         model = model.to(memory_format=torch.channels_last)
         groups = group_parameters(model, backbone.layers, hyperparameters, recipe.decay_norm)

@@ -4,7 +4,7 @@ Defaults marked "ours" in the tables are our own choice: the paper's tables do n
 """
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -43,6 +43,16 @@ def _from_range(value: Range | None) -> Any:
 
 
 RangeField = Annotated[Range | None, BeforeValidator(_to_range), PlainSerializer(_from_range)]
+
+
+def _to_drop_rate(value: Any) -> Any:
+    numeric = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+    if numeric or value == "timm":
+        return value
+    raise ValueError('must be a number from 0 to below 1, or "timm"')
+
+
+DropRateField = Annotated[float | Literal["timm"], BeforeValidator(_to_drop_rate)]
 
 
 class Table(BaseModel):

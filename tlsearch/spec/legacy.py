@@ -10,7 +10,13 @@ from tlsearch.spec.study import StudySpec
 
 # A stored spec has all keys that there were when it was stored, so a key that is new belongs here.
 LEGACY: Mapping[str, Mapping[str, Any]] = {
-    "recipe": {"batch_norm": "running", "mixup": 0.0, "cutmix": 0.0},
+    "recipe": {
+        "batch_norm": "running",
+        "mixup": 0.0,
+        "cutmix": 0.0,
+        "dropout": "timm",
+        "drop_path": "timm",
+    },
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from tlsearch.records import Range
-from tlsearch.spec.fields import Fraction, PositiveInt, RangeField, Table
+from tlsearch.spec.fields import DropRateField, Fraction, PositiveInt, RangeField, Table
 
 _WARMUP_EPOCHS = 3  # or one fewer than there are
 _MOST_ALPHA = 100.0  # of mixup and CutMix: nearly all images are mixed half and half
@@ -81,6 +81,9 @@ class RecipeSpec(Table):
         mixup: alpha of the Beta distribution from which mixup draws the shares of two images;
             0 = no mixup.
         cutmix: the same for CutMix; with both, each image gets one of them, by equal chance.
+        dropout: probability that an input of the classifier is dropped; `timm` = as timm
+            builds the network, mostly 0.
+        drop_path: the same of the last residual branch, less toward the input (stochastic depth).
         eval_crop: side of the centre crop for evaluation as a share of the shorter side, in (0, 1].
         batch_norm: statistics of batch-norm layers in validation and in the model that is kept:
             `running` averages of the training, `recalibrated` on clean training images before each
@@ -103,6 +106,8 @@ class RecipeSpec(Table):
     horizontal_flip: bool = True
     mixup: float = Field(0.0, ge=0, le=_MOST_ALPHA)
     cutmix: float = Field(0.0, ge=0, le=_MOST_ALPHA)
+    dropout: DropRateField = "timm"
+    drop_path: DropRateField = "timm"
     eval_crop: float = Field(0.875, gt=0, le=1)
     batch_norm: Literal["running", "recalibrated", "frozen"] = "running"
     decay_norm: bool = False
