@@ -78,6 +78,31 @@ def test_low_layers_move_at_the_low_rate(shipped_images):
         torch.testing.assert_close(parameter.detach(), expected, atol=1e-7, rtol=1e-5, msg=name)
 
 
+@pytest.mark.parametrize(("clip_norm", "clipped"), [(0.01, True), (1e6, False)])
+def test_the_gradient_of_a_step_is_clipped_before_momentum_and_decay(
+    shipped_images, clip_norm, clipped
+):
+    """Against the plain step: the same direction, and no longer than the limit."""
+    backbone = stand_in("test_efficientnet")
+    moved = {}
+    for norm in (0.0, clip_norm):
+        recipe = RECIPE.model_copy(update={"momentum": 0.0, "clip_norm": norm})
+        hyperparameters = replace(PLAIN, beta=0.0)
+        training = Training.begin(backbone, shipped_images, recipe, hyperparameters, CPU)
+        before = [p.detach().clone() for p in training.model.parameters()]
+        training.model.train()
+        images, labels = next(
+            train_batches(shipped_images.train, recipe, (0.5,) * 3, (0.5,) * 3, 1)
+        )
+        training.run_step(images, labels, 1.0)
+        moves = zip(training.model.parameters(), before, strict=True)
+        moved[norm] = torch.cat([(p.detach() - b).double().flatten() for p, b in moves])
+    plain, found = moved[0.0], moved[clip_norm]
+    factor = min(1.0, clip_norm * 0.01 / plain.norm().item())
+    assert (factor < 1) is clipped
+    torch.testing.assert_close(found, plain * factor, atol=1e-7, rtol=1e-3)
+
+
 def test_same_arguments_same_curve_to_the_last_digit(shipped_images, lite0):
     recipe = RECIPE.model_copy(update={"epochs": 1})
     hyperparameters = replace(PLAIN, reinit_layers=2, low_lr_ratio=0.3, low_layers=5)

@@ -253,6 +253,8 @@ class Training:
         loss = F.cross_entropy(outputs.float(), labels, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm, foreach=True)
         self.decay_terms.add_to_gradients()
         self.optimizer.step()
         self.step += 1

@@ -14,6 +14,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "batch_norm": "running",
         "mixup": 0.0,
         "cutmix": 0.0,
+        "clip_norm": 0.0,
         "dropout": "timm",
         "drop_path": "timm",
     },

@@ -69,6 +69,8 @@ class RecipeSpec(Table):
         epochs: passes over the training images.
         batch_size: images per step.
         momentum: of SGD (Nesterov where it is above 0).
+        clip_norm: largest Euclidean norm of a step's gradient, over all parameters (Pascanu et
+            al. 2013); longer ones are scaled down to it; 0 = off.
         schedule: of the rates after warm-up: `cosine` to zero, `step` or `constant`.
         warmup_epochs: epochs in which the rates rise linearly from near zero to their peak.
         step_epochs: epochs between two decays, for `step`.
@@ -96,6 +98,7 @@ class RecipeSpec(Table):
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 32
     momentum: Fraction = 0.9
+    clip_norm: float = Field(0.0, ge=0)
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     warmup_epochs: int = Field(_WARMUP_EPOCHS, ge=0)
     step_epochs: PositiveInt = 10
