@@ -101,6 +101,27 @@ def test_what_a_note_says_once_there_are_trials(made):
     assert "a tenth of the highest useful rate where the weights fit" in note
 
 
+def test_curves_that_still_rise_are_said(made, tlsearch, tiny):
+    tlsearch.run("create", str(tiny("longer", epochs=10, trials=20)))
+    longer = Study(tlsearch.storage_url, "longer")
+    for n in range(8):
+        longer.add(0.7 + n / 1000)
+    longer.updater.update()
+    sentence = "longer training would help: +7.1 points an epoch at the end"
+    assert sentence[1:] in longer.note
+    assert sentence in tlsearch.run("status", "longer").stdout
+    assert sentence in tlsearch.run("best", "longer").stdout
+    status = tlsearch.json("status", "longer")
+    assert status["rising"]["epochs_to_try"] == 20
+    assert (status["seconds_per_trial"], status["trials_left"]) == (12.5, 12)
+    assert "a trial takes 0:12" in tlsearch.run("status", "longer").stdout
+    assert "a trial takes 0:12" in tlsearch.run("budget", "longer").stdout
+    for n in range(8):
+        made.add(0.7 + n / 1000)  # three epochs are too few to tell
+    assert tlsearch.json("status", "tiny")["rising"] is None
+    assert "longer training" not in tlsearch.run("status", "tiny").stdout
+
+
 def test_every_command_of_the_note_exists(made):
     commands = [line.split()[1] for line in made.note.splitlines() if line.startswith("tlsearch ")]
     registered = {c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands}

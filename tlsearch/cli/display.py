@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tlsearch.records import HYPERPARAMETER_NAMES, StudyStatus, TrialRecord
 from tlsearch.records.format import duration, percent
+from tlsearch.report.rising import Rising
 
 console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
@@ -48,7 +49,23 @@ def status_as_json(status: StudyStatus) -> dict[str, Any]:
         "gpu_hours_used": round(status.controls.gpu_hours_used, 6),
         "best": trial_as_json(status.best) if status.best else None,
         "train_seconds": round(status.train_seconds, 3),
+        "seconds_per_trial": status.seconds_per_trial,
+        "trials_left": status.trials_left,
         "running": [trial_as_json(trial) for trial in status.running],
+    }
+
+
+def rising_as_json(found: Rising | None) -> dict[str, Any] | None:
+    """Return how curves rise at their end as plain values; None where it cannot be told."""
+    if found is None:
+        return None
+    return {
+        "points_per_epoch": 100 * found.slope,
+        "error": 100 * found.error,
+        "last_epochs": found.last_epochs,
+        "trials": found.n_trials,
+        "beyond_noise": found.beyond_noise,
+        "epochs_to_try": found.epochs_to_try if found.beyond_noise else None,
     }
 
 

@@ -8,13 +8,15 @@ import typer
 from tlsearch.cli.display import (
     console,
     print_json,
+    rising_as_json,
     status_as_json,
     trial_as_json,
     trials_lines,
 )
 from tlsearch.cli.options import Json, Storage, StudyName
 from tlsearch.records.format import duration, percent
-from tlsearch.report.budget import budget_sentence
+from tlsearch.report.budget import budget_sentence, pace_sentence
+from tlsearch.report.rising import rising_sentence
 
 if TYPE_CHECKING:
     from tlsearch.records import StudyStatus, TrialRecord
@@ -28,9 +30,12 @@ def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> 
     reader = StudyReader(study, storage)
     found = reader.status()
     if as_json:
-        print_json(status_as_json(found) | {"measured": reader.measured()})
+        more = {"measured": reader.measured(), "rising": rising_as_json(reader.rising())}
+        print_json(status_as_json(found) | more)
         return
     console.print("\n".join(_lines(found)))
+    if longer := rising_sentence(reader.rising()):
+        console.print(f"  {longer}")
     spec = reader.study.spec
     if spec.measures.when != "off" and not reader.measured():
         console.print(f"  not measured yet: run tlsearch measure {shlex.quote(study)}, or a worker")
@@ -45,13 +50,16 @@ def best(
     as_json: Json = False,
 ) -> None:
     """Show the best complete trials."""
-    from tlsearch.studies.read import best_trials
+    from tlsearch.studies.read import StudyReader
 
-    found = best_trials(study, storage, top=top)
+    reader = StudyReader(study, storage)
+    found = reader.best(top)
     if as_json:
         print_json([trial_as_json(trial) for trial in found])
     elif found:
         console.print("\n".join(trials_lines(found)))
+        if longer := rising_sentence(reader.rising()):
+            console.print(longer)
     else:
         console.print(
             f"no trial of study {study!r} is complete yet; run tlsearch worker {shlex.quote(study)}"
@@ -68,6 +76,8 @@ def _lines(found: "StudyStatus") -> list[str]:
     if found.best:
         lines.append(f"  best {percent(found.best.val_accuracy)} (trial {found.best.number})")
     lines.append(f"  training time {duration(found.train_seconds)}")
+    if pace := pace_sentence(found):
+        lines.append(f"  {pace}")
     return lines
 
 

@@ -11,7 +11,7 @@ import typer
 from tlsearch.cli.display import console, print_json
 from tlsearch.cli.options import Artifacts, Json, Storage, StudyName
 from tlsearch.records import Controls
-from tlsearch.report.budget import budget_sentence
+from tlsearch.report.budget import budget_sentence, pace_sentence
 
 _NONE = "none"
 
@@ -103,7 +103,10 @@ def budget(
     if changes:
         _show(study, set_budget(study, changes, storage), as_json)
     else:
-        _show(study, StudyReader(study, storage).status().controls, as_json)
+        status = StudyReader(study, storage).status()
+        _show(study, status.controls, as_json)
+        if not as_json and (pace := pace_sentence(status)):
+            console.print(f"  {pace}")
 
 
 def delete(

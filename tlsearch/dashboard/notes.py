@@ -9,6 +9,7 @@ from optuna.storages import RDBStorage
 
 from tlsearch.dashboard.note_storage import default_accuracy, note_states, save_note, top_trials
 from tlsearch.errors import TlsearchError
+from tlsearch.report.rising import read_rising
 from tlsearch.report.study_note import TOP, StudyFacts, study_note
 from tlsearch.store.causes import cause_of
 from tlsearch.store.controls import read_controls
@@ -92,4 +93,5 @@ def _facts(storage: RDBStorage, study: StoredStudy) -> StudyFacts:
         measures=read_measures(storage, study.study_id),
         unmeasured=read_unmeasured(storage, study.study_id),
         prior=read_prior(storage, study.study_id),
+        rising=read_rising(storage.engine, study),
     )

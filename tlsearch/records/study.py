@@ -132,6 +132,26 @@ class StudyStatus:
         """Number of trials that ended and count toward the budget."""
         return sum(self.counts.get(state, 0) for state in ("complete", "pruned", "fail"))
 
+    @property
+    def seconds_per_trial(self) -> float | None:
+        """Mean seconds of the ended trials, pruned ones and duplicates too; None before one ran."""
+        return self.train_seconds / self.ended if self.train_seconds > 0 else None
+
+    @property
+    def trials_left(self) -> int | None:
+        """How many more trials the budget has room for at the present pace; None = unknown.
+
+        A limit of trials is counted, and one of GPU-hours is divided by what a trial takes.
+        """
+        left = max(0, self.controls.trials - self.ended)
+        hours = self.controls.gpu_hours
+        if hours is None:
+            return left
+        if self.seconds_per_trial is None:
+            return None
+        seconds = max(0.0, 3600 * (hours - self.controls.gpu_hours_used))
+        return min(left, int(seconds / self.seconds_per_trial))
+
 
 @dataclass(frozen=True, slots=True)
 class QueuedTrial:

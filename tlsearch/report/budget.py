@@ -1,7 +1,7 @@
 """A study's budget in words."""
 
-from tlsearch.records import Controls
-from tlsearch.records.format import percent
+from tlsearch.records import Controls, StudyStatus
+from tlsearch.records.format import duration, percent
 
 
 def budget_sentence(controls: Controls, *, used: bool) -> str:
@@ -26,3 +26,17 @@ def budget_sentence(controls: Controls, *, used: bool) -> str:
     if controls.patience_trials is not None:
         parts.append(f"at most {controls.patience_trials} trials in a row without gain")
     return ", ".join(parts)
+
+
+def pace_sentence(status: StudyStatus) -> str | None:
+    """Return what a trial takes and what is left: `a trial takes 0:12; 9 more fit ...`.
+
+    None before a trial ended.
+    """
+    each, left = status.seconds_per_trial, status.trials_left
+    if each is None or left is None:
+        return None
+    takes = f"a trial takes {duration(each)} (mean of {status.ended})"
+    if left == 0:
+        return f"{takes}; the budget has room for no more"
+    return f"{takes}; the budget has room for {left} more, {duration(left * each)} of one worker"

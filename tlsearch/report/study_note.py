@@ -18,6 +18,7 @@ from tlsearch.records import (
 from tlsearch.records.format import percent, points
 from tlsearch.report.budget import budget_sentence
 from tlsearch.report.measures_table import meaning, measures_rows
+from tlsearch.report.rising import Rising, rising_sentence
 from tlsearch.store.stored_study import StoredStudy
 
 TOP = 5  # best trials that are listed
@@ -37,6 +38,7 @@ class StudyFacts:
         measures: None where they have not been taken.
         unmeasured: why they could not be taken; None where that did not happen.
         prior: None where there is none.
+        rising: how the best trials' curves rise at their end; None where it cannot be told.
     """
 
     study: StoredStudy
@@ -48,6 +50,7 @@ class StudyFacts:
     measures: Measures | None
     unmeasured: str | None
     prior: Prior | None
+    rising: Rising | None = None
 
 
 def study_note(facts: StudyFacts) -> str:
@@ -99,6 +102,8 @@ def _standing(facts: StudyFacts) -> str:
     if facts.best:
         lines += ["", *_table(_best_rows(facts.best))]
         lines += ["", f"The best of many trials looks better than it is: {_precision(facts)}."]
+    if longer := rising_sentence(facts.rising):
+        lines[-1] += f" {longer[0].upper()}{_plain(longer[1:])}."
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from optuna.storages import RDBStorage
 from tlsearch.errors import StudyError
 from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import Measures, Prior, StudyStatus, TrialRecord
+from tlsearch.report.rising import Rising, read_rising
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
 from tlsearch.store.stored_study import StoredStudy
@@ -38,6 +39,10 @@ class StudyReader:
         """Return the complete trials, the most accurate on validation first."""
         records = trial_records(self._storage, self.study.study_id, self._history)
         return best_first(records)[:top]
+
+    def rising(self) -> Rising | None:
+        """Return how the best trials' curves rise at their end; None where it cannot be told."""
+        return read_rising(self._storage.engine, self.study)
 
     def measured(self) -> bool:
         """Whether the domain measures have been taken."""
