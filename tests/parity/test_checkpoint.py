@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import safetensors.torch
 import timm
@@ -104,9 +105,15 @@ def assert_same_bits(found, expected):
         assert torch.equal(found[name], tensor), name
 
 
+def probabilities(run: Run) -> np.ndarray:
+    assert run.result.val_probabilities is not None
+    return run.result.val_probabilities
+
+
 def assert_same_training(resumed: Run, whole: Run):
     assert resumed.figures == whole.figures
     assert resumed.result.val_predictions == whole.result.val_predictions
+    assert np.array_equal(probabilities(resumed), probabilities(whole))
     assert_same_bits(resumed.weights, whole.weights)
     # The last checkpoint holds momentum and generators too.
     last, expected = (
@@ -188,6 +195,7 @@ class TestGoingOn:
             assert (again.reports, again.checkpoints) == ([], [])
             assert again.result.curve == expected.result.curve
             assert again.result.val_predictions == expected.result.val_predictions
+            assert np.array_equal(probabilities(again), probabilities(expected))
             assert not again.result.stopped
 
     def test_in_another_process(self, shipped_images, whole, tmp_path):

@@ -4,6 +4,7 @@ import math
 from copy import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -195,8 +196,10 @@ def test_predictions_are_those_of_the_images_in_order(shipped_images, monkeypatc
     assert pixels.shape == (200, 3, 64, 64)
     with torch.inference_mode():
         expected = [int(model((image[None] / 255 - mean) / std).argmax()) for image in pixels]
+        outputs = torch.cat([model((image[None] / 255 - mean) / std) for image in pixels])
     found = evaluate(model, shipped_images.val, RECIPE, backbone.statistics)
     assert found.predictions.tolist() == expected
+    torch.testing.assert_close(found.probabilities, outputs.softmax(dim=1), atol=1e-5, rtol=1e-4)
     assert len(set(expected)) > 3
     right = int((found.predictions == shipped_images.val.labels).sum())
     assert found.accuracy == right / 200
@@ -216,6 +219,13 @@ def test_predictions_are_those_of_the_last_epoch_that_ran(shipped_images, stop_a
     predicted = torch.tensor(result.val_predictions)
     accuracy = int((predicted == shipped_images.val.labels).sum()) / 200
     assert accuracy == result.val_accuracy
+    probabilities = result.val_probabilities
+    assert probabilities is not None
+    assert probabilities.shape == (200, 10)
+    assert probabilities.dtype == np.float32
+    assert probabilities.argmax(axis=1).tolist() == list(result.val_predictions)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert not probabilities.flags.writeable
 
 
 class TestSchedule:

@@ -234,8 +234,10 @@ class Training:
         last = self.last or evaluate(
             self.model, self.data.val, self.recipe, self.backbone.statistics
         )
+        probabilities = last.probabilities.numpy()
+        probabilities.setflags(write=False)
         predictions = tuple(last.predictions.tolist())
-        return FineTuneResult(tuple(self.curve), stopped, self.seconds, predictions)
+        return FineTuneResult(tuple(self.curve), stopped, self.seconds, predictions, probabilities)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch of augmented batches; labels are indices, or shares of the classes."""

@@ -18,10 +18,12 @@ class Evaluation:
 
     Attributes:
         predictions: int64 (n,) on the CPU, the class with the highest output, in order.
+        probabilities: float32 (n, n_classes) on the CPU, softmax of the outputs.
         accuracy: fraction of images whose prediction is their label.
     """
 
     predictions: Tensor
+    probabilities: Tensor
     accuracy: float
 
 
@@ -29,7 +31,7 @@ class Evaluation:
 def evaluate(
     model: nn.Module, images: DeviceImages, recipe: RecipeSpec, statistics: InputStatistics
 ) -> Evaluation:
-    """Predict every image; waits for the device only once.
+    """Predict every image; waits for the device only after the last one.
 
     The model is in evaluation mode afterwards.
     """
@@ -41,6 +43,8 @@ def evaluate(
     ):
         with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
             outputs = model(batch)
-        found.append(outputs.argmax(dim=1))
-    predictions, labels = torch.stack([torch.cat(found), images.labels]).cpu()
-    return Evaluation(predictions, int((predictions == labels).sum()) / len(labels))
+        found.append(outputs.float())
+    outputs = torch.cat(found)
+    predictions, labels = torch.stack([outputs.argmax(dim=1), images.labels]).cpu()
+    accuracy = int((predictions == labels).sum()) / len(labels)
+    return Evaluation(predictions, outputs.softmax(dim=1).cpu(), accuracy)

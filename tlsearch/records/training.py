@@ -1,7 +1,12 @@
 """What the fine-tuning half reports about a training."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # so that commands that train nothing start without it
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Decision(enum.Enum):
@@ -39,12 +44,16 @@ class FineTuneResult:
         seconds: wall time of training and validation, with the time before an interruption.
         val_predictions: predicted class index of each validation image, in order, after the last
             epoch that ran.
+        val_probabilities: float32 (n_val, n_classes), softmax of the outputs for each validation
+            image, in order, after the last epoch that ran; read-only. None where nothing was
+            evaluated. It does not count when results are compared.
     """
 
     curve: tuple[EpochReport, ...]
     stopped: bool
     seconds: float
     val_predictions: tuple[int, ...] = ()
+    val_probabilities: "NDArray[np.float32] | None" = field(default=None, compare=False, repr=False)
 
     @property
     def val_accuracy(self) -> float:

@@ -181,7 +181,7 @@ class TestFailed:
         def full(*_, **__):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-        monkeypatch.setattr("tlsearch.finetune.engine.evaluate", full)
+        monkeypatch.setattr("tlsearch.finetune.engine.validate", full)
         trial = world.server.queue(PLAIN)
         world.run()
         assert trial.state == "waiting"
