@@ -177,7 +177,7 @@ class TestGoingOn:
         [
             {"momentum": 0.0},
             {"schedule": "step", "step_epochs": 2},
-            {"mixup": 0.4, "cutmix": 1.0},
+            {"mixup": 0.4, "cutmix": 1.0, "augment": "trivial", "erasing": 0.5},
             {"dropout": 0.3, "drop_path": 0.3},
         ],
     )

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tlsearch.data.augment import augment, draw_augmentations
 from tlsearch.data.crops import centre_crops, draw_epoch, resampled_crops
+from tlsearch.data.erasing import draw_erasures, erase
 from tlsearch.data.imageset import ImageSet
 from tlsearch.errors import DataError
 from tlsearch.spec import RecipeSpec
@@ -46,15 +48,16 @@ def train_batches(
     std: Sequence[float],
     epoch: int,
 ) -> Iterator[Batch]:
-    """Yield the shuffled, cropped and flipped batches of an epoch.
+    """Yield the shuffled, cropped, flipped and augmented batches of an epoch.
 
     Each image gets a random-resized crop, or with `crop_scale` [1, 1] the centre crop without
     resampling. A last, smaller batch is left out unless it is the only one. The same recipe
-    and epoch give the same crops on every device.
+    and epoch give the same draws on every device.
 
     Args:
         images: the training images.
-        recipe: for image_size, batch_size, the crops, the flip and the seed.
+        recipe: for image_size, batch_size, the crops, the flip, what augments and erases, and the
+            seed.
         mean: of each channel, of pixels from 0 to 1.
         std: standard deviation, the same way.
         epoch: number of the epoch.
@@ -70,14 +73,20 @@ def train_batches(
     whole = recipe.crop_scale is not None and recipe.crop_scale.low == 1
     normalise = _Normaliser(mean, std, images.device)
     draws = draw_epoch(images.sizes, recipe, epoch).to(images.device)
+    augmentations = draw_augmentations(len(images), recipe, epoch)
+    erasures = draw_erasures(len(images), recipe, epoch).to(images.device)
     sizes = images.sizes.to(images.device)
-    for batch in draws.batches(recipe.batch_size):
+    for number, batch in enumerate(draws.batches(recipe.batch_size)):
+        rows = slice(number * len(batch.order), (number + 1) * len(batch.order))
         if whole:
             taken = sizes[batch.order]
             pixels = centre_crops(images.pixels, taken, batch.order, size, batch.flips)
         else:
             pixels = resampled_crops(images.pixels, batch, size)
-        yield normalise(pixels), images.labels[batch.order]
+        pixels = normalise(augment(pixels, augmentations.rows(rows)))
+        if recipe.erasing:
+            pixels = erase(pixels, erasures[rows])
+        yield pixels, images.labels[batch.order]
 
 
 def val_batches(

@@ -12,10 +12,11 @@ from tlsearch.spec.search import (
     SpaceSpec,
 )
 from tlsearch.spec.study import StudySpec
-from tlsearch.spec.training import BackboneSpec, DataSpec, RecipeSpec
+from tlsearch.spec.training import MAGNITUDES, BackboneSpec, DataSpec, RecipeSpec
 
 __all__ = [
     "LEGACY",
+    "MAGNITUDES",
     "BackboneSpec",
     "BudgetSpec",
     "CheckpointsSpec",

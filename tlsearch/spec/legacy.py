@@ -12,6 +12,10 @@ from tlsearch.spec.study import StudySpec
 LEGACY: Mapping[str, Mapping[str, Any]] = {
     "recipe": {
         "batch_norm": "running",
+        "augment": "none",
+        "augment_ops": 2,
+        "augment_magnitude": 9,
+        "erasing": 0.0,
         "mixup": 0.0,
         "cutmix": 0.0,
         "clip_norm": 0.0,

@@ -8,6 +8,7 @@ from tlsearch.records import Range
 from tlsearch.spec.fields import DropRateField, Fraction, PositiveInt, RangeField, Table
 
 _WARMUP_EPOCHS = 3  # or one fewer than there are
+MAGNITUDES = 31  # steps of the strength of an augmentation
 _MOST_ALPHA = 100.0  # of mixup and CutMix: nearly all images are mixed half and half
 
 
@@ -80,6 +81,11 @@ class RecipeSpec(Table):
             crop.
         crop_ratio: aspect ratio of a random crop, [low, high].
         horizontal_flip: whether half of the training images are mirrored.
+        augment: operations on colours and geometry, after crop and flip: `trivial` (TrivialAugment,
+            one of drawn magnitude), `rand` (RandAugment, some of one magnitude) or `none`.
+        augment_ops: number of operations, for `rand`.
+        augment_magnitude: their magnitude, 0 to 30, for `rand`.
+        erasing: share of the training images in which a rectangle is erased.
         mixup: alpha of the Beta distribution from which mixup draws the shares of two images;
             0 = no mixup.
         cutmix: the same for CutMix; with both, each image gets one of them, by equal chance.
@@ -107,6 +113,10 @@ class RecipeSpec(Table):
     crop_scale: RangeField = Range(0.35, 1.0)
     crop_ratio: RangeField = Range(0.75, 4 / 3)
     horizontal_flip: bool = True
+    augment: Literal["none", "trivial", "rand"] = "none"
+    augment_ops: int = Field(2, ge=1, le=14)
+    augment_magnitude: int = Field(9, ge=0, lt=MAGNITUDES)
+    erasing: float = Field(0.0, ge=0, le=1)
     mixup: float = Field(0.0, ge=0, le=_MOST_ALPHA)
     cutmix: float = Field(0.0, ge=0, le=_MOST_ALPHA)
     dropout: DropRateField = "timm"

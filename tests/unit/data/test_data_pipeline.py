@@ -8,7 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from tlsearch.data import DeviceImages, ImageSet, train_batches, val_batches
+from tlsearch.data.augment import augment, draw_augmentations
 from tlsearch.data.crops import Draws, draw_epoch, resampled_crops
+from tlsearch.data.erasing import draw_erasures, erase
 from tlsearch.errors import DataError
 from tlsearch.records import Range
 from tlsearch.spec import RecipeSpec
@@ -201,3 +203,24 @@ def test_a_gpu_sees_the_same_crops():
     for (one, labels), (other, others) in zip(on_cpu, on_gpu, strict=True):
         torch.testing.assert_close(one, other.cpu(), atol=1e-3, rtol=0)
         assert labels.tolist() == others.tolist()
+
+
+@pytest.mark.parametrize("scale", [Range(1, 1), Range(0.35, 1)])
+def test_augmented_batches_are_the_plain_ones_augmented_and_erased(scale):
+    """Other draws stay as they are, and a second batch has draws of its own."""
+    images = image_set(SIZES)
+    keys = {"crop_scale": scale, "batch_size": 3}
+    spec = recipe(augment="rand", augment_ops=2, erasing=0.5, **keys)
+    operations, boxes = draw_augmentations(7, spec, 0), draw_erasures(7, spec, 0)
+    plain, found = epoch_of(images, recipe(**keys)), epoch_of(images, spec)
+    scales = torch.tensor(STD).view(1, 3, 1, 1), torch.tensor(MEAN).view(1, 3, 1, 1)
+    for number, ((before, labels), (after, others)) in enumerate(zip(plain, found, strict=True)):
+        rows = slice(3 * number, 3 * number + 3)
+        levels = (before * scales[0] + scales[1]) * 255
+        changed = augment(levels, operations.rows(rows))
+        expected = erase((changed / 255 - scales[1]) / scales[0], boxes[rows])
+        same = ((after - expected).abs() < 1e-4).float().mean()
+        assert same > 0.99  # a crop's fraction of a half may round the other way here
+        assert torch.equal(labels, others)
+        assert after.is_contiguous(memory_format=torch.channels_last)
+    assert len(found) == 2
