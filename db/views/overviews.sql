@@ -222,7 +222,7 @@ COMMENT ON COLUMN tlsearch.measures.emd_similarity IS 'exp(-0.01 emd)';
 COMMENT ON COLUMN tlsearch.measures.emd_source IS 'What stood for the source domain';
 COMMENT ON COLUMN tlsearch.measures.lr_range IS 'Highest learning rate of use, by a range test';
 COMMENT ON COLUMN tlsearch.measures.fixed_features_strength IS
-    'Regularisation of that classifier (scikit-learn''s C)';
+    'Regularisation of that classifier (C of logistic regression: the larger, the weaker)';
 COMMENT ON COLUMN tlsearch.measures.random_init_epochs IS 'Epochs from random weights';
 COMMENT ON COLUMN tlsearch.measures.feature_seconds IS 'Time for features and what is on them';
 COMMENT ON COLUMN tlsearch.measures.lr_range_seconds IS 'Time of the range test';

@@ -3,6 +3,7 @@
 from tlsearch.measures.features import Features, features_of
 from tlsearch.measures.fisher import FisherScore, fisher_score
 from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
+from tlsearch.measures.linear_probe import LinearProbe, linear_probe
 from tlsearch.measures.measure import FeatureMeasures, measure_features
 from tlsearch.measures.random_init import random_init_epochs, random_init_spec
 
@@ -11,9 +12,11 @@ __all__ = [
     "Features",
     "FisherScore",
     "FixedFeatures",
+    "LinearProbe",
     "features_of",
     "fisher_score",
     "fixed_features",
+    "linear_probe",
     "measure_features",
     "random_init_epochs",
     "random_init_spec",

@@ -14,7 +14,8 @@ class Measures:
 
     Attributes:
         fixed_features: validation accuracy of a linear classifier on frozen features.
-        fixed_features_strength: its regularisation (scikit-learn's C), chosen on validation.
+        fixed_features_strength: its regularisation, the C of logistic regression; how it is
+            chosen: docs/measures.md.
         random_init: validation accuracy of the same network trained from random weights; None
             where that trial failed.
         random_init_epochs: epochs it was given.

@@ -33,7 +33,7 @@ def take_measures(
     complete = random_init.state == "complete"
     return Measures(
         fixed_features=of_features.fixed.val_accuracy,
-        fixed_features_strength=of_features.fixed.strength,
+        fixed_features_strength=of_features.fixed.probe.strength,
         random_init=random_init.val_accuracy if complete else None,
         random_init_epochs=random_init.epochs,
         fisher=of_features.fisher.score,
