@@ -28,6 +28,7 @@ from table import write_digits
 SIZE = 64
 GRID = tuple(10.0**exponent for exponent in range(-5, 4))
 Values = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
 
 def main() -> None:
@@ -99,7 +100,7 @@ def _compared(everything: Features, per_class: int, seed: int) -> dict[str, floa
 
 
 def _score(
-    inside: Values, labels: Values, outside: Values, rest: Values, strength: float
+    inside: Values, labels: Labels, outside: Values, rest: Labels, strength: float
 ) -> tuple[float, float, float]:
     """Return cross-entropy and accuracy of the cross-validation, and accuracy on the rest."""
     model = LogisticRegression(C=strength, max_iter=300)

@@ -54,6 +54,16 @@ class SearchSpace:
             {name: self.ranges[name].nearest(value) for name, value in _PLAIN.as_dict().items()}
         )
 
+    def nearest_to_fixed_features(self) -> Hyperparameters:
+        """Return the point where training changes the pretrained layers least.
+
+        Only the classifier is new, the rates are as low as can be, and as many layers as can be
+        are at the low rate and pulled toward the pretrained weights.
+        """
+        ends = {name: (found.low, found.high) for name, found in self.ranges.items()}
+        high = {"low_layers", "alpha", "l2sp_layers"}
+        return Hyperparameters.from_dict({name: e[name in high] for name, e in ends.items()})
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for storing."""
         ranges = {name: [r.low, r.high] for name, r in self.ranges.items()}

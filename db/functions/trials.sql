@@ -296,10 +296,14 @@ RETURNS SETOF uuid LANGUAGE sql AS $$
         SELECT token, row_number() OVER (ORDER BY value DESC, trial_id) AS rank
         FROM tlsearch.attempts AS kept JOIN trial_values USING (trial_id)
         WHERE kept.study_id = p_study AND kept.has_model
+          AND NOT EXISTS (SELECT FROM trial_user_attributes AS attr
+                          WHERE attr.trial_id = kept.trial_id AND attr.key = 'origin'
+                            AND attr.value_json = '"fixed_features"')  -- whose model is kept
     )
     UPDATE tlsearch.attempts AS kept SET has_model = false FROM ranked
     WHERE kept.token = ranked.token AND ranked.rank > p_keep
     RETURNING kept.token
 $$;
 COMMENT ON FUNCTION tlsearch.surplus_models(integer, integer) IS
-    'Discard the trained models of all but a study''s best trials; returns the names of their files';
+    'Discard the trained models of all but a study''s best trials; returns the names of their files.'
+    ' The model on fixed features stays';

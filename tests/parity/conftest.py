@@ -25,6 +25,6 @@ def shipped_images() -> FineTuneData:
 def stand_in(name: str, image_size: int = 64) -> Backbone:
     """A backbone whose 'pretrained' weights are random: for structure, not for accuracy."""
     model = build(name, n_classes=3, seed=1234, image_size=image_size)
-    return Backbone(
-        name, image_size, dict(model.state_dict()), layers_of(model, name), input_statistics(model)
-    )
+    layers = layers_of(model, name)
+    body = {k: t for k, t in model.state_dict().items() if layers.index_of[k] < layers.n_body}
+    return Backbone(name, image_size, body, layers, input_statistics(model))

@@ -292,6 +292,8 @@ class TestLinearProbe:
         """The noisier the features, the stronger the penalty."""
         clear, noisy = (linear_probe(classes(100, 60, 5, d), 5) for d in (8.0, 0.5))
         assert noisy.strength < clear.strength / 10
+        assert clear.cv_loss is not None
+        assert noisy.cv_loss is not None
         assert clear.cv_loss < 0.5 < noisy.cv_loss
 
     def test_features_that_are_all_the_same_do_no_harm(self):

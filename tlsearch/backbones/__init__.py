@@ -1,5 +1,6 @@
 """Pretrained networks: their ordered layers and their weights. The only place that knows timm."""
 
+from tlsearch.backbones.head import LinearHead, put_head
 from tlsearch.backbones.layers import Layer, Layers, layers_of
 from tlsearch.backbones.models import (
     AS_TIMM_BUILDS_IT,
@@ -18,9 +19,11 @@ __all__ = [
     "InputStatistics",
     "Layer",
     "Layers",
+    "LinearHead",
     "build",
     "check_dropping",
     "input_statistics",
     "layers_of",
     "load_backbone",
+    "put_head",
 ]

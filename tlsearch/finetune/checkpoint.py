@@ -70,15 +70,27 @@ def take(
         model: on any device.
         optimizer: of the model's parameters.
     """
-    tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
+    tensors = dict(_named(model))
     for name, parameter in model.named_parameters():
         buffer = optimizer.state.get(parameter, {}).get("momentum_buffer")
         if buffer is not None:
             tensors[_MOMENTUM + name] = buffer
     tensors |= {**_generators(_device(model)), _LOSSES: losses}
+    return CheckpointFile(identity, position, _copies(tensors)).pack()
+
+
+def model_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return copies of a model's tensors on the CPU, by their names in a checkpoint."""
+    return _copies(_named(model))
+
+
+def _named(model: nn.Module) -> dict[str, Tensor]:
+    return {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # Copies, because safetensors refuses tensors that share memory, such as tied weights.
-    copies = {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
-    return CheckpointFile(identity, position, copies).pack()
+    return {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
 
 
 def restore(

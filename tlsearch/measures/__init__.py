@@ -3,11 +3,13 @@
 from tlsearch.measures.features import Features, features_of
 from tlsearch.measures.fisher import FisherScore, fisher_score
 from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
+from tlsearch.measures.linear_probe import VERSION as PROBE_VERSION
 from tlsearch.measures.linear_probe import LinearProbe, linear_probe
 from tlsearch.measures.measure import FeatureMeasures, measure_features
 from tlsearch.measures.random_init import random_init_epochs, random_init_spec
 
 __all__ = [
+    "PROBE_VERSION",
     "FeatureMeasures",
     "Features",
     "FisherScore",

@@ -50,6 +50,7 @@ def features_of(
     recipe: RecipeSpec,
     device: torch.device,
     where: str,
+    check: Callable[[], None] = lambda: None,
 ) -> Features:
     """Return the features of images, from the cache if they are there.
 
@@ -63,6 +64,7 @@ def features_of(
         recipe: for image_size and eval_crop.
         device: where to compute.
         where: name of the images for the user, for messages.
+        check: called after each batch; what it raises ends this.
 
     Raises:
         DataError: the features are not finite, or equal for all images.
@@ -73,7 +75,10 @@ def features_of(
         return Features(cached["values"], cached["labels"])
     model = _frozen(backbone).to(device).to(memory_format=torch.channels_last)
     parts = [
-        (_extract(model, DeviceImages(part, device), recipe, backbone.statistics), part.labels)
+        (
+            _extract(model, DeviceImages(part, device), recipe, backbone.statistics, check),
+            part.labels,
+        )
         for part in images()
     ]
     values, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -91,10 +96,17 @@ def _key(backbone: Backbone, fingerprint: str, recipe: RecipeSpec) -> str:
 
 @torch.inference_mode()
 def _extract(
-    model: nn.Module, images: DeviceImages, recipe: RecipeSpec, statistics: InputStatistics
+    model: nn.Module,
+    images: DeviceImages,
+    recipe: RecipeSpec,
+    statistics: InputStatistics,
+    check: Callable[[], None],
 ) -> Matrix:
-    batches = val_batches(images, recipe, statistics.mean, statistics.std, _BATCH_SIZE)
-    return np.concatenate([_pooled(model, batch).float().cpu().numpy() for batch, _ in batches])
+    found = []
+    for batch, _ in val_batches(images, recipe, statistics.mean, statistics.std, _BATCH_SIZE):
+        found.append(_pooled(model, batch).float().cpu().numpy())
+        check()
+    return np.concatenate(found)
 
 
 def _frozen(backbone: Backbone) -> nn.Module:

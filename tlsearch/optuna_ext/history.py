@@ -42,6 +42,7 @@ _COLUMNS = (
     " AND (t.trial_id > :last OR t.trial_id = ANY(CAST(:open AS integer[])))"
     " AND t.trial_id <> ALL(CAST(:ahead AS integer[])){states} ORDER BY t.trial_id"
 )
+HIDDEN = "batched_storage:hidden"  # the system attribute of a trial that searches must not see
 _ENDED = "state IN ('COMPLETE', 'PRUNED', 'FAIL')"
 _CHANGED = sa.text(_COLUMNS.format(curves="", states=""))
 _ONE_CURVE = sa.text(
@@ -65,6 +66,7 @@ class StudyHistory:
         self._engine = engine
         self._study_id = study_id
         self._finished: list[FrozenTrial] = []
+        self._shown: list[FrozenTrial] = []  # those without the hidden ones
         self._of_states: dict[frozenset[TrialState], list[FrozenTrial]] = {}
         self._open: dict[int, FrozenTrial] = {}
         self._last = -1  # all trials with keys up to here were read: they are finished or open
@@ -119,6 +121,10 @@ class StudyHistory:
         """
         return self._finished
 
+    def shown(self) -> list[FrozenTrial]:
+        """Return the same without hidden trials; it must not be changed either."""
+        return self._shown
+
     def open(self) -> Iterable[FrozenTrial]:
         """Return the queued and running trials, by number."""
         return self._open.values()
@@ -149,6 +155,8 @@ class StudyHistory:
 
     def _add_finished(self, trial: FrozenTrial) -> None:
         self._finished.append(trial)
+        if not is_hidden(trial):
+            self._shown.append(trial)
         for wanted, found in self._of_states.items():
             if trial.state in wanted:
                 insort(found, trial, key=_number_of)
@@ -187,6 +195,11 @@ class StudyHistory:
         if text not in self._distributions:
             self._distributions[text] = json_to_distribution(text)
         return self._distributions[text]
+
+
+def is_hidden(trial: FrozenTrial) -> bool:
+    """Whether a trial is one that samplers and pruners must not see."""
+    return HIDDEN in trial.system_attrs
 
 
 def _number_of(trial: FrozenTrial) -> int:

@@ -20,7 +20,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from tlsearch.optuna_ext.history import StudyHistory
+from tlsearch.optuna_ext.history import StudyHistory, is_hidden
 from tlsearch.optuna_ext.own_trial import OwnTrial
 from tlsearch.optuna_ext.pass_through import PassThroughStorage
 from tlsearch.optuna_ext.pending import Pending, write
@@ -243,7 +243,7 @@ class BatchedStorage(PassThroughStorage):
                 history.refresh_finished()
             else:
                 history.refresh()
-            found = history.trials(wanted)
+            found = [trial for trial in history.trials(wanted) if not is_hidden(trial)]
             if not found and not history.trials():
                 self._backend.get_study_name_from_id(study_id)  # KeyError where it was deleted
             for own in self._own.values():
@@ -265,14 +265,15 @@ class BatchedStorage(PassThroughStorage):
         with self._lock:
             history = self.history(study_id)
             history.refresh_finished(max_age_seconds)
-            return history.finished()
+            return history.shown()
 
     def open_trials(self, study_id: int) -> list[FrozenTrial]:
         """Return the queued and running trials of a study as they were read last."""
         with self._lock:
             open_now = self.history(study_id).open()
             own = {trial_id: trial.snapshot() for trial_id, trial in self._own.items()}
-            return [own.get(trial._trial_id, trial) for trial in open_now]
+            seen = (trial for trial in open_now if not is_hidden(trial))
+            return [own.get(trial._trial_id, trial) for trial in seen]
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         """See `optuna.storages.BaseStorage`; they never change, so they are read once."""

@@ -10,6 +10,7 @@ from tlsearch.records.measures import Measures
 from tlsearch.records.names import BEING_CREATED_PREFIX, MEASURES_SUFFIX, measures_study_name
 from tlsearch.records.prior import Belief, Prior
 from tlsearch.records.study import (
+    FIXED_FEATURES,
     Controls,
     Failure,
     QueuedTrial,
@@ -22,6 +23,7 @@ from tlsearch.records.training import Decision, EpochReport, FineTuneResult
 __all__ = [
     "BEING_CREATED_PREFIX",
     "DEPTHS",
+    "FIXED_FEATURES",
     "HYPERPARAMETER_NAMES",
     "MEASURES_SUFFIX",
     "Belief",

@@ -7,6 +7,8 @@ from typing import Any
 
 from tlsearch.records.hyperparameters import Hyperparameters
 
+FIXED_FEATURES = "fixed_features"  # origin of the trial that trains a linear classifier alone
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -159,7 +161,7 @@ class QueuedTrial:
 
     Attributes:
         params: its hyperparameters.
-        origin: why it is queued: default, prior, draw, opposite, user.
+        origin: why it is queued: fixed_features, default, prior, draw, opposite, user.
         system_attrs: attributes for the sampler.
     """
 

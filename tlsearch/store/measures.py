@@ -6,7 +6,7 @@ from typing import Any
 
 from optuna.storages import RDBStorage
 
-from tlsearch.records import Measures, Prior, QueuedTrial
+from tlsearch.records import FIXED_FEATURES, Measures, Prior, QueuedTrial
 from tlsearch.store.controls import read_controls
 from tlsearch.store.locks import study_lock
 from tlsearch.store.stored_study import PRIOR, StoredStudy, prior_from
@@ -100,7 +100,8 @@ def enqueue(storage: RDBStorage, study: StoredStudy, seed: QueuedTrial) -> int |
 def _queue_once(storage: RDBStorage, study: StoredStudy, seed: QueuedTrial) -> int | None:
     params = seed.params.as_dict()
     for trial in storage.get_all_trials(study.study_id, deepcopy=False):
-        if trial.system_attrs.get("fixed_params") == params:
+        is_floor = trial.user_attrs.get("origin") == FIXED_FEATURES  # it trains something else
+        if trial.system_attrs.get("fixed_params") == params and not is_floor:
             return trial.number
     if not _room(storage, study):
         return None

@@ -15,8 +15,9 @@ from tlsearch.data import Catalog, load_catalog, load_domain, verify_images
 from tlsearch.errors import InputError, SpecError, StudyError
 from tlsearch.finetune import check_recipe
 from tlsearch.measures import random_init_spec
+from tlsearch.optuna_ext.history import HIDDEN
 from tlsearch.prior import check_overrides
-from tlsearch.records import BEING_CREATED_PREFIX, MEASURES_SUFFIX, QueuedTrial
+from tlsearch.records import BEING_CREATED_PREFIX, FIXED_FEATURES, MEASURES_SUFFIX, QueuedTrial
 from tlsearch.sampler import try_sampler
 from tlsearch.space import SearchSpace, resolve
 from tlsearch.spec import (
@@ -127,11 +128,14 @@ def create_study(
 
 
 def _family(checked: CheckedStudy) -> list[NewStudy]:
-    """Return the study with the plain default queued, and the one that measures for it."""
+    """Return the study with its first trials queued, and the one that measures for it."""
     default = QueuedTrial(checked.space.plain_default(), origin="default")
     study = NewStudy(checked.spec.name, _attrs(checked), [default], checked.spec.budget)
     if checked.spec.measures.when == "off":
         return [study]
+    at = checked.space.nearest_to_fixed_features()
+    floor = QueuedTrial(at, FIXED_FEATURES, {HIDDEN: True})  # its value is not of that point
+    study = replace(study, seeds=[floor, default])
     n_body_layers = checked.backbone.layers.n_body
     spec = random_init_spec(checked.spec, n_body_layers)
     space = resolve(spec.space, n_body_layers)

@@ -17,6 +17,7 @@ from tlsearch.store.outages import DATABASE_ERRORS
 from tlsearch.worker.callbacks import TrainingCallbacks
 from tlsearch.worker.duplicates import Duplicates
 from tlsearch.worker.endings import Complete, Duplicate, Ending, Failed, Pruned, Released
+from tlsearch.worker.floor import run_floor
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.optuna_trials import OpenTrial
 from tlsearch.worker.recorder import record_ending, remove_files_if_over
@@ -85,13 +86,16 @@ class Attempt:
         trial = retry.call(lambda: held.trials.open(trial_id))
         self._announce(trial)
         hyperparameters = retry.call(lambda: held.trials.suggest(trial_id))
+        callbacks = TrainingCallbacks(held, trial)
+        if trial.is_floor:
+            held.write_pending(first_epoch=1)
+            return run_floor(held.fixed, trial.number, callbacks.should_stop)
         checkpoint = held.files.latest()
         held.write_pending(len(curve_of(checkpoint)) + 1 if checkpoint else None)
         canonical = hyperparameters.canonical(self._context.study.space.n_body_layers)
         original = self._duplicates.find(held.trials.finished(), canonical)
         if original is not None:
             return Duplicate(original)
-        callbacks = TrainingCallbacks(held, trial)
         result = self._fine_tune(hyperparameters, callbacks, checkpoint)
         return (
             Pruned(result) if result.stopped else Complete(trial.number, result, callbacks.trained)

@@ -23,6 +23,25 @@ class Complete:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """A linear classifier on fixed features is trained; its model is kept whatever its accuracy.
+
+    Attributes:
+        number: of the trial.
+        val_accuracy: top-1 on the validation images, a fraction.
+        val_predictions: class index of each validation image.
+        seconds: it took.
+        model: the network with the classifier, as a model file.
+    """
+
+    number: int
+    val_accuracy: float
+    val_predictions: tuple[int, ...]
+    seconds: float
+    model: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
     """The pruner stopped the training.
 
@@ -73,4 +92,4 @@ class Released:
     checkpoint: bytes | None = None
 
 
-Ending = Complete | Pruned | Duplicate | Failed | Released
+Ending = Complete | Floor | Pruned | Duplicate | Failed | Released

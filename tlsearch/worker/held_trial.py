@@ -7,6 +7,7 @@ from tlsearch.store.claims import Claim
 from tlsearch.worker.checkpoints import TrialFiles
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.epoch_reporter import EpochReporter
+from tlsearch.worker.floor import FixedFeatures
 from tlsearch.worker.materials import TrainingMaterials
 from tlsearch.worker.optuna_trials import RunningTrials
 
@@ -20,6 +21,7 @@ class HeldTrial:
         claim: the claim on the trial.
         materials: what it trains with.
         trials: Optuna's side of it.
+        fixed: the study's fixed features.
         files: its checkpoints.
         reporter: takes its epochs to the database.
     """
@@ -28,6 +30,7 @@ class HeldTrial:
     claim: Claim
     materials: TrainingMaterials
     trials: RunningTrials
+    fixed: FixedFeatures
     files: TrialFiles
     reporter: EpochReporter
 
@@ -38,6 +41,7 @@ class HeldTrial:
         claim: Claim,
         materials: TrainingMaterials,
         trials: RunningTrials,
+        fixed: FixedFeatures,
     ) -> "HeldTrial":
         """Return a trial that was claimed just now."""
         workers = context.study.spec.workers
@@ -49,7 +53,7 @@ class HeldTrial:
             context.progress,
         )
         files = TrialFiles(context.artifacts, claim)
-        return cls(context, claim, materials, trials, files, reporter)
+        return cls(context, claim, materials, trials, fixed, files, reporter)
 
     def write_pending(self, first_epoch: int | None = None) -> None:
         """Write what the sampler and the pruner said of the trial, in one transaction.

@@ -16,7 +16,7 @@ from tlsearch.errors import StudyError
 from tlsearch.optuna_ext.pending import Pending
 from tlsearch.optuna_ext.storage import BatchedStorage
 from tlsearch.prior import normal_priors
-from tlsearch.records import Hyperparameters, Prior, TrialRecord
+from tlsearch.records import FIXED_FEATURES, Hyperparameters, Prior, TrialRecord
 from tlsearch.sampler import build_pruner, build_sampler, origin_of
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import load_optuna_study
@@ -32,12 +32,14 @@ class OpenTrial:
         reported: the last epoch that earlier attempts reported.
         may_prune: False for a trial that was queued on purpose: it is there to be compared with,
             so it runs to its end.
+        is_floor: whether it trains a linear classifier on fixed features alone.
         curve: validation accuracies by epoch, as the pruner sees them.
     """
 
     number: int
     reported: int = 0
     may_prune: bool = True
+    is_floor: bool = False
     curve: dict[int, float] = field(default_factory=dict)
 
 
@@ -112,15 +114,22 @@ class OptunaTrials:
             number=frozen.number,
             reported=max(frozen.intermediate_values, default=0),
             may_prune="fixed_params" not in frozen.system_attrs,
+            is_floor=frozen.user_attrs.get("origin") == FIXED_FEATURES,
             curve=frozen.intermediate_values,
         )
 
     def suggest(self, trial_id: int) -> Hyperparameters:
-        """Return the trial's hyperparameters, and note what they are and where they came from."""
+        """Return the trial's hyperparameters, and note what they are and where they came from.
+
+        Those of the floor are noted as parameters alone: no other trial trains what it trains.
+        """
         trial = optuna.Trial(self._optuna_study, trial_id)
         has_origin = "origin" in trial.user_attrs
-        n_finished = sum(each.state is not TrialState.FAIL for each in self.finished())
+        shown = self._storage.history(self._study.study_id).shown()
+        n_finished = sum(each.state is not TrialState.FAIL for each in shown)
         raw = self._study.space.suggest(trial)
+        if trial.user_attrs.get("origin") == FIXED_FEATURES:
+            return raw
         if not has_origin:
             frozen = self._storage.get_trial(trial_id)
             origin = origin_of(frozen, self._study.spec.sampler, n_finished)

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 
-from tlsearch.records import FineTuneResult
-
 
 def draw_pictures(
     number: int,
-    result: FineTuneResult,
+    curve: Sequence[float],
+    predictions: Sequence[int],
     finished: Sequence[FrozenTrial],
     labels: Sequence[int],
     class_names: Sequence[str],
@@ -18,7 +17,8 @@ def draw_pictures(
 
     Args:
         number: of the trial.
-        result: how its training went.
+        curve: its validation accuracies by epoch; empty = there is no picture of it.
+        predictions: class index for each validation image.
         finished: the study's finished trials, for the other curves.
         labels: class index of each validation image.
         class_names: by class index.
@@ -26,12 +26,12 @@ def draw_pictures(
     # Matplotlib takes seconds to import, and few trials are among the best.
     from tlsearch.report.trial_pictures import confusion_matrix, learning_curve
 
-    curve = [report.val_accuracy for report in result.curve]
     others = [
         [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
         for trial in finished
+        if trial.intermediate_values
     ]
-    return {
-        "learning_curve.png": learning_curve(curve, others, f"Trial {number}"),
-        "confusion_matrix.png": confusion_matrix(labels, result.val_predictions, class_names),
-    }
+    drawn = {"confusion_matrix.png": confusion_matrix(labels, predictions, class_names)}
+    if curve:
+        drawn["learning_curve.png"] = learning_curve(curve, others, f"Trial {number}")
+    return drawn

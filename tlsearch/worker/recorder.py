@@ -5,6 +5,7 @@ in any way, and the trial is complete all the same.
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
 from optuna.trial import TrialState
@@ -12,11 +13,11 @@ from optuna.trial import TrialState
 from tlsearch.artifacts import picture_attrs, remove_pictures
 from tlsearch.errors import DatabaseAway, TrialLost, described
 from tlsearch.finetune import model_only
-from tlsearch.records import Failure, FineTuneResult
+from tlsearch.records import FIXED_FEATURES, Failure
 from tlsearch.store.claims import Curve, Release
 from tlsearch.store.outages import DATABASE_ERRORS, RetryPolicy, within
 from tlsearch.worker.checkpoints import remove_files
-from tlsearch.worker.endings import Complete, Duplicate, Ending, Failed, Pruned, Released
+from tlsearch.worker.endings import Complete, Duplicate, Ending, Failed, Floor, Pruned, Released
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.pictures import draw_pictures
 
@@ -34,6 +35,8 @@ def record_ending(held: HeldTrial, ending: Ending) -> None:
     match ending:
         case Complete():
             _complete(held, ending)
+        case Floor():
+            _complete_floor(held, ending)
         case Pruned():
             _prune(held, ending)
         case Duplicate():
@@ -58,7 +61,9 @@ def _complete(held: HeldTrial, ending: Complete) -> None:
     pending = held.trials.take_pending(held.claim.trial_id)
     good = _is_among_best(held, val_accuracy)
     has_model = good and _keep_model(held, ending.checkpoint)
-    pictures = _pictures(held, ending) if good else {}
+    curve_so_far = [report.val_accuracy for report in ending.result.curve]
+    predictions = ending.result.val_predictions
+    pictures = _pictures(held, ending.number, curve_so_far, predictions) if good else {}
     try:
         curve = _undelivered(held)
         context.retry.call(
@@ -67,7 +72,7 @@ def _complete(held: HeldTrial, ending: Complete) -> None:
                 val_accuracy,
                 curve,
                 has_model=has_model,
-                user_attrs=pending.user_attrs | _facts(held, ending.result),
+                user_attrs=pending.user_attrs | _facts(held, ending.result.seconds),
                 system_attrs=pending.system_attrs | pictures,
             )
         )
@@ -76,6 +81,34 @@ def _complete(held: HeldTrial, ending: Complete) -> None:
         raise
     if has_model:
         _remove_surplus_models(held)
+    else:
+        held.files.remove()
+
+
+def _complete_floor(held: HeldTrial, ending: Floor) -> None:
+    """Record the floor; its model is none of the best trials' and is never surplus."""
+    context = held.context
+    pending = held.trials.take_pending(held.claim.trial_id)
+    has_model = held.files.keep_model(ending.model)
+    pictures = _pictures(held, ending.number, (), ending.val_predictions)
+    facts = _facts(held, ending.seconds)
+    try:
+        curve = _undelivered(held)
+        context.retry.call(
+            lambda: context.claims.complete(
+                held.claim,
+                ending.val_accuracy,
+                curve,
+                has_model=has_model,
+                user_attrs=pending.user_attrs | facts,
+                system_attrs=pending.system_attrs | pictures,
+            )
+        )
+    except TrialLost:
+        remove_pictures(context.artifacts, pictures)
+        raise
+    if has_model:
+        held.files.remove_earlier()
     else:
         held.files.remove()
 
@@ -90,7 +123,7 @@ def _prune(held: HeldTrial, ending: Pruned) -> None:
             held.claim,
             val_accuracy,
             curve,
-            user_attrs=pending.user_attrs | _facts(held, ending.result),
+            user_attrs=pending.user_attrs | _facts(held, ending.result.seconds),
             system_attrs=pending.system_attrs,
         )
     )
@@ -189,7 +222,8 @@ def _tell_sampler(held: HeldTrial, state: TrialState, val_accuracy: float) -> No
 
 
 def _is_among_best(held: HeldTrial, val_accuracy: float) -> bool:
-    complete = [t for t in held.trials.finished() if t.state is TrialState.COMPLETE]
+    finished = [t for t in held.trials.finished() if t.user_attrs.get("origin") != FIXED_FEATURES]
+    complete = [t for t in finished if t.state is TrialState.COMPLETE]
     better = sum(t.value is not None and t.value >= val_accuracy for t in complete)
     return better < held.context.study.spec.checkpoints.keep_best
 
@@ -206,13 +240,15 @@ def _remove_surplus_models(held: HeldTrial) -> None:
     held.files.remove_earlier()
 
 
-def _pictures(held: HeldTrial, ending: Complete) -> dict[str, str]:
+def _pictures(
+    held: HeldTrial, number: int, curve: Sequence[float], predictions: Sequence[int]
+) -> dict[str, str]:
     """Return the attributes that show pictures of a good trial in the dashboard."""
     labels = held.materials.data.val.labels.tolist()
     class_names = held.context.study.data.class_names
     finished = held.trials.finished()
     try:
-        pictures = draw_pictures(ending.number, ending.result, finished, labels, class_names)
+        pictures = draw_pictures(number, curve, predictions, finished, labels, class_names)
         return picture_attrs(held.context.artifacts, pictures)
     except Exception as error:  # a full disk, a font: the trial is worth more than its pictures
         _report_problem(held, "this trial has no pictures", error)
@@ -230,8 +266,8 @@ def _about(held: HeldTrial) -> dict[str, object]:
     return {"study": held.context.study.name, "attempt": held.claim.attempt}
 
 
-def _facts(held: HeldTrial, result: FineTuneResult) -> dict[str, object]:
-    facts: dict[str, object] = {"seconds": round(result.seconds, 3)}
+def _facts(held: HeldTrial, seconds: float) -> dict[str, object]:
+    facts: dict[str, object] = {"seconds": round(seconds, 3)}
     if held.files.problem is not None:
         facts["checkpoint_problem"] = held.files.problem
     return facts

@@ -3,12 +3,13 @@
 import time
 from dataclasses import replace
 
-from tlsearch.data import Domain, load_catalog, load_domain, load_training_data
+from tlsearch.data import Domain, load_domain
 from tlsearch.errors import DataError, TrialFailure
 from tlsearch.finetune import lr_range_test
 from tlsearch.measures import FeatureMeasures, Features, features_of, measure_features
 from tlsearch.records import Measures, TrialRecord
 from tlsearch.worker.context import WorkerContext
+from tlsearch.worker.floor import features_of_study
 from tlsearch.worker.materials import TrainingMaterials
 
 
@@ -51,22 +52,7 @@ def take_measures(
 
 
 def _feature_measures(context: WorkerContext, materials: TrainingMaterials) -> FeatureMeasures:
-    recipe, path = context.study.spec.recipe, materials.data_spec.path
-    catalog = load_catalog(materials.data_spec)
-    if catalog.fingerprint != context.study.data.fingerprint:
-        raise DataError(f"data.path {path}: the images changed meanwhile")
-    images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
-    train, val = (
-        features_of(
-            materials.backbone,
-            lambda part=part: [part],  # type: ignore[misc]
-            f"{catalog.fingerprint}/{name}",
-            recipe,
-            context.device,
-            f"data.path {path}",
-        )
-        for name, part in (("train", images.train), ("val", images.val))
-    )
+    train, val = features_of_study(context, materials)
     try:
         source = _source(context, materials)
     except DataError as error:  # of no weight unless asked for, so no reason to stop

@@ -10,6 +10,7 @@ from tlsearch.worker.attempt import Attempt
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.duplicates import Duplicates
 from tlsearch.worker.endings import Ending, Released
+from tlsearch.worker.floor import FixedFeatures
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.materials import TrainingMaterials
 from tlsearch.worker.optuna_trials import RunningTrials
@@ -32,6 +33,7 @@ class TrialRunner:
         self._materials = materials
         self._trials = trials
         self._duplicates = Duplicates()
+        self._fixed = FixedFeatures(context, materials)
 
     def claim(self, keep: int = 0) -> Claim | Refusal:
         """Claim the study's next trial; a claim has to be followed by `run`.
@@ -71,7 +73,7 @@ class TrialRunner:
             DatabaseAway: the database stayed away; the trial is taken over from its checkpoint.
         """
         try:
-            held = HeldTrial.of(self._context, claim, self._materials, self._trials)
+            held = HeldTrial.of(self._context, claim, self._materials, self._trials, self._fixed)
             ending = Attempt(held, self._duplicates).run()
             trial = self._record(claim, ending)
             if trial is not None:

@@ -94,13 +94,15 @@ def spec_of(**tables: dict[str, Any]) -> StudySpec:
 
 
 def study_of(spec: StudySpec, space: SearchSpace) -> StoredStudy:
+    """The study of a spec; nothing but its images is real."""
+    catalog = load_catalog(spec.data)
     return StoredStudy(
         study_id=1,
         name=spec.name,
         spec=spec,
         spec_hash="0" * 64,
         space=space,
-        data=StudyData(tuple("0123456789"), "f" * 64, 40, 20, 0),
+        data=StudyData(tuple("0123456789"), catalog.fingerprint, 40, 20, 0),
         backbone=StudyBackbone(("stem", "classifier"), "0" * 64),
         provenance=Provenance({}, None),
     )

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tlsearch.errors import StudyError, TrialLost
 from tlsearch.optuna_ext.pending import Pending
-from tlsearch.records import Failure, Hyperparameters, TrialRecord
+from tlsearch.records import FIXED_FEATURES, Failure, Hyperparameters, TrialRecord
 from tlsearch.store.claims import Claim, Curve, Refusal, Release
 from tlsearch.worker.optuna_trials import OpenTrial
 
@@ -199,7 +199,11 @@ class MemoryClaims:
         return trial is None or trial.state not in ("waiting", "running")
 
     def surplus_models(self, keep: int) -> list[str]:
-        kept = [trial for trial in self.server.trials.values() if trial.has_model]
+        kept = [
+            trial
+            for trial in self.server.trials.values()
+            if trial.has_model and trial.attrs.get("origin") != FIXED_FEATURES
+        ]
         kept.sort(key=lambda trial: -(trial.value or 0))
         for trial in kept[keep:]:
             trial.has_model = False
@@ -249,7 +253,8 @@ class MemoryTrials:
     def open(self, trial_id: int) -> OpenTrial:
         trial = self._server.trials[trial_id]
         reported = max(trial.curve, default=0)
-        found = OpenTrial(trial_id - 1, reported, not trial.queued, dict(trial.curve))
+        is_floor = trial.attrs.get("origin") == FIXED_FEATURES
+        found = OpenTrial(trial_id - 1, reported, not trial.queued, is_floor, dict(trial.curve))
         self._open[trial_id] = found
         return found
 
@@ -299,7 +304,11 @@ def _frozen(trial: MemoryTrial) -> FrozenTrial:
         state=TrialState.COMPLETE,
         value=trial.value,
         intermediate_values=trial.curve,
-        user_attrs={"canonical": trial.params.as_dict()},
+        user_attrs=(
+            {"origin": FIXED_FEATURES}
+            if trial.attrs.get("origin") == FIXED_FEATURES
+            else {"canonical": trial.params.as_dict()}
+        ),
     )
     found.number = trial.trial_id - 1
     return found

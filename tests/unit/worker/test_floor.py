@@ -1,0 +1,132 @@
+"""The trial of fixed features: a real classifier on a real network, recorded in memory."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from tests.unit.worker.conftest import PLAIN, World
+from tests.unit.worker.memory import MemoryTrial
+from tlsearch.backbones import build
+from tlsearch.data import features_folder
+from tlsearch.finetune import load_weights
+from tlsearch.finetune.evaluate import evaluate
+from tlsearch.records import FIXED_FEATURES
+from tlsearch.worker import floor as floor_module
+from tlsearch.worker.materials import TrainingMaterials
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert str(features_folder()).startswith(str(tmp_path))
+
+
+def queued(world: World) -> MemoryTrial:
+    trial = world.server.queue(PLAIN)
+    trial.attrs["origin"] = FIXED_FEATURES
+    return trial
+
+
+def after_features(world: World, monkeypatch, act: Callable[[], None]) -> None:
+    """Do something once the features are there, before the classifier is fitted."""
+    fit = floor_module.linear_probe
+
+    def acting(*args):
+        act()
+        return fit(*args)
+
+    monkeypatch.setattr(floor_module, "linear_probe", acting)
+
+
+def test_the_model_has_the_reported_accuracy(world: World):
+    trial = queued(world)
+    record = world.run()
+    assert record is not None
+    assert (trial.state, trial.has_model, trial.curve) == ("complete", True, {})
+    assert world.file_names() >= {f"{trial.tokens[0]}.safetensors"}
+    data, backbone = world.materials.data, world.materials.backbone
+    model = build(backbone.name, data.n_classes, seed=9, image_size=backbone.image_size)
+    model.load_state_dict(
+        load_weights((world.files / f"{trial.tokens[0]}.safetensors").read_bytes())
+    )
+    model = model.to(memory_format=torch.channels_last)
+    found = evaluate(model, data.val, world.context.study.spec.recipe, backbone.statistics)
+    assert found.accuracy == trial.value
+    assert 0.1 < found.accuracy < 1
+    for key, tensor in backbone.state.items():
+        if not key.startswith("classifier"):
+            assert torch.equal(model.state_dict()[key], tensor), key
+
+
+def test_the_sampler_is_not_told(world: World):
+    queued(world)
+    world.run()
+    assert world.trials.told == []
+
+
+@pytest.mark.parametrize("world", [{"checkpoints": {"keep_best": 1}}], indirect=True)
+def test_its_model_takes_no_place_among_the_best(world: World):
+    floor, trial = queued(world), world.server.queue(PLAIN)
+    world.run()
+    floor.value = 1.0
+    world.run()
+    assert (floor.has_model, trial.has_model) == (True, True)
+
+
+@pytest.mark.parametrize("world", [{"checkpoints": {"keep_best": 0}}], indirect=True)
+def test_its_model_is_kept_where_no_other_is(world: World):
+    floor = queued(world)
+    world.run()
+    assert floor.has_model
+
+
+def test_a_signal_puts_it_back_into_the_queue(world: World, monkeypatch):
+    after_features(world, monkeypatch, world.signals.requested.set)
+    trial = queued(world)
+    with pytest.raises(SystemExit):
+        world.run()
+    assert (trial.state, trial.value) == ("waiting", None)
+    assert world.file_names() == set()
+    world.signals.requested = type(world.signals.requested)()
+    after_features(world, monkeypatch, lambda: None)
+    world.run()
+    assert trial.state == "complete"
+
+
+def test_another_workers_trial_is_left_alone(world: World, monkeypatch):
+    trial = queued(world)
+    after_features(world, monkeypatch, lambda: world.server.take_over(trial))
+    assert world.run() is None
+    assert (trial.state, trial.value) == ("running", None)
+
+
+def test_the_file_of_a_killed_attempt_is_removed(world: World):
+    trial = queued(world)
+    trial.tokens.append("00000000-0000-0000-0000-000000000001")
+    world.context.artifacts.save(f"{trial.tokens[0]}.safetensors", b"half")
+    world.run()
+    assert f"{trial.tokens[0]}.safetensors" not in world.file_names()
+    assert f"{trial.tokens[1]}.safetensors" in world.file_names()
+
+
+def test_it_is_nobodys_original(world: World):
+    """A trial with its parameters trains."""
+    queued(world)
+    trial = world.server.queue(PLAIN)
+    world.run()
+    world.run()
+    assert trial.curve
+
+
+def test_changed_images_fail_it_in_one_sentence(world: World, monkeypatch):
+    spec = world.materials.data_spec.model_copy(update={"split_seed": 5})
+    materials = TrainingMaterials(spec, world.materials.data, world.materials.backbone)
+    world.materials = materials
+    trial = queued(world)
+    world.run()
+    assert trial.state == "fail"
+    assert trial.reason == (
+        "images",
+        "data.path builtin:fashion-mnist-30: the images changed meanwhile",
+    )

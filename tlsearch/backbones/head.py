@@ -1,0 +1,56 @@
+"""A linear classifier that was trained apart from the network it is put on."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tlsearch.backbones.models import classifier_names
+from tlsearch.errors import BackboneError
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """A linear classifier on pooled features.
+
+    Attributes:
+        weight: float32 (n_classes, d), on the CPU.
+        bias: float32 (n_classes,), on the CPU.
+        label: what it was trained on and how; two heads with one label are the same but for
+            rounding, so a training that began with one may go on where the other is at hand.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    label: str
+
+
+def put_head(model: nn.Module, name: str, head: LinearHead) -> None:
+    """Set the weights of a model's classifier.
+
+    Args:
+        model: the model, on any device.
+        name: what to call it in errors.
+        head: the weights.
+
+    Raises:
+        BackboneError: its classifier is not one linear layer of this size.
+    """
+    names = classifier_names(model, name)
+    classifier = model.get_submodule(names[0])
+    weight, bias = (getattr(classifier, part, None) for part in ("weight", "bias"))
+    if (
+        len(names) > 1
+        or not isinstance(weight, Tensor)
+        or not isinstance(bias, Tensor)
+        or weight.numel() != head.weight.numel()
+        or bias.shape != head.bias.shape
+    ):
+        raise BackboneError(
+            f"backbone.model {name}: its classifier ({', '.join(names)}) is not one linear layer "
+            f"on {head.weight.shape[1]} pooled features, so none on fixed features fits it; "
+            'choose another network, or measures.when = "off" and recipe.head = "random"'
+        )
+    with torch.no_grad():
+        weight.copy_(head.weight.reshape(weight.shape))
+        bias.copy_(head.bias)

@@ -1,0 +1,142 @@
+"""Fixed features with a linear classifier: the floor, which a search has to beat."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import torch
+
+from tlsearch.backbones import LinearHead, load_backbone
+from tlsearch.data import TrainingData, load_catalog, load_training_data
+from tlsearch.errors import BackboneError, DataError
+from tlsearch.finetune import fixed_features_model
+from tlsearch.measures import PROBE_VERSION, Features, LinearProbe, features_of, linear_probe
+from tlsearch.records import Failure
+from tlsearch.worker.context import WorkerContext
+from tlsearch.worker.endings import Failed, Floor, Released
+from tlsearch.worker.materials import TrainingMaterials
+
+
+class _StoppedError(Exception):
+    """The trial is to be released."""
+
+
+@dataclass(frozen=True)
+class FixedFeatures:
+    """The pretrained network of a study as it is, in this process.
+
+    Attributes:
+        context: of the worker on that study.
+        materials: its images and network.
+    """
+
+    context: WorkerContext
+    materials: TrainingMaterials
+
+    @cached_property
+    def probe(self) -> LinearProbe:
+        """The linear classifier, fitted once."""
+        return self.fit()
+
+    @cached_property
+    def head(self) -> LinearHead:
+        """The same for the network."""
+        weight, bias = (torch.from_numpy(each) for each in (self.probe.weight, self.probe.bias))
+        images = self.context.study.data.fingerprint
+        return LinearHead(weight, bias, f"linear probe {PROBE_VERSION} of the images {images}")
+
+    def fit(self, check: Callable[[], None] = lambda: None) -> LinearProbe:
+        """Fit the classifier to the training images.
+
+        Args:
+            check: called now and then; what it raises ends this.
+
+        Raises:
+            BackboneError: the network has no pooled features.
+            DataError: the images have no features of use, or changed meanwhile.
+        """
+        train, _ = features_of_study(self.context, self.materials, check)
+        return linear_probe(train, len(self.context.study.data.class_names))
+
+
+def run_floor(
+    fixed: FixedFeatures, number: int, should_stop: Callable[[], bool]
+) -> Floor | Failed | Released:
+    """Fit the classifier, and evaluate it on the network.
+
+    Args:
+        fixed: of the study.
+        number: of the trial.
+        should_stop: whether to interrupt this; asked after each batch of images.
+
+    Raises:
+        TrialFailure: the device is full.
+    """
+
+    def check() -> None:
+        if should_stop():
+            raise _StoppedError
+
+    started = time.monotonic()
+    context, materials = fixed.context, fixed.materials
+    try:
+        features_of_study(context, materials, check)
+        recipe, device = context.study.spec.recipe, context.device
+        model = fixed_features_model(materials.backbone, materials.data, recipe, fixed.head, device)
+        check()
+    except _StoppedError:
+        return Released()
+    except BackboneError as error:
+        return Failed(Failure("no_features", str(error)))
+    except DataError as error:
+        return Failed(Failure("images", str(error)))
+    predictions = tuple(model.evaluation.predictions.tolist())
+    seconds = time.monotonic() - started
+    return Floor(number, model.evaluation.accuracy, predictions, seconds, model.file)
+
+
+def features_of_study(
+    context: WorkerContext,
+    materials: TrainingMaterials,
+    check: Callable[[], None] = lambda: None,
+    image_size: int | None = None,
+) -> tuple[Features, Features]:
+    """Return the features of a study's training and validation images, from the cache if there.
+
+    Args:
+        context: of the worker on that study.
+        materials: its images and network.
+        check: called after each batch; what it raises ends this.
+        image_size: side of the square the network sees, pixels; None = the recipe's.
+
+    Raises:
+        BackboneError: the network has no pooled features, or cannot take this size.
+        DataError: the images have no features of use, or changed meanwhile.
+    """
+    spec, fingerprint = context.study.spec, context.study.data.fingerprint
+    recipe, backbone, path = spec.recipe, materials.backbone, materials.data_spec.path
+    if image_size is not None and image_size != recipe.image_size:
+        recipe = recipe.model_copy(update={"image_size": image_size})
+        weights = context.weights or spec.backbone.weights
+        backbone = load_backbone(spec.backbone.model, weights, image_size)
+
+    @cache
+    def images() -> TrainingData:
+        catalog = load_catalog(materials.data_spec)
+        if catalog.fingerprint != fingerprint:
+            raise DataError(f"data.path {path}: the images changed meanwhile")
+        return load_training_data(catalog, recipe.image_size, recipe.eval_crop)
+
+    def features(part: str) -> Features:
+        return features_of(
+            backbone,
+            lambda: [getattr(images(), part)],
+            f"{fingerprint}/{part}",
+            recipe,
+            context.device,
+            f"data.path {path}",
+            check,
+        )
+
+    return features("train"), features("val")
