@@ -94,7 +94,8 @@ COMMENT ON COLUMN tlsearch.best_trials.alpha IS 'Decay toward the pretrained wei
 COMMENT ON COLUMN tlsearch.best_trials.beta IS 'Decay toward zero (L2)';
 COMMENT ON COLUMN tlsearch.best_trials.l2sp_layers IS 'Lowest layers under L2-SP instead of L2';
 COMMENT ON COLUMN tlsearch.best_trials.origin IS
-    'Where it came from: default, prior, draw, opposite, user, or what the sampler drew it from';
+    'Where it came from: fixed_features, default, prior, draw, opposite, user, or what the sampler'
+    ' drew it from';
 COMMENT ON COLUMN tlsearch.best_trials.epochs IS 'Epochs trained';
 COMMENT ON COLUMN tlsearch.best_trials.seconds IS 'Time that workers held it, over all attempts';
 
@@ -152,7 +153,8 @@ COMMENT ON COLUMN tlsearch.trials_flat.val_accuracy IS
     'Of a complete trial its result, else what it reported last; a fraction';
 COMMENT ON COLUMN tlsearch.trials_flat.epochs IS 'Last epoch it reported';
 COMMENT ON COLUMN tlsearch.trials_flat.origin IS
-    'Where it came from: default, prior, draw, opposite, user, or what the sampler drew it from';
+    'Where it came from: fixed_features, default, prior, draw, opposite, user, or what the sampler'
+    ' drew it from';
 COMMENT ON COLUMN tlsearch.trials_flat.reinit_layers IS
     'Top layers started from random weights; 1 = the classifier alone';
 COMMENT ON COLUMN tlsearch.trials_flat.high_lr IS 'Peak learning rate above the low layers';

@@ -39,17 +39,21 @@ def test_the_first_worker_measures_then_the_seeds_run(tlsearch, tiny, tmp_path):
     tlsearch.run("worker", "tiny", "--trials", "8")
     assert tlsearch.json("status", "tiny")["measured"]
 
-    assert origins_of(tlsearch.storage_url, "tiny")[:5] == [
+    assert origins_of(tlsearch.storage_url, "tiny")[:6] == [
+        "fixed_features",
         "default",
         "prior",
         "draw",
         "draw",
         "opposite",
     ]
-    assert set(origins_of(tlsearch.storage_url, "tiny")[5:]) <= {"draw", "tpe", "uniform"}
+    assert set(origins_of(tlsearch.storage_url, "tiny")[6:]) <= {"draw", "tpe", "uniform"}
     (random_init,) = trials_of(tlsearch.storage_url, "tiny/measures")
     assert random_init.user_attrs["canonical"]["reinit_layers"] == 7
     measures = tlsearch.json("measures", "tiny")
+    floor = trials_of(tlsearch.storage_url, "tiny")[0]
+    assert floor.value == measures["fixed_features"]
+    assert floor.intermediate_values == {}
     assert measures["random_init"] == random_init.value
     assert measures["random_init_epochs"] == 3
     assert 0 <= measures["fixed_features"] <= 1
@@ -57,7 +61,7 @@ def test_the_first_worker_measures_then_the_seeds_run(tlsearch, tiny, tmp_path):
     assert "Caltech" in tlsearch.run("measures", "tiny").stdout
 
     prior = tlsearch.json("prior", "tiny")
-    mode = trials_of(tlsearch.storage_url, "tiny")[1].params
+    mode = trials_of(tlsearch.storage_url, "tiny")[2].params
     assert {name: belief["mode"] for name, belief in prior["beliefs"].items()} == mode
     picture = tmp_path / "prior.png"
     shown = tlsearch.run("prior", "tiny", "--picture", str(picture)).stdout
@@ -79,7 +83,8 @@ def test_queued_trials_are_never_pruned(tlsearch, tiny):
     states = {
         t.user_attrs["origin"]: t.state.name for t in trials if "fixed_params" in t.system_attrs
     }
-    assert states == dict.fromkeys(["default", "user", "prior", "draw", "opposite"], "COMPLETE")
+    expected = ["fixed_features", "default", "user", "prior", "draw", "opposite"]
+    assert states == dict.fromkeys(expected, "COMPLETE")
     assert "PRUNED" in {t.state.name for t in trials}
 
 
@@ -91,11 +96,11 @@ def test_seeds_are_queued_once_whatever_the_number_of_workers(tlsearch, tiny):
         assert worker.returncode == 0, stderr
     origins = origins_of(tlsearch.storage_url, "tiny")
     assert len(origins) == 12
-    assert [origins.count(name) for name in ("default", "prior", "opposite")] == [1, 1, 1]
+    assert [origins.count(name) for name in ("fixed_features", "default", "opposite")] == [1] * 3
     queued = [
         t for t in trials_of(tlsearch.storage_url, "tiny") if "fixed_params" in t.system_attrs
     ]
-    assert len(queued) == 5
+    assert len(queued) == 6
     assert origins_of(tlsearch.storage_url, "tiny/measures") == ["random_init"]
 
 
@@ -117,7 +122,7 @@ def test_a_worker_killed_while_it_measures_loses_nothing(tlsearch, tiny):
     (trial,) = trials_of(tlsearch.storage_url, "tiny/measures")
     assert trial.user_attrs["attempt"] == 2
     assert len(trial.intermediate_values) == 60
-    assert origins_of(tlsearch.storage_url, "tiny") == ["default", "prior", "draw"]
+    assert origins_of(tlsearch.storage_url, "tiny") == ["fixed_features", "default", "prior"]
 
 
 def test_an_interrupt_while_queueing_seeds_is_made_good(tlsearch, tiny, monkeypatch):
@@ -143,6 +148,7 @@ def test_an_interrupt_while_queueing_seeds_is_made_good(tlsearch, tiny, monkeypa
     assert measures_store.save_measures(storage, study, measures, prior, seeds)
     assert not measures_store.save_measures(storage, study, measures, prior, seeds)
     assert origins_of(tlsearch.storage_url, "tiny") == [
+        "fixed_features",
         "default",
         "prior",
         "draw",

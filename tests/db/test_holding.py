@@ -376,3 +376,15 @@ def test_a_worker_is_told_what_the_study_wants(storage, worker):
     refusal = worker.report(held, Curve([1], [0.5]))
     assert refusal == Refusal("paused", "the study is paused")
     assert storage.get_trial(held.trial_id).intermediate_values == {1: 0.5}
+
+
+def test_the_model_of_fixed_features_is_never_given_up(storage, worker):
+    execute(storage, "UPDATE tlsearch.controls SET trials = 10")
+    tokens = []
+    for value, origin in ((0.1, "fixed_features"), (0.3, "default"), (0.5, "prior")):
+        held = claim(worker)
+        tokens.append(held.token)
+        worker.complete(held, value, Curve(), has_model=True, user_attrs={"origin": origin})
+    assert worker.surplus_models(1) == [tokens[1]]
+    assert worker.surplus_models(0) == [tokens[2]]
+    assert worker.unneeded_files(tokens) == tokens[1:]

@@ -11,6 +11,7 @@ from tlsearch.backbones import build
 from tlsearch.data import features_folder
 from tlsearch.finetune import load_weights
 from tlsearch.finetune.evaluate import evaluate
+from tlsearch.measures import linear_probe
 from tlsearch.records import FIXED_FEATURES
 from tlsearch.worker import floor as floor_module
 from tlsearch.worker.materials import TrainingMaterials
@@ -30,11 +31,10 @@ def queued(world: World) -> MemoryTrial:
 
 def after_features(world: World, monkeypatch, act: Callable[[], None]) -> None:
     """Do something once the features are there, before the classifier is fitted."""
-    fit = floor_module.linear_probe
 
     def acting(*args):
         act()
-        return fit(*args)
+        return linear_probe(*args)
 
     monkeypatch.setattr(floor_module, "linear_probe", acting)
 
