@@ -2,10 +2,21 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import optuna
+
+from tests.conftest import free_port
 from tests.db.conftest import psql
+from tlsearch.store.connect import open_storage
 
 
 def tlsearch(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -25,11 +36,63 @@ def tlsearch(*args: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def test_url_command(tcp_server, tcp_database: str, embedded_url: str) -> None:
     url = tcp_server.url(tcp_database)
-    assert tlsearch("url").stdout == f"{embedded_url}\n"
-    shown = tlsearch("url", TLSEARCH_STORAGE=url).stdout
-    assert shown == f"postgresql://tester@127.0.0.1:{tcp_server.port}/{tcp_database}\n"
-    full = tlsearch("url", "--show-password", "--storage", url).stdout.strip()
+    assert tlsearch("url", "--libpq").stdout == f"{embedded_url}\n"
+    where = f"tester@127.0.0.1:{tcp_server.port}/{tcp_database}\n"
+    assert tlsearch("url", "--libpq", TLSEARCH_STORAGE=url).stdout == f"postgresql://{where}"
+    assert tlsearch("url", TLSEARCH_STORAGE=url).stdout == f"postgresql+psycopg2://{where}"
+    full = tlsearch("url", "--libpq", "--show-password", "--storage", url).stdout.strip()
     assert psql(full, "SELECT 1") == "1\n"
+
+
+def test_the_url_is_what_optuna_and_tlsearch_take(tcp_server, embedded_url: str) -> None:
+    """Also with a user named tlsearch, whose own schema would come first, and odd characters."""
+    odd = "{o} %41 'ü"
+    tcp_server.execute(
+        "CREATE ROLE tlsearch_like LOGIN SUPERUSER PASSWORD 'x'", f'CREATE DATABASE "{odd}"'
+    )
+    for storage in (embedded_url, tcp_server.url(odd, "tlsearch_like", "x")):
+        created = open_storage(storage)
+        name = f"seen by all {uuid.uuid4()}"
+        optuna.create_study(storage=created, study_name=name)
+        url = tlsearch("url", "--show-password", TLSEARCH_STORAGE=storage).stdout.strip()
+        assert optuna.load_study(study_name=name, storage=url).study_name == name
+        listed = program("optuna", "studies", "--storage", url)
+        assert name in listed.stdout, listed.stderr
+        again = tlsearch("url", "--show-password", TLSEARCH_STORAGE=url).stdout.strip()
+        assert again == url
+        with (
+            dashboard(url) as port,
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies") as answer,
+        ):
+            assert name in answer.read().decode()
+        tables = "SELECT schemaname FROM pg_tables WHERE tablename = 'studies'"
+        assert psql(storage, tables) == "public\n"
+
+
+def program(name: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of this environment."""
+    path = Path(sys.executable).parent / name
+    return subprocess.run([path, *args], capture_output=True, text=True, timeout=120, check=False)
+
+
+@contextmanager
+def dashboard(url: str) -> Iterator[int]:
+    """Run Optuna's own dashboard and yield its port once it answers."""
+    port = free_port()
+    path = Path(sys.executable).parent / "optuna-dashboard"
+    with subprocess.Popen(
+        [path, url, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while time.monotonic() < deadline and process.poll() is None:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.2)
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            yield port
+        finally:
+            process.terminate()
 
 
 def test_start_and_stop_leave_other_servers_alone() -> None:

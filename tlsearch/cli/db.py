@@ -16,13 +16,20 @@ app = typer.Typer(no_args_is_help=True, help="The database that holds the studie
 @app.command()
 def url(
     storage: Storage = None,
-    show_password: Annotated[bool, typer.Option(help="Print the password too.")] = False,
+    show_password: Annotated[
+        bool, typer.Option("--show-password", help="Print the password too.")
+    ] = False,
+    libpq: Annotated[
+        bool, typer.Option("--libpq", help="As psql, pg_dump and other libpq programs take it.")
+    ] = False,
 ) -> None:
-    """Print the URL of the database in use, for psql and other programs."""
+    """Print the URL of the database in use, as Optuna's own tools take it."""
     from tlsearch.store import connect
 
     found = connect.resolve_url(storage)
-    typer.echo(connect.libpq_url(found) if show_password else connect.shown_url(found))
+    if not show_password:
+        found = connect.without_secrets(found)
+    typer.echo(connect.libpq_url(found) if libpq else connect.optuna_url(found))
 
 
 @app.command()

@@ -54,9 +54,25 @@ def resolve_url(storage: str | None = None) -> sa.URL:
     return url
 
 
+def without_secrets(url: sa.URL) -> sa.URL:
+    """Return the URL without passwords."""
+    return url._replace(password=None).difference_update_query(_secrets(url))
+
+
 def shown_url(url: sa.URL) -> str:
     """Return the URL for logs and messages, without passwords."""
-    return libpq_url(url.set(password="").difference_update_query(_secrets(url)))
+    return libpq_url(without_secrets(url))
+
+
+def optuna_url(url: sa.URL) -> str:
+    """Return the URL with its password as Optuna, its dashboard and SQLAlchemy take it.
+
+    It names the driver, for which SQLAlchemy has another default, and the schema of Optuna's
+    tables, where the user's own would come first.
+    """
+    if (path := _search_path(url)) and "options" not in url.query:
+        url = url.update_query_dict({"options": path})
+    return _for_optuna(url)
 
 
 def libpq_url(url: sa.URL) -> str:
@@ -160,9 +176,13 @@ def _create(url: sa.URL, engine: sa.Engine, install: Callable[[sa.Engine], None]
 
 
 def _storage(url: sa.URL) -> LazyRDBStorage:
-    # Optuna calls format() on the URL, so a brace in it must not be seen.
-    text = url.render_as_string(hide_password=False).replace("{", "%7B").replace("}", "%7D")
-    return LazyRDBStorage(text, {"pool_pre_ping": True, "connect_args": _connect_args(url)})
+    options = {"pool_pre_ping": True, "connect_args": _connect_args(url)}
+    return LazyRDBStorage(_for_optuna(url), options)
+
+
+def _for_optuna(url: sa.URL) -> str:
+    """Return the URL as text; Optuna calls format() on it, so a brace in it must not be seen."""
+    return url.render_as_string(hide_password=False).replace("{", "%7B").replace("}", "%7D")
 
 
 def _connect_args(url: sa.URL) -> dict[str, Any]:
@@ -170,7 +190,7 @@ def _connect_args(url: sa.URL) -> dict[str, Any]:
     # Optuna writes heartbeats as the session's local time without a zone and compares them with
     # now(): with sessions in different zones a trial would look hours old, or never stale.
     own = _text(url.query.get("options")) or os.environ.get("PGOPTIONS", "")
-    path = " -c search_path=public" if _user(url) == "tlsearch" and "search_path" not in own else ""
+    path = "" if "search_path" in own else _search_path(url)
     defaults = {
         "connect_timeout": 10,  # seconds, a host
         "application_name": "tlsearch",
@@ -182,7 +202,12 @@ def _connect_args(url: sa.URL) -> dict[str, Any]:
     if "host" in _options(url):
         defaults["hostaddr"] = ""  # else PGHOSTADDR, meant for another server, would win
     kept = {name: value for name, value in defaults.items() if name not in url.query}
-    return kept | {"options": f"{own} -c timezone=UTC{path}".strip()}
+    return kept | {"options": f"{own} -c timezone=UTC {path}".strip()}
+
+
+def _search_path(url: sa.URL) -> str:
+    """Return the option that makes tables go into `public`, where a user has a schema tlsearch."""
+    return "-c search_path=public" if _user(url) == "tlsearch" else ""
 
 
 def _user(url: sa.URL) -> str:
