@@ -3,12 +3,9 @@
 import logging
 import threading
 
-import sqlalchemy as sa
-from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
 
 from tlsearch.dashboard.note_storage import default_accuracy, note_states, save_note, top_trials
-from tlsearch.errors import TlsearchError
 from tlsearch.report.rising import read_rising
 from tlsearch.report.study_note import TOP, StudyFacts, study_note
 from tlsearch.store.causes import cause_of
@@ -17,9 +14,6 @@ from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import read_study
 from tlsearch.store.trials import trial_counts
-
-# What a database that is away raises, and a study that is deleted while its note is written.
-_PASSING = (sa.exc.SQLAlchemyError, OptunaError, TlsearchError, KeyError)
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +30,7 @@ def write_note(storage: RDBStorage, study: StoredStudy) -> bool:
 class NoteUpdater:
     """Keeps the notes of all studies of a database up to date; reads only what has changed.
 
-    What keeps a note from being written is logged as a warning, once.
+    What keeps a note from being written, whatever it is, is logged as a warning, once.
 
     Args:
         storage: the database.
@@ -51,7 +45,7 @@ class NoteUpdater:
         """Write the notes whose studies have changed since the last call."""
         try:
             states = note_states(self._storage)
-        except _PASSING as error:
+        except Exception as error:
             self._warn(None, error)
             return
         for name, state in states.items():
@@ -69,7 +63,7 @@ class NoteUpdater:
             study = read_study(self._storage, name)
             if study is not None:
                 write_note(self._storage, study)
-        except _PASSING as error:
+        except Exception as error:
             self._warn(name, error)
             return False
         return True

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from tlsearch.errors import InputError
+from tlsearch.errors import InputError, described
 from tlsearch.prior import density
 from tlsearch.records import DEPTHS, Belief, Prior, Range
+from tlsearch.report.figures import own_defaults
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
 _OR_FORMATS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
@@ -31,6 +33,22 @@ def draw_prior(
     """
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"{path}: not a picture file; give a name that ends in {_OR_FORMATS}")
+    try:
+        with own_defaults():
+            _figure(prior, ranges, defaults).savefig(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); give another folder or file"
+        ) from None
+    except Exception as error:
+        raise InputError(
+            f"{path}: cannot be drawn ({described(error)}); without --picture the prior is shown"
+        ) from error
+
+
+def _figure(prior: Prior, ranges: Mapping[str, Range], defaults: Mapping[str, float]) -> "Figure":
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 1.25 * len(prior.beliefs)), layout="constrained")
     axes = figure.subplots(len(prior.beliefs), 1)
     for axis, (name, belief) in zip(axes, prior.beliefs.items(), strict=True):
@@ -39,15 +57,10 @@ def draw_prior(
     if lines:
         figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines))
     figure.suptitle(f"prior; weight of 'the pretrained weights do not fit': {prior.unfit:.2f}")
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); give another folder or file"
-        ) from None
+    return figure
 
 
-def _draw(axis: Axes, name: str, belief: Belief, given: Range, default: float) -> None:
+def _draw(axis: "Axes", name: str, belief: Belief, given: Range, default: float) -> None:
     label = name if given.fixed else f"{name}\nmode {belief.mode:.3g}"
     axis.set_ylabel(label, rotation=0, ha="right", va="center")
     axis.set_yticks([])
@@ -66,6 +79,6 @@ def _draw(axis: Axes, name: str, belief: Belief, given: Range, default: float) -
     axis.set_xlim(given.low, given.high)
 
 
-def _legend(axis: Axes) -> tuple[list[Any], list[Any]]:
+def _legend(axis: "Axes") -> tuple[list[Any], list[Any]]:
     handles, labels = axis.get_legend_handles_labels()
     return handles, labels

@@ -1,16 +1,18 @@
 """Pictures of one trial for the dashboard: its learning curve and its confusion matrix."""
 
 import io
-import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from tlsearch.records.format import percent
+from tlsearch.report.figures import drawable, own_defaults
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MATRIX_CLASSES = 30  # a larger matrix cannot be read
 NUMBERED_CLASSES = 15  # a larger matrix has no room for numbers in its cells
@@ -18,8 +20,10 @@ PAIRS = 20  # shown where there are too many classes for a matrix
 NAME_LENGTH = 22
 
 Matrix = npt.NDArray[np.float64]
+Classes = npt.NDArray[np.int64]
 
 
+@own_defaults()
 def learning_curve(
     curve: Sequence[float], others: Sequence[Sequence[float]], title: str = ""
 ) -> bytes:
@@ -50,6 +54,7 @@ def learning_curve(
     return _png(figure)
 
 
+@own_defaults()
 def confusion_matrix(
     labels: Sequence[int] | npt.NDArray[Any],
     predictions: Sequence[int] | npt.NDArray[Any],
@@ -69,12 +74,14 @@ def confusion_matrix(
     """
     n = len(class_names)
     true, predicted = np.asarray(labels, np.int64), np.asarray(predictions, np.int64)
-    counts = np.bincount(true * n + predicted, minlength=n * n).reshape(n, n).astype(np.float64)
     names = [_shortened(name) for name in class_names]
-    return _matrix(counts, names, title) if n <= MATRIX_CLASSES else _pairs(counts, names, title)
+    if n > MATRIX_CLASSES:
+        return _pairs(true, predicted, names, title)
+    counts = np.bincount(true * n + predicted, minlength=n * n).reshape(n, n).astype(np.float64)
+    return _matrix(counts, names, title)
 
 
-def _band(axes: Axes, others: Sequence[Sequence[float]]) -> None:
+def _band(axes: "Axes", others: Sequence[Sequence[float]]) -> None:
     """Shade the range of most other trials, at each epoch of those that reached it."""
     longest = max(len(other) for other in others)
     padded = np.full((len(others), longest), np.nan)
@@ -87,7 +94,7 @@ def _band(axes: Axes, others: Sequence[Sequence[float]]) -> None:
     axes.plot(epochs, middle, color="tab:gray", lw=1.2, label="their median")
 
 
-def _mark_last(axes: Axes, epoch: int, accuracy: float) -> None:
+def _mark_last(axes: "Axes", epoch: int, accuracy: float) -> None:
     axes.plot([epoch], [100 * accuracy], "o", color="tab:blue")
     axes.annotate(
         percent(accuracy),
@@ -100,8 +107,9 @@ def _mark_last(axes: Axes, epoch: int, accuracy: float) -> None:
 
 def _matrix(counts: Matrix, names: Sequence[str], title: str) -> bytes:
     n = len(names)
+    overall = _overall(int(np.trace(counts)), int(counts.sum()), n)
     side = min(max(4.6, 0.55 * n + 2.2), 12.0)
-    figure, axes = _figure(side + 0.8, side, title or _overall(counts))
+    figure, axes = _figure(side + 0.8, side, title or overall)
     share = _row_shares(counts)
     image = axes.imshow(100 * share, cmap="Blues", vmin=0, vmax=100)
     figure.colorbar(image, ax=axes, label="% of the true class", fraction=0.046)
@@ -114,7 +122,7 @@ def _matrix(counts: Matrix, names: Sequence[str], title: str) -> bytes:
     return _png(figure)
 
 
-def _number(axes: Axes, share: Matrix) -> None:
+def _number(axes: "Axes", share: Matrix) -> None:
     for row, column in zip(*np.nonzero(share > 0), strict=True):
         value = share[row, column]
         color = "white" if value > 0.5 else "black"
@@ -122,12 +130,15 @@ def _number(axes: Axes, share: Matrix) -> None:
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
 
 
-def _pairs(counts: Matrix, names: Sequence[str], title: str) -> bytes:
+def _pairs(true: Classes, predicted: Classes, names: Sequence[str], title: str) -> bytes:
     """Draw the most confused pairs, and a histogram of the classes' accuracies."""
-    figure, (left, right) = _figure(13.0, 6.5, title or _overall(counts), columns=2)
-    _most_confused(left, counts, names)
-    images = counts.sum(axis=1)
-    accuracies = 100 * np.diag(_row_shares(counts))[images > 0]
+    right_ones = true == predicted
+    overall = _overall(int(right_ones.sum()), len(true), len(names))
+    figure, (left, right) = _figure(13.0, 6.5, title or overall, columns=2)
+    images = np.bincount(true, minlength=len(names))
+    _most_confused(left, true[~right_ones], predicted[~right_ones], images, names)
+    of_class = np.bincount(true[right_ones], minlength=len(names))[images > 0]
+    accuracies = 100 * of_class / images[images > 0]
     right.hist(accuracies, bins=np.linspace(0, 100, 21), color="tab:blue", alpha=0.8)
     right.set_xlabel("accuracy of a class, %")
     right.set_ylabel(f"classes, of {len(accuracies)} with validation images")
@@ -136,23 +147,24 @@ def _pairs(counts: Matrix, names: Sequence[str], title: str) -> bytes:
     return _png(figure)
 
 
-def _most_confused(axes: Axes, counts: Matrix, names: Sequence[str]) -> None:
-    wrong = counts.copy()
-    np.fill_diagonal(wrong, 0)
-    share = wrong / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    order = np.lexsort((-share.ravel(), -wrong.ravel()))[:PAIRS]
-    pairs = [divmod(int(i), len(names)) for i in order if wrong.flat[i] > 0]
+def _most_confused(
+    axes: "Axes", true: Classes, predicted: Classes, images: Classes, names: Sequence[str]
+) -> None:
+    """Draw the pairs of wrong predictions; never all pairs, of which there may be millions."""
+    pairs, wrong = np.unique(true * len(names) + predicted, return_counts=True)
+    of_true = images[pairs // len(names)]
+    order = np.lexsort((-wrong / np.maximum(of_true, 1), -wrong))[:PAIRS]
     axes.set_title("most confused: true → predicted", fontsize=11)
-    if not pairs:
+    if not len(order):
         axes.text(0.5, 0.5, "none is confused", ha="center", transform=axes.transAxes)
         axes.set_axis_off()
         return
-    images = counts.sum(axis=1)
-    places = range(len(pairs))
-    bars = axes.barh(places, [100 * share[pair] for pair in pairs], color="tab:red", alpha=0.75)
-    axes.set_yticks(places, [f"{names[true]} → {names[guess]}" for true, guess in pairs])
-    shown = [f"{wrong[pair]:.0f} of {images[pair[0]]:.0f}" for pair in pairs]
-    axes.bar_label(bars, shown, padding=3, fontsize=8)
+    places = range(len(order))
+    bars = axes.barh(places, 100 * wrong[order] / of_true[order], color="tab:red", alpha=0.75)
+    shown = [divmod(int(pair), len(names)) for pair in pairs[order]]
+    axes.set_yticks(places, [f"{names[one]} → {names[other]}" for one, other in shown])
+    counts = [f"{wrong[i]} of {of_true[i]}" for i in order]
+    axes.bar_label(bars, counts, padding=3, fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.set_xlabel("% of the true class")
@@ -164,29 +176,27 @@ def _row_shares(counts: Matrix) -> Matrix:
     return shares
 
 
-def _overall(counts: Matrix) -> str:
-    total = counts.sum()
-    accuracy = np.trace(counts) / total if total else None
-    return f"validation accuracy {percent(accuracy)} on {total:.0f} images of {len(counts)} classes"
+def _overall(right: int, total: int, n_classes: int) -> str:
+    accuracy = percent(right / total if total else None)
+    return f"validation accuracy {accuracy} on {total} images of {n_classes} classes"
 
 
 def _shortened(name: str) -> str:
-    """Return a class name for a label; `$` would begin a formula, so it is escaped."""
-    shown = name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"
-    return shown.replace("$", r"\$")
+    """Return a class name for a label."""
+    return drawable(name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…")
 
 
-def _figure(width: float, height: float, title: str, columns: int = 1) -> tuple[Figure, Any]:
+def _figure(width: float, height: float, title: str, columns: int = 1) -> "tuple[Figure, Any]":
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     axes = figure.subplots(1, columns)
     write = axes.set_title if columns == 1 else figure.suptitle
-    write(title.replace("$", r"\$"), fontsize=12)
+    write(drawable(title), fontsize=12)
     return figure, axes
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: "Figure") -> bytes:
     file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # then it is a box
-        figure.savefig(file, format="png")
+    figure.savefig(file, format="png")
     return file.getvalue()

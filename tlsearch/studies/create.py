@@ -1,5 +1,6 @@
 """Creates studies: checks a spec against its data and network, and writes it to the database."""
 
+import logging
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,12 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from optuna.storages import RDBStorage
+
 from tlsearch import __version__
 from tlsearch.artifacts import check_place
 from tlsearch.backbones import Backbone, load_backbone
 from tlsearch.dashboard.notes import write_note
 from tlsearch.data import Catalog, load_catalog, load_domain, verify_images
-from tlsearch.errors import InputError, SpecError, StudyError
+from tlsearch.errors import InputError, SpecError, StudyError, described
 from tlsearch.finetune import check_recipe
 from tlsearch.measures import random_init_spec
 from tlsearch.optuna_ext.history import HIDDEN
@@ -41,6 +44,7 @@ from tlsearch.worker import Progress, measure_study
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
 _VERSIONED = ("torch", "timm", "optuna", "sqlalchemy", "numpy", "pillow")
 
 
@@ -120,11 +124,19 @@ def create_study(
     if existing is None:
         created = write_studies(database, _family(check_study(spec)))
         existing = find_study(database, spec.name)
-        write_note(database, existing)
+        _write_note(database, existing)
     _same_spec(existing, spec)
     if existing.spec.measures.when == "create":
         measure_study(spec.name, where, progress=progress)
     return existing, created
+
+
+def _write_note(database: RDBStorage, study: StoredStudy) -> None:
+    """Write the study's note for the dashboard; the study is there also without one."""
+    try:
+        write_note(database, study)
+    except Exception as error:
+        _log.warning("study %r has no note for the dashboard: %s", study.name, described(error))
 
 
 def _family(checked: CheckedStudy) -> list[NewStudy]:

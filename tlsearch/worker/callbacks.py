@@ -1,5 +1,6 @@
 """What the engine calls while it trains: after an epoch, with a checkpoint, after each step."""
 
+from tlsearch.errors import TlsearchError, described
 from tlsearch.finetune import curve_of
 from tlsearch.records import Decision, EpochReport
 from tlsearch.store.outages import DATABASE_ERRORS, is_outage
@@ -45,10 +46,16 @@ class TrainingCallbacks:
             return Decision.CONTINUE
         try:
             return Decision.STOP if self._should_prune() else Decision.CONTINUE
+        except TlsearchError:
+            raise
         except DATABASE_ERRORS as error:
             if not is_outage(error):
                 raise
-            return Decision.CONTINUE
+        except Exception as error:
+            held.context.progress.preparing(
+                f"the pruner fails, training goes on: {described(error)}"
+            )
+        return Decision.CONTINUE
 
     def on_checkpoint(self, checkpoint: bytes) -> None:
         """Keep the checkpoint of the last epoch; write those of others now and then."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tlsearch.artifacts import ATTEMPT_SUFFIX, Artifacts, attempt_file
-from tlsearch.errors import CheckpointError, StorageError
+from tlsearch.errors import CheckpointError, StorageError, described
 from tlsearch.finetune import curve_of
 from tlsearch.store.claims import Claim, TrialClaims
 
@@ -93,6 +93,9 @@ class TrialFiles:
             self._artifacts.save(attempt_file(self._claim.token), data)
         except (OSError, StorageError) as error:
             self.problem = str(error)
+            return
+        except Exception as error:  # of whatever keeps the files
+            self.problem = described(error)
             return
         self.problem = None
         self.saved_epoch = epoch

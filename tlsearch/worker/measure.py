@@ -13,7 +13,7 @@ from tlsearch.store.measures import read_measures
 from tlsearch.store.studies import find_study
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.loop import poll_seconds
-from tlsearch.worker.progress import Progress, SilentProgress
+from tlsearch.worker.progress import HarmlessProgress, Progress, SilentProgress
 from tlsearch.worker.run import WorkerOptions, errors_at_start, errors_at_work, open_contexts
 from tlsearch.worker.study_session import StudySession
 
@@ -47,7 +47,7 @@ def measure_study(
         DataError: the images are not those of the study, or cannot be measured.
         StorageError: the database cannot be reached.
     """
-    progress = progress or SilentProgress()
+    progress = HarmlessProgress(progress or SilentProgress())
     database = open_storage(storage)
     with errors_at_start():
         study = find_study(database, study_name)

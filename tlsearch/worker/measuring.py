@@ -7,7 +7,7 @@ other measures, derives the prior and queues its trials; the others search meanw
 
 from dataclasses import dataclass
 
-from tlsearch.errors import BackboneError, DataError, StudyError, described
+from tlsearch.errors import BackboneError, DataError, StudyError, TlsearchError, described
 from tlsearch.prior import prior_of, starting_trials
 from tlsearch.records import (
     EpochReport,
@@ -26,6 +26,7 @@ from tlsearch.store.measures import (
     read_unmeasured,
     save_measures,
 )
+from tlsearch.store.outages import DATABASE_ERRORS
 from tlsearch.store.studies import read_study
 from tlsearch.store.trials import trial_records
 from tlsearch.worker.context import WorkerContext
@@ -68,7 +69,9 @@ class Measuring:
             return self.step()
         except (DataError, BackboneError, _UnmeasurableError) as error:
             reason = str(error)
-        except (RuntimeError, ValueError, ArithmeticError) as error:
+        except (TlsearchError, *DATABASE_ERRORS):
+            raise
+        except Exception as error:  # of a library, a file: the search needs no measures
             reason = described(error)
         try:
             note_unmeasured(self._context.database, self._study_id, reason)

@@ -1,25 +1,33 @@
 """Records how an attempt ended, and keeps or removes its files.
 
-Once the last epoch is trained, its accuracy and its model count: pictures and the sampler may fail
-in any way, and the trial is complete all the same.
+Once the last epoch is trained, its accuracy and its model count: the sampler, pictures, attributes,
+files and what shows progress may fail in any way, and the trial is complete all the same.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from optuna.trial import TrialState
 
-from tlsearch.artifacts import picture_attrs, remove_pictures
-from tlsearch.errors import DatabaseAway, TrialLost, described
-from tlsearch.finetune import model_only
-from tlsearch.records import FIXED_FEATURES, Failure
+from tlsearch.errors import DatabaseAway, TrialLost
+from tlsearch.records import Failure
 from tlsearch.store.claims import Curve, Release
 from tlsearch.store.outages import DATABASE_ERRORS, RetryPolicy, within
-from tlsearch.worker.checkpoints import remove_files
 from tlsearch.worker.endings import Complete, Duplicate, Ending, Failed, Floor, Pruned, Released
 from tlsearch.worker.held_trial import HeldTrial
-from tlsearch.worker.pictures import draw_pictures
+from tlsearch.worker.keepsakes import (
+    about,
+    harmless,
+    is_among_best,
+    keep_model,
+    remove_shown,
+    remove_surplus_models,
+    report_problem,
+    save_pictures,
+)
+
+Attrs = Mapping[str, object]
 
 _RELEASE_SECONDS = 3.0  # a worker that stops does not wait longer for the database
 _log = logging.getLogger(__name__)
@@ -56,78 +64,93 @@ def remove_files_if_over(held: HeldTrial) -> None:
 
 
 def _complete(held: HeldTrial, ending: Complete) -> None:
-    context, val_accuracy = held.context, ending.result.val_accuracy
+    val_accuracy = ending.result.val_accuracy
     _tell_sampler(held, TrialState.COMPLETE, val_accuracy)
-    pending = held.trials.take_pending(held.claim.trial_id)
-    good = _is_among_best(held, val_accuracy)
-    has_model = good and _keep_model(held, ending.checkpoint)
+    good = is_among_best(held, val_accuracy)
+    has_model = good and keep_model(held, ending.checkpoint)
     curve_so_far = [report.val_accuracy for report in ending.result.curve]
     predictions = ending.result.val_predictions
-    pictures = _pictures(held, ending.number, curve_so_far, predictions) if good else {}
-    try:
-        curve = _undelivered(held)
-        context.retry.call(
-            lambda: context.claims.complete(
-                held.claim,
-                val_accuracy,
-                curve,
-                has_model=has_model,
-                user_attrs=pending.user_attrs | _facts(held, ending.result.seconds),
-                system_attrs=pending.system_attrs | pictures,
-            )
-        )
-    except TrialLost:
-        remove_pictures(context.artifacts, pictures)
-        raise
-    if has_model:
-        _remove_surplus_models(held)
-    else:
-        held.files.remove()
+    pictures = save_pictures(held, ending.number, curve_so_far, predictions) if good else {}
+    _write_complete(held, val_accuracy, ending.result.seconds, has_model, pictures)
+    with harmless(held, "files of this or an earlier trial are left"):
+        if has_model:
+            remove_surplus_models(held)
+        else:
+            held.files.remove()
 
 
 def _complete_floor(held: HeldTrial, ending: Floor) -> None:
     """Record the floor; its model is none of the best trials' and is never surplus."""
-    context = held.context
-    pending = held.trials.take_pending(held.claim.trial_id)
-    has_model = held.files.keep_model(ending.model)
-    pictures = _pictures(held, ending.number, (), ending.val_predictions)
-    facts = _facts(held, ending.seconds)
+    has_model = False
+    with harmless(held, "the model of the floor is not kept"):
+        has_model = held.files.keep_model(ending.model)
+    pictures = save_pictures(held, ending.number, (), ending.val_predictions)
+    _write_complete(held, ending.val_accuracy, ending.seconds, has_model, pictures)
+    with harmless(held, "files of an earlier attempt are left"):
+        if has_model:
+            held.files.remove_earlier()
+        else:
+            held.files.remove()
+
+
+def _write_complete(
+    held: HeldTrial,
+    val_accuracy: float,
+    seconds: float,
+    has_model: bool,
+    pictures: Mapping[str, str],
+) -> None:
+    def write(user_attrs: Attrs, system_attrs: Attrs) -> None:
+        held.context.claims.complete(
+            held.claim,
+            val_accuracy,
+            curve,
+            has_model=has_model,
+            user_attrs=user_attrs,
+            system_attrs=system_attrs,
+        )
+
     try:
         curve = _undelivered(held)
-        context.retry.call(
-            lambda: context.claims.complete(
-                held.claim,
-                ending.val_accuracy,
-                curve,
-                has_model=has_model,
-                user_attrs=pending.user_attrs | facts,
-                system_attrs=pending.system_attrs | pictures,
-            )
-        )
+        _write_end(held, write, seconds, pictures)
     except TrialLost:
-        remove_pictures(context.artifacts, pictures)
+        remove_shown(held, pictures)
         raise
-    if has_model:
-        held.files.remove_earlier()
-    else:
-        held.files.remove()
 
 
 def _prune(held: HeldTrial, ending: Pruned) -> None:
     context, val_accuracy = held.context, ending.result.val_accuracy
     _tell_sampler(held, TrialState.PRUNED, val_accuracy)
-    pending = held.trials.take_pending(held.claim.trial_id)
     curve = _undelivered(held)
-    context.retry.call(
-        lambda: context.claims.prune(
-            held.claim,
-            val_accuracy,
-            curve,
-            user_attrs=pending.user_attrs | _facts(held, ending.result.seconds),
-            system_attrs=pending.system_attrs,
+
+    def write(user_attrs: Attrs, system_attrs: Attrs) -> None:
+        context.claims.prune(
+            held.claim, val_accuracy, curve, user_attrs=user_attrs, system_attrs=system_attrs
         )
-    )
-    held.files.remove()
+
+    _write_end(held, write, ending.result.seconds)
+    with harmless(held, "files of this trial are left"):
+        held.files.remove()
+
+
+def _write_end(
+    held: HeldTrial,
+    write: Callable[[Attrs, Attrs], None],
+    seconds: float,
+    pictures: Mapping[str, str] | None = None,
+) -> None:
+    """Write how a trial ended with its attributes; if these are refused, without them."""
+    retry, facts = held.context.retry, _facts(held, seconds)
+    pending = held.trials.take_pending(held.claim.trial_id)
+    user, system = pending.user_attrs | facts, pending.system_attrs | dict(pictures or {})
+    try:
+        retry.call(lambda: write(user, system))
+    except (TrialLost, DatabaseAway):
+        raise
+    except Exception as error:  # an attribute that no JSON or no column takes
+        report_problem(held, "this trial has no pictures and no notes of the sampler", error)
+        remove_shown(held, pictures or {})
+        retry.call(lambda: write(facts, {}))
 
 
 def _take_over(held: HeldTrial, ending: Duplicate) -> None:
@@ -154,7 +177,7 @@ def _fail(held: HeldTrial, ending: Failed) -> None:
     curve, checkpoint_epoch = held.reporter.undelivered()
     failure = Failure(ending.failure.kind, _storable(ending.failure.message))
     attrs = {"traceback": ending.traceback} if ending.traceback else {}
-    _log.info("%s: %s", failure.kind, failure.message, extra=_about(held))
+    _log.info("%s: %s", failure.kind, failure.message, extra=about(held))
     if not ending.may_pass:
         context.retry.call(
             lambda: context.claims.fail(held.claim, failure, curve, user_attrs=attrs)
@@ -213,57 +236,8 @@ def _why(held: HeldTrial) -> Release:
 
 
 def _tell_sampler(held: HeldTrial, state: TrialState, val_accuracy: float) -> None:
-    try:
+    with harmless(held, "the sampler did not take in this trial"):
         held.context.retry.call(lambda: held.trials.ended(held.claim.trial_id, state, val_accuracy))
-    except (DatabaseAway, *DATABASE_ERRORS):
-        raise
-    except Exception as error:  # a sampler of the user's choice; the result counts all the same
-        _report_problem(held, "the sampler did not take in this trial", error)
-
-
-def _is_among_best(held: HeldTrial, val_accuracy: float) -> bool:
-    finished = [t for t in held.trials.finished() if t.user_attrs.get("origin") != FIXED_FEATURES]
-    complete = [t for t in finished if t.state is TrialState.COMPLETE]
-    better = sum(t.value is not None and t.value >= val_accuracy for t in complete)
-    return better < held.context.study.spec.checkpoints.keep_best
-
-
-def _keep_model(held: HeldTrial, checkpoint: bytes | None) -> bool:
-    return checkpoint is not None and held.files.keep_model(model_only(checkpoint))
-
-
-def _remove_surplus_models(held: HeldTrial) -> None:
-    context = held.context
-    keep = context.study.spec.checkpoints.keep_best
-    surplus = context.retry.call(lambda: context.claims.surplus_models(keep))
-    remove_files(context.artifacts, surplus)
-    held.files.remove_earlier()
-
-
-def _pictures(
-    held: HeldTrial, number: int, curve: Sequence[float], predictions: Sequence[int]
-) -> dict[str, str]:
-    """Return the attributes that show pictures of a good trial in the dashboard."""
-    labels = held.materials.data.val.labels.tolist()
-    class_names = held.context.study.data.class_names
-    finished = held.trials.finished()
-    try:
-        pictures = draw_pictures(number, curve, predictions, finished, labels, class_names)
-        return picture_attrs(held.context.artifacts, pictures)
-    except Exception as error:  # a full disk, a font: the trial is worth more than its pictures
-        _report_problem(held, "this trial has no pictures", error)
-        return {}
-
-
-def _report_problem(held: HeldTrial, what: str, error: Exception) -> None:
-    """Show a problem that costs the trial nothing."""
-    held.context.progress.preparing(f"{what}: {described(error)}")
-    _log.info("%s", what, exc_info=error, extra=_about(held))
-
-
-def _about(held: HeldTrial) -> dict[str, object]:
-    """Return what log records of a trial carry."""
-    return {"study": held.context.study.name, "attempt": held.claim.attempt}
 
 
 def _facts(held: HeldTrial, seconds: float) -> dict[str, object]:

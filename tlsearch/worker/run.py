@@ -19,7 +19,7 @@ from tlsearch.store.studies import find_study
 from tlsearch.store.worker_registration import WorkerRegistration
 from tlsearch.worker.context import WorkerContext, choose_device, device_name, retry_policy
 from tlsearch.worker.loop import Limits, WorkerLoop, WorkerSummary
-from tlsearch.worker.progress import Progress, SilentProgress
+from tlsearch.worker.progress import HarmlessProgress, Progress, SilentProgress
 from tlsearch.worker.signals import StopSignals
 from tlsearch.worker.study_session import StudySession
 
@@ -84,7 +84,7 @@ def run_worker(
         WorkerStopped: three trials in a row failed for the same reason.
     """
     names = [study_names] if isinstance(study_names, str) else list(dict.fromkeys(study_names))
-    progress = progress or SilentProgress()
+    progress = HarmlessProgress(progress or SilentProgress())
     database = open_storage(storage)
     with errors_at_start():
         studies = [find_study(database, name) for name in names]

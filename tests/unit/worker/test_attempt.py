@@ -1,20 +1,24 @@
 """One attempt at a trial: a real training, its endings recorded by a server in memory."""
 
 import inspect
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 import torch
 from optuna.trial import TrialState
 
 from tests.unit.worker.conftest import EPOCHS, PLAIN, World
 from tlsearch.finetune import curve_of, fine_tune
+from tlsearch.optuna_ext.pending import Pending
 from tlsearch.records import Decision
 from tlsearch.store.claims import Claim, Refusal
 from tlsearch.worker import attempt as attempt_module
-from tlsearch.worker import recorder
+from tlsearch.worker import keepsakes
+from tlsearch.worker.progress import HarmlessProgress
 
 
 def undisturbed(world: World, params=PLAIN) -> dict[int, float]:
@@ -82,7 +86,7 @@ class TestComplete:
         def no_font(*_):
             raise RuntimeError("no font has this character")
 
-        monkeypatch.setattr(recorder, "draw_pictures", no_font)
+        monkeypatch.setattr(keepsakes, "draw_pictures", no_font)
         trial = world.server.queue(PLAIN)
         world.run()
         assert (trial.state, trial.has_model) == ("complete", True)
@@ -100,6 +104,82 @@ class TestComplete:
         world.run()
         assert (trial.state, trial.has_model) == ("complete", True)
         assert any("the sampler is confused" in line for line in world.told.lines)
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_class_names_that_nothing_can_draw_cost_nothing(self, world: World, number: int):
+        names = ["\udce9" * 10, "\0" * 10, "$\\frac{" * 10][number]
+        data = replace(world.context.study.data, class_names=tuple(names[:10]))
+        world.context = replace(world.context, study=replace(world.context.study, data=data))
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert (trial.state, trial.has_model) == ("complete", True)
+        assert len([key for key in trial.attrs if key.startswith("artifacts:")]) == 2
+
+    @pytest.mark.parametrize("error", [OSError(28, "No space left"), UnicodeError("'ascii'")])
+    def test_progress_that_cannot_be_shown_costs_nothing(self, world: World, error, caplog):
+        def refuse(*_):
+            raise error
+
+        for name in ("epoch", "ended", "preparing", "claimed"):
+            setattr(world.told, name, refuse)
+        world.context = replace(world.context, progress=HarmlessProgress(world.told))
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert (trial.state, trial.value) == ("complete", undisturbed(world)[EPOCHS])
+        assert len([r for r in caplog.records if "progress cannot be shown" in r.message]) == 1
+
+    def test_attributes_that_the_database_refuses_cost_nothing(self, world: World, monkeypatch):
+        complete = world.claims.complete
+
+        def refuse(*args, **values):
+            if values["system_attrs"]:
+                raise sa.exc.DataError("INSERT", {}, Exception("value too long"))
+            complete(*args, **values)
+
+        monkeypatch.setattr(world.claims, "complete", refuse)
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert (trial.state, trial.has_model) == ("complete", True)
+        assert trial.value == undisturbed(world)[EPOCHS]
+        assert trial.attrs["seconds"] > 0
+        assert len(world.file_names()) == 1, "the pictures are removed"
+        assert len([line for line in world.told.lines if "value too long" in line]) == 1
+
+    def test_attributes_of_a_sampler_that_no_json_takes_cost_nothing(self, world: World):
+        pending = Pending(user_attrs={"odd": object()})
+        world.trials.take_pending = lambda trial_id: pending  # type: ignore[method-assign]
+        trial = world.server.queue(PLAIN)
+        checked = world.claims.complete
+
+        def as_json(*args, **values):
+            json.dumps(values["user_attrs"])
+            checked(*args, **values)
+
+        world.claims.complete = as_json  # type: ignore[method-assign]
+        world.run()
+        assert (trial.state, trial.value) == ("complete", undisturbed(world)[EPOCHS])
+
+    @pytest.mark.parametrize("method", ["remove", "save"])
+    def test_a_place_of_files_that_fails_in_any_way_costs_nothing(
+        self, world: World, monkeypatch, method
+    ):
+        def confused(*_):
+            raise KeyError("no such bucket")
+
+        monkeypatch.setattr(world.context.artifacts, method, confused)
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert (trial.state, trial.value) == ("complete", undisturbed(world)[EPOCHS])
+
+    def test_a_pruner_that_fails_costs_nothing(self, world: World):
+        def confused(_):
+            raise ZeroDivisionError("no trials")
+
+        world.trials.should_prune = confused  # type: ignore[method-assign]
+        trial = world.server.queue(PLAIN, queued=False)
+        world.run()
+        assert trial.state == "complete"
+        assert any("ZeroDivisionError" in line for line in world.told.lines)
 
     @pytest.mark.parametrize("world", [{"checkpoints": {"keep_best": 0}}], indirect=True)
     def test_no_model_where_none_is_to_be_kept(self, world: World):
