@@ -76,20 +76,22 @@ class SearchSpace:
         return cls(stored["n_body_layers"], ranges)
 
 
-def resolve(spec: SpaceSpec, n_body_layers: int) -> SearchSpace:
+def resolve(spec: SpaceSpec, n_body_layers: int, takes_head: bool = False) -> SearchSpace:
     """Fill in the ranges that the spec leaves out, and check the others against the network.
 
-    The depths cover the network (reinitialisation its top quarter). The rates and strengths are
+    The depths cover the network (reinitialisation its top quarter, and none of it). The rates and strengths are
     those of the paper (learning rates .001-.025, alpha .0001-.1, beta .001-.01), widened.
 
     Args:
         spec: the `[space]` table.
         n_body_layers: layers of the backbone without the classifier.
+        takes_head: whether its classifier can start as a linear probe (`reinit_layers` 0).
 
     Raises:
         SpecError: a range that the network or the method does not allow.
     """
-    limits, defaults = _limits(n_body_layers), _defaults(n_body_layers)
+    least = 0 if takes_head else 1  # reinitialised layers
+    limits, defaults = _limits(n_body_layers, least), _defaults(n_body_layers, least)
     given = {name: getattr(spec, name) for name in HYPERPARAMETER_NAMES}
     problems = [
         problem
@@ -104,10 +106,10 @@ def resolve(spec: SpaceSpec, n_body_layers: int) -> SearchSpace:
     )
 
 
-def _limits(n_body_layers: int) -> dict[str, Range]:
+def _limits(n_body_layers: int, least: int) -> dict[str, Range]:
     """Return the widest ranges that the network and the method allow."""
     return {
-        "reinit_layers": Range(1, n_body_layers + 1),
+        "reinit_layers": Range(least, n_body_layers + 1),
         "high_lr": Range(1e-8, 10.0),
         "low_lr_ratio": Range(1e-6, 1.0),
         "low_layers": Range(0, n_body_layers),
@@ -117,10 +119,10 @@ def _limits(n_body_layers: int) -> dict[str, Range]:
     }
 
 
-def _defaults(n_body_layers: int) -> dict[str, Range]:
+def _defaults(n_body_layers: int, least: int) -> dict[str, Range]:
     """Return the ranges of a spec that gives none."""
     return {
-        "reinit_layers": Range(1, max(2, round(n_body_layers / 4))),
+        "reinit_layers": Range(least, max(2, round(n_body_layers / 4))),
         "high_lr": Range(1e-3, 1e-1),
         "low_lr_ratio": Range(0.03, 1.0),
         "low_layers": Range(0, n_body_layers),

@@ -63,6 +63,12 @@ class TestResolve:
         assert space.ranges["l2sp_layers"] == Range(0, 17)
         assert space.ranges["reinit_layers"] == Range(1, 4)
 
+    def test_where_the_classifier_may_be_a_probe_no_layer_need_be_reinitialised(self):
+        space = resolve(SpaceSpec(), 17, takes_head=True)
+        assert space.ranges["reinit_layers"] == Range(0, 4)
+        fixed = resolve(SpaceSpec(reinit_layers=Range(0, 0)), 17, takes_head=True)
+        assert fixed.plain_default().reinit_layers == 0
+
     @pytest.mark.parametrize(
         ("table", "sentence"),
         [
@@ -72,7 +78,10 @@ class TestResolve:
             ),
             ({"low_layers": 18}, "space.low_layers: 18 must lie within"),
             ({"l2sp_layers": [0, 1.5]}, "counts layers; give whole numbers"),
-            ({"reinit_layers": 0}, "space.reinit_layers: 0 must lie within"),
+            (
+                {"reinit_layers": 0},
+                r"space.reinit_layers: 0 must lie within \[1, 18\]; the network has 17 body",
+            ),
             ({"reinit_layers": 19}, "space.reinit_layers: 19 must lie within"),
             ({"low_lr_ratio": [0.1, 2]}, "space.low_lr_ratio"),
             ({"high_lr": [0, 0.1]}, "space.high_lr"),

@@ -1,6 +1,6 @@
 """Pretrained networks: their ordered layers and their weights. The only place that knows timm."""
 
-from tlsearch.backbones.head import LinearHead, put_head
+from tlsearch.backbones.head import LinearHead, has_linear_head, put_head
 from tlsearch.backbones.layers import Layer, Layers, layers_of
 from tlsearch.backbones.models import (
     AS_TIMM_BUILDS_IT,
@@ -21,6 +21,7 @@ __all__ = [
     "Layers",
     "LinearHead",
     "build",
+    "has_linear_head",
     "check_dropping",
     "input_statistics",
     "layers_of",

@@ -1,11 +1,13 @@
 """A linear classifier that was trained apart from the network it is put on."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from tlsearch.backbones.models import classifier_names
+from tlsearch.backbones.models import build, classifier_names
+from tlsearch.backbones.weights import Backbone
 from tlsearch.errors import BackboneError
 
 
@@ -37,20 +39,43 @@ def put_head(model: nn.Module, name: str, head: LinearHead) -> None:
         BackboneError: its classifier is not one linear layer of this size.
     """
     names = classifier_names(model, name)
-    classifier = model.get_submodule(names[0])
-    weight, bias = (getattr(classifier, part, None) for part in ("weight", "bias"))
+    found = _linear(model, name)
     if (
-        len(names) > 1
-        or not isinstance(weight, Tensor)
-        or not isinstance(bias, Tensor)
-        or weight.numel() != head.weight.numel()
-        or bias.shape != head.bias.shape
+        found is None
+        or found[0].numel() != head.weight.numel()
+        or found[1].shape != head.bias.shape
     ):
         raise BackboneError(
             f"backbone.model {name}: its classifier ({', '.join(names)}) is not one linear layer "
             f"on {head.weight.shape[1]} pooled features, so none on fixed features fits it; "
             'choose another network, or measures.when = "off" and recipe.head = "random"'
         )
+    weight, bias = found
     with torch.no_grad():
         weight.copy_(head.weight.reshape(weight.shape))
         bias.copy_(head.bias)
+
+
+def has_linear_head(backbone: Backbone) -> bool:
+    """Whether a network's classifier is one linear layer on its pooled features.
+
+    If so, a linear classifier that was trained on these features can take its place.
+    """
+    model = build(backbone.name, 2, seed=0, image_size=backbone.image_size).eval()
+    found = _linear(model, backbone.name)
+    side = backbone.image_size
+    with torch.inference_mode(), suppress(AttributeError, TypeError, RuntimeError):
+        maps = model.forward_features(torch.zeros(1, 3, side, side))  # type: ignore[operator]
+        pooled = model.forward_head(maps, pre_logits=True).flatten(1)  # type: ignore[operator]
+        return found is not None and found[0].numel() == 2 * pooled.shape[1]
+    return False
+
+
+def _linear(model: nn.Module, name: str) -> tuple[Tensor, Tensor] | None:
+    """Return weight and bias of the classifier; None where it is not one linear layer."""
+    names = classifier_names(model, name)
+    classifier = model.get_submodule(names[0])
+    weight, bias = (getattr(classifier, part, None) for part in ("weight", "bias"))
+    if len(names) > 1 or not isinstance(weight, Tensor) or not isinstance(bias, Tensor):
+        return None
+    return weight, bias

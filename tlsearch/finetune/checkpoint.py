@@ -33,6 +33,7 @@ def identity_of(
     hyperparameters: Hyperparameters,
     n_images: tuple[int, int],
     n_classes: int,
+    head: str | None = None,
 ) -> str:
     """Return a SHA-256 of all that a training depends on, except the device.
 
@@ -42,6 +43,7 @@ def identity_of(
         hyperparameters: what is searched.
         n_images: number of images for training and for validation.
         n_classes: outputs of the classifier.
+        head: label of the linear probe that it started as; None = it was random.
     """
     parts = {
         "backbone": [backbone.name, backbone.fingerprint()],
@@ -51,6 +53,8 @@ def identity_of(
         "images": n_images,
         "classes": n_classes,
     }
+    if head is not None:  # so checkpoints from before there were heads still fit
+        parts["head"] = head
     return sha256(json.dumps(parts, sort_keys=True))
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tlsearch.backbones import Backbone, Dropping
+from tlsearch.backbones import Backbone, LinearHead
 from tlsearch.data import DeviceImages, TrainingData, mixed_batches, train_batches
 from tlsearch.errors import Interrupted, TrialFailure
 from tlsearch.finetune.batch_norm import pretrained_batch_norms
@@ -22,8 +22,8 @@ from tlsearch.finetune.checkpointfile import TrainingPosition
 from tlsearch.finetune.evaluate import Evaluation, evaluate
 from tlsearch.finetune.l2_sp import DecayTerms
 from tlsearch.finetune.param_groups import ParameterGroup, group_parameters
-from tlsearch.finetune.reinit import initial_model
 from tlsearch.finetune.schedule import rate_factor
+from tlsearch.finetune.start import starting_model, starting_recipe
 from tlsearch.finetune.validation import validate
 from tlsearch.records import Decision, EpochReport, FineTuneResult, Hyperparameters
 from tlsearch.spec import RecipeSpec
@@ -65,6 +65,7 @@ def fine_tune(
     should_stop: ShouldStop = never,
     on_checkpoint: OnCheckpoint | None = None,
     resume: bytes | None = None,
+    head: LinearHead | None = None,
 ) -> FineTuneResult:
     """Fine-tune, and report the validation accuracy after each epoch.
 
@@ -84,15 +85,17 @@ def fine_tune(
             `on_epoch` asked to stop.
         resume: a checkpoint to resume from. Its epochs are in the result's curve and are not
             reported again; if they are all epochs, the model is only evaluated.
+        head: the linear probe; needed, and only used, where `reinit_layers` is 0.
 
     Raises:
+        BackboneError: the head does not fit the network.
         TrialFailure: `nan` if the loss is not finite, `out_of_memory` if the device is full.
         Interrupted: `should_stop` returned True; it carries a checkpoint of that moment.
         CheckpointError: `resume` is damaged or of another training.
         SpecError: the network or the images do not allow the recipe.
     """
     with reproducible(recipe.seed, device), memory_errors(recipe, device):
-        training = Training.begin(backbone, data, recipe, hyperparameters, device)
+        training = Training.begin(backbone, data, recipe, hyperparameters, device, head)
         if resume is not None:
             training.restore(resume)
         for epoch in range(len(training.curve) + 1, recipe.epochs + 1):
@@ -113,6 +116,7 @@ class Training:
         step: number of optimiser steps so far.
         curve: reports of the complete epochs.
         frozen: layers that stay in evaluation mode.
+        head: label of the linear probe that the classifier started as; None = it was random.
         losses: of the batches so far in the current epoch, scalars on the device.
         last: evaluation after the last epoch that ran here; None before the first.
         started: on the monotonic clock, minus the seconds before an interruption.
@@ -127,6 +131,7 @@ class Training:
     decay_terms: DecayTerms
     started: float
     frozen: Sequence[nn.Module] = ()
+    head: str | None = None
     step: int = 0
     curve: list[EpochReport] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
@@ -140,25 +145,22 @@ class Training:
         recipe: RecipeSpec,
         hyperparameters: Hyperparameters,
         device: torch.device,
+        head: LinearHead | None = None,
     ) -> "Training":
         started = time.monotonic()
+        recipe = starting_recipe(recipe, backbone, hyperparameters)
         check_recipe(recipe, backbone, len(data.train), data.n_classes)
-        model = initial_model(
-            backbone,
-            data.n_classes,
-            hyperparameters.reinit_layers,
-            recipe.seed,
-            Dropping(recipe.dropout, recipe.drop_path),
-        ).to(device)
-        model = model.to(memory_format=torch.channels_last)
+        model = starting_model(backbone, data.n_classes, recipe, hyperparameters, head)
+        model = model.to(device).to(memory_format=torch.channels_last)
         groups = group_parameters(model, backbone.layers, hyperparameters, recipe.decay_norm)
         decay_terms = DecayTerms(groups, hyperparameters.alpha, hyperparameters.beta)
         sgd = _sgd(groups, recipe, hyperparameters)
         frozen: Sequence[nn.Module] = ()
         if recipe.batch_norm == "frozen":
             frozen = pretrained_batch_norms(model, backbone.layers, hyperparameters.reinit_layers)
+        label = head.label if head is not None and hyperparameters.reinit_layers == 0 else None
         return cls(
-            backbone, data, recipe, hyperparameters, model, sgd, decay_terms, started, frozen
+            backbone, data, recipe, hyperparameters, model, sgd, decay_terms, started, frozen, label
         )
 
     def restore(self, data: bytes) -> None:
@@ -186,7 +188,12 @@ class Training:
         """A SHA-256 that differs between trainings."""
         n_images = len(self.data.train), len(self.data.val)
         return identity_of(
-            self.backbone, self.recipe, self.hyperparameters, n_images, self.data.n_classes
+            self.backbone,
+            self.recipe,
+            self.hyperparameters,
+            n_images,
+            self.data.n_classes,
+            self.head,
         )
 
     @property

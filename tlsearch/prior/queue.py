@@ -1,5 +1,6 @@
 """The trials that are queued for a prior."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,8 @@ def normal_priors(prior: Prior) -> "dict[str, NormalPrior]":
 def starting_trials(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -> list[QueuedTrial]:
     """Return the trials to queue beside the plain default, in the order in which they should run.
 
-    These are the prior's mode, draws from it, and the opposite mode in case the measures point the
-    wrong way. The sampler counts mode and draws as trials of the prior when it decides how far to
+    These are the prior's mode, the same with no layer reinitialised (where the space has that),
+    draws from the prior, and the opposite mode in case the measures point the wrong way. The sampler counts mode and draws as trials of the prior when it decides how far to
     follow it.
 
     Args:
@@ -37,8 +38,11 @@ def starting_trials(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -
 
     ours = {COMPONENT: PRIOR}
     draws = [_drawn(prior, space, np.random.default_rng([_DRAWS, seed, n])) for n in range(n_draws)]
+    from_probe = replace(prior.mode, reinit_layers=0)
+    allowed = space.ranges["reinit_layers"].low == 0 != prior.mode.reinit_layers
     return [
         QueuedTrial(prior.mode, "prior", ours),
+        *([QueuedTrial(from_probe, "from_probe")] if allowed else []),
         *(QueuedTrial(hyperparameters, "draw", ours) for hyperparameters in draws),
         QueuedTrial(prior.opposite, "opposite"),
     ]

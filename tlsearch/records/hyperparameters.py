@@ -41,7 +41,9 @@ class Hyperparameters:
     for image classification", sections 4.3 (reinit_layers), 4.4 (rates), 4.5 (alpha, beta).
 
     Attributes:
-        reinit_layers: top layers that start from random weights; 1 = the classifier only.
+        reinit_layers: top layers that start from random weights; 1 = the classifier only; 0 = none:
+            the classifier starts as the linear probe on fixed features, and batch-norm layers keep
+            the pretrained statistics.
         high_lr: peak learning rate of the layers above the low ones and of reinitialised layers.
         low_lr_ratio: the low learning rate as a share of `high_lr`, in (0, 1].
         low_layers: layers at the low rate, from the input; 0 = one rate for all.

@@ -12,7 +12,7 @@ from optuna.storages import RDBStorage
 
 from tlsearch import __version__
 from tlsearch.artifacts import check_place
-from tlsearch.backbones import Backbone, load_backbone
+from tlsearch.backbones import Backbone, has_linear_head, load_backbone
 from tlsearch.dashboard.notes import write_note
 from tlsearch.data import Catalog, load_catalog, load_domain, verify_images
 from tlsearch.errors import InputError, SpecError, StudyError, described
@@ -79,10 +79,10 @@ def check_study(spec: StudySpec) -> CheckedStudy:
     if catalog is not None and backbone is not None:
         n_train, n_classes = len(catalog.train), len(catalog.class_names)
         _collect(problems, lambda: check_recipe(spec.recipe, backbone, n_train, n_classes))
-    n_body_layers = backbone.layers.n_body if backbone else None
-    space = (
-        _collect(problems, lambda: resolve(spec.space, n_body_layers)) if n_body_layers else None
-    )
+    space = None
+    if backbone is not None:
+        n_body, takes_head = backbone.layers.n_body, has_linear_head(backbone)
+        space = _collect(problems, lambda: resolve(spec.space, n_body, takes_head))
     if space is not None:
         _collect(problems, lambda: check_overrides(spec.prior, space.ranges))
         _collect(problems, lambda: try_sampler(spec.sampler, space))

@@ -3,8 +3,11 @@
 import logging
 import traceback
 
+from tlsearch.backbones import LinearHead
 from tlsearch.errors import (
+    BackboneError,
     CheckpointError,
+    DataError,
     Interrupted,
     TlsearchError,
     TrialFailure,
@@ -109,6 +112,17 @@ class Attempt:
         _log.info("trial claimed", extra=about)
         context.progress.claimed(trial.number, attempt, counts)
 
+    def _head(self) -> LinearHead:
+        """Return the linear probe.
+
+        Raises:
+            TrialFailure: the network or the images allow none.
+        """
+        try:
+            return self._held.fixed.head
+        except (BackboneError, DataError) as error:
+            raise TrialFailure("no_features", str(error)) from error
+
     def _fine_tune(
         self,
         hyperparameters: Hyperparameters,
@@ -116,6 +130,7 @@ class Attempt:
         checkpoint: bytes | None,
     ) -> FineTuneResult:
         """Fine-tune from a checkpoint; where that cannot be used, from the start."""
+        head = self._head() if hyperparameters.reinit_layers == 0 else None
         while True:
             callbacks.resume(checkpoint)
             try:
@@ -129,6 +144,7 @@ class Attempt:
                     should_stop=callbacks.should_stop,
                     on_checkpoint=callbacks.on_checkpoint,
                     resume=checkpoint,
+                    head=head,
                 )
             except CheckpointError as error:
                 if checkpoint is None:
