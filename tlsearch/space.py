@@ -79,8 +79,9 @@ class SearchSpace:
 def resolve(spec: SpaceSpec, n_body_layers: int, takes_head: bool = False) -> SearchSpace:
     """Fill in the ranges that the spec leaves out, and check the others against the network.
 
-    The depths cover the network (reinitialisation its top quarter, and none of it). The rates and strengths are
-    those of the paper (learning rates .001-.025, alpha .0001-.1, beta .001-.01), widened.
+    The depths cover the network (reinitialisation its top quarter, or nothing). The rates and
+    strengths are those of the paper (learning rates .001-.025, alpha .0001-.1, beta .001-.01),
+    widened.
 
     Args:
         spec: the `[space]` table.

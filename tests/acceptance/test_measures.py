@@ -39,15 +39,16 @@ def test_the_first_worker_measures_then_the_seeds_run(tlsearch, tiny, tmp_path):
     tlsearch.run("worker", "tiny", "--trials", "8")
     assert tlsearch.json("status", "tiny")["measured"]
 
-    assert origins_of(tlsearch.storage_url, "tiny")[:6] == [
+    assert origins_of(tlsearch.storage_url, "tiny")[:7] == [
         "fixed_features",
         "default",
         "prior",
+        "from_probe",
         "draw",
         "draw",
         "opposite",
     ]
-    assert set(origins_of(tlsearch.storage_url, "tiny")[6:]) <= {"draw", "tpe", "uniform"}
+    assert set(origins_of(tlsearch.storage_url, "tiny")[7:]) <= {"draw", "tpe", "uniform"}
     (random_init,) = trials_of(tlsearch.storage_url, "tiny/measures")
     assert random_init.user_attrs["canonical"]["reinit_layers"] == 7
     measures = tlsearch.json("measures", "tiny")
@@ -73,7 +74,7 @@ def test_the_first_worker_measures_then_the_seeds_run(tlsearch, tiny, tmp_path):
 
 def test_queued_trials_are_never_pruned(tlsearch, tiny):
     """The pruner stops whatever is below the best; queued trials run to their end all the same."""
-    path = tiny(trials=9, epochs=4, **MEASURED)
+    path = tiny(trials=12, epochs=4, **MEASURED)
     text = path.read_text().replace("startup_trials = 3", "startup_trials = 0")
     path.write_text(text.replace('name = "median"', 'name = "percentile"\npercentile = 99'))
     tlsearch.run("create", str(path))
@@ -83,7 +84,7 @@ def test_queued_trials_are_never_pruned(tlsearch, tiny):
     states = {
         t.user_attrs["origin"]: t.state.name for t in trials if "fixed_params" in t.system_attrs
     }
-    expected = ["fixed_features", "default", "user", "prior", "draw", "opposite"]
+    expected = ["fixed_features", "default", "user", "prior", "from_probe", "draw", "opposite"]
     assert states == dict.fromkeys(expected, "COMPLETE")
     assert "PRUNED" in {t.state.name for t in trials}
 
@@ -151,6 +152,7 @@ def test_an_interrupt_while_queueing_seeds_is_made_good(tlsearch, tiny, monkeypa
         "fixed_features",
         "default",
         "prior",
+        "from_probe",
         "draw",
         "draw",
         "opposite",

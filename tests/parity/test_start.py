@@ -68,9 +68,7 @@ def test_resumes_with_the_same_bits(shipped_images, head, steps):
     checkpoint = interrupted(
         shipped_images, PLAIN_NETWORK, steps, CLIPPED, knobs=FROM_PROBE, head=head
     )
-    resumed = Run(
-        shipped_images, PLAIN_NETWORK, CLIPPED, FROM_PROBE, head=head, resume=checkpoint
-    )
+    resumed = Run(shipped_images, PLAIN_NETWORK, CLIPPED, FROM_PROBE, head=head, resume=checkpoint)
     assert_same_training(resumed, whole)
 
 
@@ -94,4 +92,3 @@ def test_a_checkpoint_of_another_head_is_of_another_training(shipped_images, hea
 def test_which_networks_take_a_head(network, expected):
     size = 224 if network.startswith("deit") else 160
     assert has_linear_head(stand_in(network, size)) is expected
-

@@ -82,7 +82,7 @@ def _states(status: StudyStatus) -> str:
 
 
 _MEANING = {
-    "reinit_layers": "top layers started from random weights (1 = the classifier)",
+    "reinit_layers": "top layers started from random weights (1 = the classifier, 0 = none)",
     "high_lr": "peak learning rate",
     "low_lr_ratio": "low learning rate as a share of it",
     "low_layers": "lowest layers at the low rate",

@@ -25,8 +25,8 @@ def starting_trials(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -
     """Return the trials to queue beside the plain default, in the order in which they should run.
 
     These are the prior's mode, the same with no layer reinitialised (where the space has that),
-    draws from the prior, and the opposite mode in case the measures point the wrong way. The sampler counts mode and draws as trials of the prior when it decides how far to
-    follow it.
+    draws from the prior, and the opposite mode in case the measures point the wrong way. The
+    sampler counts mode and draws as trials of the prior when it decides how far to follow it.
 
     Args:
         prior: the prior.

@@ -12,12 +12,15 @@ import torch
 from optuna.trial import TrialState
 
 from tests.unit.worker.conftest import EPOCHS, PLAIN, World
+from tlsearch.errors import BackboneError
 from tlsearch.finetune import curve_of, fine_tune
 from tlsearch.optuna_ext.pending import Pending
 from tlsearch.records import Decision
 from tlsearch.store.claims import Claim, Refusal
 from tlsearch.worker import attempt as attempt_module
+from tlsearch.worker import floor as floor_module
 from tlsearch.worker import keepsakes
+from tlsearch.worker.floor import FixedFeatures
 from tlsearch.worker.progress import HarmlessProgress
 
 
@@ -407,3 +410,38 @@ def test_a_trial_passes_few_frames(world: World, monkeypatch):
     world.server.queue(PLAIN)
     world.run()
     assert passed == ["_fine_tune", "_train", "_ending", "run", "run"]
+
+
+class TestFromTheProbe:
+    @pytest.fixture(autouse=True)
+    def own_cache(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def test_the_classifier_starts_as_the_linear_probe(self, world: World):
+        params = replace(PLAIN, reinit_layers=0)
+        trial = world.server.queue(params)
+        record = world.run()
+        assert record is not None
+        assert record.state == "complete"
+        expected = fine_tune(
+            world.materials.backbone,
+            world.materials.data,
+            world.context.study.spec.recipe,
+            params,
+            torch.device("cpu"),
+            head=FixedFeatures(world.context, world.materials).head,
+        )
+        assert trial.curve == {e.epoch: e.val_accuracy for e in expected.curve}
+
+    def test_a_network_without_pooled_features_fails_the_trial_alone(
+        self, world: World, monkeypatch
+    ):
+        def none(*_):
+            raise BackboneError("it has no pooled features")
+
+        monkeypatch.setattr(floor_module, "features_of", none)
+        world.server.queue(replace(PLAIN, reinit_layers=0))
+        record = world.run()
+        assert record is not None
+        assert record.state == "fail"
+        assert (record.reason_kind, record.reason) == ("no_features", "it has no pooled features")
