@@ -39,6 +39,10 @@ def test_defaults_and_round_trip():
         ),
         ({"recipe": {"schedule": "cos"}}, 'recipe.schedule = "cos": must be one of'),
         (
+            {"recipe": {"epochs": 10, "ema_epochs": 10.5}},
+            "[recipe]: ema_epochs = 10.5 must be at most epochs = 10",
+        ),
+        (
             {"recipe": {"epochs": 2, "warmup_epochs": 3}},
             "[recipe]: warmup_epochs = 3 must be below epochs = 2",
         ),

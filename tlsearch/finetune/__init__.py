@@ -2,8 +2,9 @@
 
 from tlsearch.finetune.check import check_recipe
 from tlsearch.finetune.checkpoint import curve_of, load_weights, model_only
-from tlsearch.finetune.engine import FineTuneData, fine_tune
+from tlsearch.finetune.engine import fine_tune
 from tlsearch.finetune.fixed_features import FixedFeaturesModel, fixed_features_model
+from tlsearch.finetune.images import FineTuneData
 from tlsearch.finetune.lr_range import lr_range_test
 from tlsearch.finetune.param_groups import ParameterGroup, group_parameters
 from tlsearch.finetune.reinit import initial_model

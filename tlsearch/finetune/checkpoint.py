@@ -1,8 +1,9 @@
 """Writes the state of a fine-tuning between two steps to bytes, and reads it back.
 
-A checkpoint has the model's state dict (`model.*`), SGD's momentum (`momentum.*`), the generators
-(`rng.cpu`, `rng.cuda`), the losses of the current epoch (`losses`) and the training's position. A
-training that resumes from it continues as if it had not been interrupted, bit for bit on a CPU.
+A checkpoint has the model's state dict (`model.*`), SGD's momentum (`momentum.*`), the average of
+the weights if there is one (`average.*`), the generators (`rng.cpu`, `rng.cuda`), the losses of the
+current epoch (`losses`) and the training's position. A training that resumes from it continues as
+if it had not been interrupted, bit for bit on a CPU.
 """
 
 import json
@@ -24,6 +25,7 @@ from tlsearch.finetune.checkpointfile import (
 from tlsearch.records import EpochReport, Hyperparameters
 from tlsearch.spec import RecipeSpec, without_legacy_values
 
+_AVERAGE = "average."
 _MODEL, _MOMENTUM, _CPU, _CUDA, _LOSSES = "model.", "momentum.", "rng.cpu", "rng.cuda", "losses"
 
 
@@ -63,7 +65,8 @@ def take(
     position: TrainingPosition,
     losses: Tensor,
     model: nn.Module,
-    optimizer: torch.optim.SGD,
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, Tensor],
 ) -> bytes:
     """Return a checkpoint of this moment; it shares no memory with the model.
 
@@ -73,8 +76,10 @@ def take(
         losses: float32 (position.batches,), of the current epoch.
         model: on any device.
         optimizer: of the model's parameters.
+        average: of the weights, by state-dict key; empty where the training has none.
     """
     tensors = dict(_named(model))
+    tensors |= {_AVERAGE + name: tensor for name, tensor in average.items()}
     for name, parameter in model.named_parameters():
         buffer = optimizer.state.get(parameter, {}).get("momentum_buffer")
         if buffer is not None:
@@ -98,9 +103,14 @@ def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def restore(
-    data: bytes, identity: str, n_epochs: int, model: nn.Module, optimizer: torch.optim.SGD
+    data: bytes,
+    identity: str,
+    n_epochs: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, Tensor],
 ) -> tuple[TrainingPosition, Tensor]:
-    """Set model, momentum and generators to the state of a checkpoint, and return its position.
+    """Set model, momentum, average and generators to a checkpoint's; return its position.
 
     Parameters and momentum get the memory format of the model's parameters. If this raises,
     nothing has changed.
@@ -111,6 +121,7 @@ def restore(
         n_epochs: epochs of that training.
         model: of the same structure, on any device.
         optimizer: of the model's parameters.
+        average: of the weights, by state-dict key, set in place; empty where there is none.
 
     Returns:
         The position, and the losses of its epoch: float32 (batches,), on the model's device.
@@ -120,12 +131,14 @@ def restore(
     """
     file = CheckpointFile.unpack(data)
     _check_origin(file, identity, n_epochs)
-    _check_fit(file, model)
+    _check_fit(file, model, average)
     model.load_state_dict(file.part(_MODEL))
     for name, buffer in file.part(_MOMENTUM).items():
         parameter = model.get_parameter(name)
         like = torch.empty_like(parameter, requires_grad=False)
         optimizer.state[parameter]["momentum_buffer"] = like.copy_(buffer)
+    for name, tensor in file.part(_AVERAGE).items():
+        average[name].copy_(tensor)
     _set_generators(file.tensors, _device(model))
     return file.position, file.tensors.get(_LOSSES, torch.empty(0)).to(_device(model))
 
@@ -140,7 +153,7 @@ def curve_of(data: bytes) -> tuple[EpochReport, ...]:
 
 
 def model_only(data: bytes) -> bytes:
-    """Return a checkpoint without momentum, generators and losses, for a trained model.
+    """Return a checkpoint without momentum, average, generators and losses, for a trained model.
 
     Raises:
         CheckpointError: it is damaged, or of another format.
@@ -176,11 +189,12 @@ def _check_origin(file: CheckpointFile, identity: str, n_epochs: int) -> None:
         )
 
 
-def _check_fit(file: CheckpointFile, model: nn.Module) -> None:
+def _check_fit(file: CheckpointFile, model: nn.Module, average: Mapping[str, Tensor]) -> None:
     """Raise unless all required tensors are there, and all have the right type and shape."""
     required = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
     if _CPU in file.tensors:
         required |= {_CPU: torch.get_rng_state(), _LOSSES: torch.empty(file.position.batches)}
+        required |= {_AVERAGE + name: tensor for name, tensor in average.items()}
     known = required | _optional(file, model)
     problems = [f"{name} is missing" for name in required if name not in file.tensors]
     problems += [f"{name} is unknown" for name in file.tensors if name not in known]

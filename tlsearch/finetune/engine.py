@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -13,15 +12,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlsearch.backbones import Backbone, LinearHead
-from tlsearch.data import DeviceImages, TrainingData, mixed_batches, train_batches
+from tlsearch.data import mixed_batches, train_batches
 from tlsearch.errors import Interrupted, TrialFailure
 from tlsearch.finetune.batch_norm import pretrained_batch_norms
 from tlsearch.finetune.check import check_recipe
 from tlsearch.finetune.checkpoint import identity_of, restore, take
 from tlsearch.finetune.checkpointfile import TrainingPosition
+from tlsearch.finetune.ema import WeightAverage
 from tlsearch.finetune.evaluate import Evaluation, evaluate
+from tlsearch.finetune.guards import memory_errors, reproducible
+from tlsearch.finetune.images import FineTuneData
 from tlsearch.finetune.l2_sp import DecayTerms
-from tlsearch.finetune.param_groups import ParameterGroup, group_parameters
+from tlsearch.finetune.optimizer import build_optimizer, set_rates
+from tlsearch.finetune.param_groups import group_parameters
 from tlsearch.finetune.schedule import rate_factor
 from tlsearch.finetune.start import starting_model, starting_recipe
 from tlsearch.finetune.validation import validate
@@ -36,22 +39,6 @@ ShouldStop = Callable[[], bool]
 def never() -> bool:
     """Return False: the training continues."""
     return False
-
-
-@dataclass(frozen=True)
-class FineTuneData:
-    """Training and validation images on a device; many fine-tunings use the same ones."""
-
-    train: DeviceImages
-    val: DeviceImages
-    n_classes: int
-
-    @classmethod
-    def on_device(cls, data: TrainingData, device: torch.device) -> "FineTuneData":
-        """Copy the images to the device as uint8."""
-        return cls(
-            DeviceImages(data.train, device), DeviceImages(data.val, device), len(data.class_names)
-        )
 
 
 def fine_tune(
@@ -116,6 +103,7 @@ class Training:
         step: number of optimiser steps so far.
         curve: reports of the complete epochs.
         frozen: layers that stay in evaluation mode.
+        average: of the weights; None where the recipe has none.
         head: label of the linear probe that the classifier started as; None = it was random.
         losses: of the batches so far in the current epoch, scalars on the device.
         last: evaluation after the last epoch that ran here; None before the first.
@@ -127,10 +115,11 @@ class Training:
     recipe: RecipeSpec
     hyperparameters: Hyperparameters
     model: nn.Module
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.Optimizer
     decay_terms: DecayTerms
     started: float
     frozen: Sequence[nn.Module] = ()
+    average: WeightAverage | None = None
     head: str | None = None
     step: int = 0
     curve: list[EpochReport] = field(default_factory=list)
@@ -154,13 +143,26 @@ class Training:
         model = model.to(device).to(memory_format=torch.channels_last)
         groups = group_parameters(model, backbone.layers, hyperparameters, recipe.decay_norm)
         decay_terms = DecayTerms(groups, hyperparameters.alpha, hyperparameters.beta)
-        sgd = _sgd(groups, recipe, hyperparameters)
+        optimizer = build_optimizer(groups, recipe, hyperparameters)
         frozen: Sequence[nn.Module] = ()
         if recipe.batch_norm == "frozen":
             frozen = pretrained_batch_norms(model, backbone.layers, hyperparameters.reinit_layers)
+        average = None
+        if recipe.ema_epochs:
+            average = WeightAverage(model, recipe.ema_epochs * steps_per_epoch(data, recipe))
         label = head.label if head is not None and hyperparameters.reinit_layers == 0 else None
         return cls(
-            backbone, data, recipe, hyperparameters, model, sgd, decay_terms, started, frozen, label
+            backbone,
+            data,
+            recipe,
+            hyperparameters,
+            model,
+            optimizer,
+            decay_terms,
+            started,
+            frozen,
+            average,
+            label,
         )
 
     def restore(self, data: bytes) -> None:
@@ -170,7 +172,7 @@ class Training:
             CheckpointError: it is damaged or of another training.
         """
         position, losses = restore(
-            data, self.identity, self.recipe.epochs, self.model, self.optimizer
+            data, self.identity, self.recipe.epochs, self.model, self.optimizer, self._averages
         )
         self.step = position.step
         self.curve = list(position.curve)
@@ -181,7 +183,7 @@ class Training:
         """Return all that a later training needs to resume here."""
         position = TrainingPosition(self.step, len(self.losses), tuple(self.curve), self.seconds)
         losses = torch.stack(self.losses) if self.losses else torch.empty(0)
-        return take(self.identity, position, losses, self.model, self.optimizer)
+        return take(self.identity, position, losses, self.model, self.optimizer, self._averages)
 
     @cached_property
     def identity(self) -> str:
@@ -231,8 +233,10 @@ class Training:
         After the last epoch the model is the one that was evaluated.
         """
         last = epoch == self.recipe.epochs
-        train, val, statistics = self.data.train, self.data.val, self.backbone.statistics
-        self.last = validate(self.model, train, val, self.recipe, statistics, last=last)
+        statistics = self.backbone.statistics
+        self.last = validate(
+            self.model, self.data, self.recipe, statistics, self.average, last=last
+        )
         self.curve.append(EpochReport(epoch, self.last.accuracy, loss, self.seconds))
         return self.curve[-1]
 
@@ -254,8 +258,7 @@ class Training:
 
     def run_step(self, images: Tensor, labels: Tensor, factor: float) -> Tensor:
         """Train on a batch with `factor` times the peak rates and return its loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * factor
+        set_rates(self.optimizer, factor)
         device_type = images.device.type
         with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
             outputs = self.model(images)
@@ -267,45 +270,18 @@ class Training:
         self.decay_terms.add_to_gradients()
         self.optimizer.step()
         self.step += 1
+        if self.average is not None:
+            self.average.update(self.step)
         return loss.detach()
 
     def _rate_factor(self) -> float:
-        steps_per_epoch = max(1, len(self.data.train.labels) // self.recipe.batch_size)
-        return rate_factor(self.recipe, self.step, steps_per_epoch)
+        return rate_factor(self.recipe, self.step, steps_per_epoch(self.data, self.recipe))
+
+    @property
+    def _averages(self) -> Mapping[str, Tensor]:
+        return self.average.state if self.average is not None else {}
 
 
-def _sgd(
-    groups: list[ParameterGroup], recipe: RecipeSpec, hyperparameters: Hyperparameters
-) -> torch.optim.SGD:
-    peak = {"low": hyperparameters.low_lr, "high": hyperparameters.high_lr}
-    return torch.optim.SGD(
-        [
-            {"params": list(group.parameters), "lr": 0.0, "peak_lr": peak[group.rate]}
-            for group in groups
-        ],
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-        weight_decay=0.0,
-        foreach=True,
-    )
-
-
-@contextmanager
-def reproducible(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed dropout and the like, and restore the caller's generators afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def memory_errors(recipe: RecipeSpec, device: torch.device) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TrialFailure(
-            "out_of_memory",
-            f"{device} has too little memory for recipe.batch_size = {recipe.batch_size} at "
-            f"recipe.image_size = {recipe.image_size}; lower one of them in the spec",
-        ) from error
+def steps_per_epoch(data: FineTuneData, recipe: RecipeSpec) -> int:
+    """Return the optimiser steps in an epoch."""
+    return max(1, len(data.train) // recipe.batch_size)

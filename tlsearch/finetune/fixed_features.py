@@ -9,8 +9,9 @@ import torch
 from tlsearch.backbones import Backbone, LinearHead, put_head
 from tlsearch.finetune.checkpoint import model_tensors
 from tlsearch.finetune.checkpointfile import CheckpointFile, TrainingPosition
-from tlsearch.finetune.engine import FineTuneData, memory_errors
 from tlsearch.finetune.evaluate import Evaluation, evaluate
+from tlsearch.finetune.guards import memory_errors
+from tlsearch.finetune.images import FineTuneData
 from tlsearch.finetune.reinit import initial_model
 from tlsearch.spec import RecipeSpec
 

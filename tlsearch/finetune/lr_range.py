@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from tlsearch.backbones import Backbone
 from tlsearch.errors import TrialFailure
-from tlsearch.finetune.engine import FineTuneData, Training, memory_errors, reproducible
+from tlsearch.finetune.engine import Training
+from tlsearch.finetune.guards import memory_errors, reproducible
+from tlsearch.finetune.images import FineTuneData
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec
 

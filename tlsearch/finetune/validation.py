@@ -5,18 +5,20 @@ from contextlib import nullcontext
 from torch import nn
 
 from tlsearch.backbones import InputStatistics
-from tlsearch.data import DeviceImages, evaluation_batches
+from tlsearch.data import evaluation_batches
 from tlsearch.finetune.batch_norm import clean_sample, recalibrate, restored, statistics_of
+from tlsearch.finetune.ema import WeightAverage
 from tlsearch.finetune.evaluate import Evaluation, evaluate
+from tlsearch.finetune.images import FineTuneData
 from tlsearch.spec import RecipeSpec
 
 
 def validate(
     model: nn.Module,
-    train: DeviceImages,
-    val: DeviceImages,
+    data: FineTuneData,
     recipe: RecipeSpec,
     statistics: InputStatistics,
+    average: WeightAverage | None = None,
     *,
     last: bool,
 ) -> Evaluation:
@@ -24,17 +26,23 @@ def validate(
 
     Args:
         model: the model; in evaluation mode afterwards.
-        train: training images, for the statistics of batch-norm layers.
-        val: what it is evaluated on.
+        data: training images, for the statistics of batch-norm layers, and validation images.
         recipe: of the training.
         statistics: of the pixels.
+        average: of its weights, which replaces them; None = the weights themselves.
         last: the training is over, so the model becomes the one that was evaluated; otherwise it is
             as before.
     """
-    changed = statistics_of(model) if recipe.batch_norm == "recalibrated" else []
+    changed = average.followed if average is not None else []
+    if recipe.batch_norm == "recalibrated":
+        changed = changed or statistics_of(model)
     with nullcontext() if last else restored(changed):
+        if average is not None:
+            average.write()
         if recipe.batch_norm == "recalibrated":
-            sample = clean_sample(len(train), recipe.seed)
-            batches = evaluation_batches(train, recipe, statistics.mean, statistics.std, sample)
+            sample = clean_sample(len(data.train), recipe.seed)
+            batches = evaluation_batches(
+                data.train, recipe, statistics.mean, statistics.std, sample
+            )
             recalibrate(model, (images for images, _ in batches))
-        return evaluate(model, val, recipe, statistics)
+        return evaluate(model, data.val, recipe, statistics)

@@ -96,6 +96,8 @@ class RecipeSpec(Table):
         batch_norm: statistics of batch-norm layers in validation and in the model that is kept:
             `running` averages of the training, `recalibrated` on clean training images before each
             validation, or `frozen` at the pretrained ones in training too.
+        ema_epochs: time constant of the moving average of the weights, epochs; the average is
+            validated and kept instead of the last weights. 0 = no average.
         decay_norm: whether alpha and beta also act on normalisation layers.
         seed: of reinitialised weights, shuffling and augmentation; the same for every trial.
     """
@@ -123,6 +125,7 @@ class RecipeSpec(Table):
     drop_path: DropRateField = "timm"
     eval_crop: float = Field(0.875, gt=0, le=1)
     batch_norm: Literal["running", "recalibrated", "frozen"] = "running"
+    ema_epochs: float = Field(0.0, ge=0)
     decay_norm: bool = False
     seed: int = Field(0, ge=0, lt=2**31)
 
@@ -142,6 +145,11 @@ class RecipeSpec(Table):
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs = {self.warmup_epochs} must be below epochs = {self.epochs}"
+            )
+        if self.ema_epochs > self.epochs:
+            raise ValueError(
+                f"ema_epochs = {self.ema_epochs:g} must be at most epochs = {self.epochs}; an "
+                "average over more than the whole training keeps its first steps"
             )
         if self.crop_scale is None or not 0 < self.crop_scale.low <= self.crop_scale.high <= 1:
             raise ValueError("crop_scale must lie in (0, 1]")

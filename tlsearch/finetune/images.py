@@ -1,0 +1,23 @@
+"""The images of a study on a device."""
+
+from dataclasses import dataclass
+
+import torch
+
+from tlsearch.data import DeviceImages, TrainingData
+
+
+@dataclass(frozen=True)
+class FineTuneData:
+    """Training and validation images on a device; many fine-tunings use the same ones."""
+
+    train: DeviceImages
+    val: DeviceImages
+    n_classes: int
+
+    @classmethod
+    def on_device(cls, data: TrainingData, device: torch.device) -> "FineTuneData":
+        """Copy the images to the device as uint8."""
+        return cls(
+            DeviceImages(data.train, device), DeviceImages(data.val, device), len(data.class_names)
+        )
