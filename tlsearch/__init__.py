@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from tlsearch import threads
 
 if TYPE_CHECKING:
-    from tlsearch.records import Hyperparameters, TrialRecord
+    from tlsearch.records import Answer, Hyperparameters, TrialRecord
     from tlsearch.spec import StudySpec, load_spec
     from tlsearch.studies.create import create_study
     from tlsearch.studies.edit_prior import edit_prior
-    from tlsearch.studies.read import best_trials
+    from tlsearch.studies.read import best_trials, recommended_answer
     from tlsearch.studies.steer import (
         delete_study,
         enqueue_trial,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "Answer": "tlsearch.records",
     "Hyperparameters": "tlsearch.records",
     "StudySpec": "tlsearch.spec",
     "TrialRecord": "tlsearch.records",
@@ -44,6 +45,7 @@ _HOMES = {
     "load_spec": "tlsearch.spec",
     "measure_study": "tlsearch.worker",
     "pause_study": "tlsearch.studies.steer",
+    "recommended_answer": "tlsearch.studies.read",
     "resume_study": "tlsearch.studies.steer",
     "run_worker": "tlsearch.worker",
     "set_budget": "tlsearch.studies.steer",
@@ -51,6 +53,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Answer",
     "Hyperparameters",
     "StudySpec",
     "TrialRecord",
@@ -63,6 +66,7 @@ __all__ = [
     "load_spec",
     "measure_study",
     "pause_study",
+    "recommended_answer",
     "resume_study",
     "run_worker",
     "set_budget",

@@ -20,6 +20,10 @@ SELECT names.study,
         JOIN trial_user_attributes AS attr USING (trial_id)
         WHERE trials.study_id = names.study_id AND state = 'COMPLETE' AND objective = 0
           AND key = 'origin' AND value_json = '"default"') AS default_val_accuracy,
+       (SELECT max(value) FROM trials JOIN trial_values USING (trial_id)
+        JOIN trial_user_attributes AS attr USING (trial_id)
+        WHERE trials.study_id = names.study_id AND state = 'COMPLETE' AND objective = 0
+          AND key = 'origin' AND value_json = '"fixed_features"') AS fixed_features_val_accuracy,
        (SELECT tlsearch.read_text(value_json) FROM study_user_attributes AS attr
         WHERE attr.study_id = names.study_id AND key = 'spec_hash') AS spec_hash
 FROM tlsearch.study_names AS names
@@ -73,6 +77,8 @@ COMMENT ON COLUMN tlsearch.study_overview.best_trial IS 'Number of the best comp
 COMMENT ON COLUMN tlsearch.study_overview.best_val_accuracy IS 'Its accuracy, a fraction';
 COMMENT ON COLUMN tlsearch.study_overview.default_val_accuracy IS
     'That of the plain fine-tuning default, which a search has to beat';
+COMMENT ON COLUMN tlsearch.study_overview.fixed_features_val_accuracy IS
+    'That of the floor, a linear classifier on fixed features, which it has to beat as well';
 COMMENT ON COLUMN tlsearch.study_overview.spec_hash IS 'SHA-256 of the spec it was created from';
 
 CREATE VIEW tlsearch.workers AS

@@ -27,9 +27,12 @@ LEFT JOIN LATERAL (
     FROM trial_params
     WHERE trial_params.trial_id = trials.trial_id
       AND distribution_json NOT LIKE '{"name": "Categorical%'
+      AND NOT EXISTS (SELECT FROM trial_user_attributes AS attr  -- a point that was not trained
+                      WHERE attr.trial_id = trials.trial_id AND attr.key = 'origin'
+                        AND attr.value_json = '"fixed_features"')
 ) AS drawn ON true;
 COMMENT ON VIEW tlsearch.hyperparameters IS
-    'The seven hyperparameters of every trial; NULL: not drawn, or not a number';
+    'The seven hyperparameters of every trial; NULL: not drawn, not a number, or of fixed features';
 COMMENT ON COLUMN tlsearch.hyperparameters.trial_id IS 'Optuna''s key, as in tlsearch.attempts';
 COMMENT ON COLUMN tlsearch.hyperparameters.reinit_layers IS
     'Top layers started from random weights; 1 = the classifier alone';
@@ -53,7 +56,10 @@ SELECT ranked.study, ranked.rank, ranked.trial, ranked.val_accuracy,
                  WHERE curve.trial_id = ranked.trial_id)) AS epochs,
        coalesce(held.seconds,
                 (SELECT tlsearch.read_number(value_json) FROM trial_user_attributes AS attr
-                 WHERE attr.trial_id = ranked.trial_id AND attr.key = 'seconds')) AS seconds
+                 WHERE attr.trial_id = ranked.trial_id AND attr.key = 'seconds')) AS seconds,
+       (SELECT tlsearch.read_number(value_json) FROM trial_user_attributes AS attr
+        WHERE attr.trial_id = ranked.trial_id AND attr.key = 'mean_with_fixed_features')
+           AS mean_with_fixed_features
 FROM (
     SELECT names.study, row_number() OVER best_first AS rank, trials.number AS trial, trial_id,
            tlsearch.read_value(value, value_type::text) AS val_accuracy
@@ -97,6 +103,8 @@ COMMENT ON COLUMN tlsearch.best_trials.origin IS
     'Where it came from: fixed_features, default, prior, draw, opposite, user, or what the sampler'
     ' drew it from';
 COMMENT ON COLUMN tlsearch.best_trials.epochs IS 'Epochs trained';
+COMMENT ON COLUMN tlsearch.best_trials.mean_with_fixed_features IS
+    'Validation accuracy of the mean of its softmax and that of fixed features, a fraction';
 COMMENT ON COLUMN tlsearch.best_trials.seconds IS 'Time that workers held it, over all attempts';
 
 CREATE VIEW tlsearch.trials_flat AS
@@ -117,6 +125,9 @@ SELECT names.study, trials.number AS trial, lower(trials.state::text) AS state,
        drawn.beta, drawn.l2sp_layers,
        tlsearch.read_json(attrs.canonical) AS canonical,
        tlsearch.read_number(attrs.duplicate_of) AS duplicate_of,
+       tlsearch.read_number(attrs.mean_with_fixed_features) AS mean_with_fixed_features,
+       tlsearch.read_number(attrs.right_alone) AS right_alone,
+       tlsearch.read_number(attrs.fixed_features_right_alone) AS fixed_features_right_alone,
        coalesce(held.seconds, tlsearch.read_number(attrs.seconds)) AS seconds,
        tlsearch.read_number(attrs.seconds) AS train_seconds,
        coalesce(held.attempts, tlsearch.read_number(attrs.attempt)) AS attempts,
@@ -132,6 +143,11 @@ LEFT JOIN LATERAL (
     SELECT max(value_json) FILTER (WHERE key = 'origin') AS origin,
            max(value_json) FILTER (WHERE key = 'canonical') AS canonical,
            max(value_json) FILTER (WHERE key = 'duplicate_of') AS duplicate_of,
+           max(value_json) FILTER (WHERE key = 'mean_with_fixed_features')
+               AS mean_with_fixed_features,
+           max(value_json) FILTER (WHERE key = 'right_alone') AS right_alone,
+           max(value_json) FILTER (WHERE key = 'fixed_features_right_alone')
+               AS fixed_features_right_alone,
            max(value_json) FILTER (WHERE key = 'seconds') AS seconds,
            max(value_json) FILTER (WHERE key = 'attempt') AS attempt,
            max(value_json) FILTER (WHERE key = 'worker') AS worker,
@@ -167,6 +183,12 @@ COMMENT ON COLUMN tlsearch.trials_flat.canonical IS
     'The simplest hyperparameters that train the same model; equal for trials that are';
 COMMENT ON COLUMN tlsearch.trials_flat.duplicate_of IS
     'The earlier trial with the same canonical hyperparameters whose result it took over';
+COMMENT ON COLUMN tlsearch.trials_flat.mean_with_fixed_features IS
+    'Validation accuracy of the mean of its softmax and that of fixed features, a fraction';
+COMMENT ON COLUMN tlsearch.trials_flat.right_alone IS
+    'Validation images that it gets right and fixed features do not';
+COMMENT ON COLUMN tlsearch.trials_flat.fixed_features_right_alone IS
+    'Validation images that fixed features get right and it does not';
 COMMENT ON COLUMN tlsearch.trials_flat.seconds IS 'Time that workers held it, over all attempts';
 COMMENT ON COLUMN tlsearch.trials_flat.train_seconds IS
     'Time of training and validation that led to its result; NULL unless complete or pruned';

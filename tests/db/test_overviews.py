@@ -18,18 +18,20 @@ class TestStudyOverview:
         rows.trial(study_id, 3, "FAIL", end=40)
         rows.trial(study_id, 4, "RUNNING")
         rows.trial(study_id, 5, "WAITING")
+        rows.trial(study_id, 6, value=0.7, end=5, origin="fixed_features")
         rows.attempt(study_id, default, 1, rows.worker(), 0, 1800, "complete")
         rows.study("tlsearch-being-created-1234")
         (found,) = rows.names("SELECT * FROM tlsearch.study_overview")
         assert found == {
             "study": "a",
             "state": "running",
-            **{"waiting": 1, "running": 1, "complete": 2, "pruned": 1, "fail": 1},
-            **{"trials_begun": 5, "budget_trials": 9},
+            **{"waiting": 1, "running": 1, "complete": 3, "pruned": 1, "fail": 1},
+            **{"trials_begun": 6, "budget_trials": 9},
             **{"gpu_hours_used": 0.5, "budget_gpu_hours": 2.0, "budget_until": None},
             "budget_target_accuracy": None,
             **{"trials_since_best": 2, "budget_patience_trials": None},
             **{"best_trial": 1, "best_val_accuracy": 0.8, "default_val_accuracy": 0.5},
+            "fixed_features_val_accuracy": 0.7,
             "spec_hash": "abc",
         }
 

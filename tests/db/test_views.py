@@ -63,7 +63,18 @@ class TestBestTrials:
             "origin": "tpe",
             "epochs": 2,
             "seconds": 30,
+            "mean_with_fixed_features": None,
         }
+
+    def test_fixed_features_are_no_point_of_the_space(self, rows: Rows) -> None:
+        study_id = rows.study("a")
+        rows.trial(study_id, 0, value=0.8, params=PARAMS, origin="fixed_features")
+        rows.trial(study_id, 1, value=0.7, params=PARAMS, mean_with_fixed_features=0.85)
+        floor, trial = rows.names("SELECT * FROM tlsearch.best_trials ORDER BY rank")
+        assert {floor[name] for name in PARAMS} == {None}
+        assert {name: trial[name] for name in PARAMS} == PARAMS
+        assert (floor["epochs"], floor["mean_with_fixed_features"]) == (None, None)
+        assert trial["mean_with_fixed_features"] == 0.85
 
     def test_without_attempts_and_hyperparameters(self, rows: Rows) -> None:
         trial_id = rows.trial(rows.study("a"), 0, value=0.5, curve=[0.1, 0.5], seconds=7.5)
@@ -142,6 +153,9 @@ class TestTrialsFlat:
             attempt=2,
             worker="gpu-1:7:cuda:0",
             duplicate_of=1,
+            mean_with_fixed_features=0.55,
+            right_alone=7,
+            fixed_features_right_alone=3,
         )
         rows.attempt(study_id, trial_id, 1, worker, 0, 10, "preempted", last_epoch=1)
         rows.attempt(study_id, trial_id, 2, worker, 100, 20, "complete", first_epoch=2)
@@ -157,6 +171,9 @@ class TestTrialsFlat:
             **PARAMS,
             "canonical": canonical,
             "duplicate_of": 1,
+            "mean_with_fixed_features": 0.55,
+            "right_alone": 7,
+            "fixed_features_right_alone": 3,
             "seconds": 30,
             "train_seconds": 14.25,
             "attempts": 2,

@@ -7,7 +7,14 @@ from typing import Any
 
 from rich.console import Console
 
-from tlsearch.records import HYPERPARAMETER_NAMES, StudyStatus, TrialRecord
+from tlsearch.records import (
+    HYPERPARAMETER_NAMES,
+    Answer,
+    StudyStatus,
+    TrialRecord,
+    answer_words,
+    lead_sentence,
+)
 from tlsearch.records.format import duration, percent
 from tlsearch.report.rising import Rising
 
@@ -34,7 +41,33 @@ def trial_as_json(trial: TrialRecord) -> dict[str, Any]:
         "reason_kind": trial.reason_kind,
         "reason": trial.reason,
         "duplicate_of": trial.duplicate_of,
+        "mean_with_fixed_features": trial.mean_with_fixed_features,
     }
+
+
+def answer_as_json(answer: Answer | None) -> dict[str, Any] | None:
+    """Return the recommended answer as plain values; None where there is none yet."""
+    if answer is None:
+        return None
+    lead = answer.lead
+    return {
+        "kind": answer.kind,
+        "val_accuracy": answer.val_accuracy,
+        "trials": list(answer.trials),
+        "models": list(answer.models),
+        "lead_over_fixed_features": lead.gain if lead else None,
+        "lead_error": lead.error if lead else None,
+        "lead_is_clear": lead.is_clear if lead else None,
+    }
+
+
+def answer_lines(answer: Answer | None) -> list[str]:
+    """Return what is recommended, and whether anything is clearly ahead of fixed features."""
+    if answer is None:
+        return []
+    files = [name or "(not kept)" for name in answer.models]
+    lines = [f"recommended: {answer_words(answer)}", f"model files: {', '.join(files)}"]
+    return [*lines, *filter(None, [lead_sentence(answer.lead)])]
 
 
 def status_as_json(status: StudyStatus) -> dict[str, Any]:
@@ -45,6 +78,7 @@ def status_as_json(status: StudyStatus) -> dict[str, Any]:
         "ended": status.ended,
         "counts": dict(status.counts),
         "default_val_accuracy": status.default_val_accuracy,
+        "fixed_features_val_accuracy": status.fixed_features_val_accuracy,
         "state": status.controls.state,
         "gpu_hours_used": round(status.controls.gpu_hours_used, 6),
         "best": trial_as_json(status.best) if status.best else None,

@@ -4,10 +4,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from tlsearch.cli.display import console
+from tlsearch.cli.display import answer_lines, console
 from tlsearch.cli.options import Storage
 from tlsearch.errors import InputError
-from tlsearch.records import StudyStatus
+from tlsearch.records import Answer, StudyStatus
 from tlsearch.records.format import duration, percent
 
 
@@ -34,7 +34,7 @@ def quickstart(storage: Storage = None) -> None:
         except KeyboardInterrupt:
             console.print("interrupted: run the same command again to go on")
             raise SystemExit(130) from None
-    _show_result(reader.status())
+    _show_result(reader.status(), reader.answer())
     if reader.measured():
         console.print(f"\n{meaning(reader.measures(), reader.prior_or_none())}")
     console.print(_NEXT.replace("STUDY_NAME", study.name).replace("PROGRAM", _program()))
@@ -48,16 +48,22 @@ def spec_path() -> Path:
     return path
 
 
-def _show_result(status: StudyStatus) -> None:
+def _show_result(status: StudyStatus, answer: Answer | None) -> None:
     best = status.best
-    if best is None or best.params is None:
+    if best is None:
         console.print(f"no trial is complete; tlsearch status {status.name} says more")
         return
     rows = [
+        (
+            "fixed features alone",
+            percent(status.fixed_features_val_accuracy),
+            "validation accuracy",
+        ),
         ("plain fine-tuning default", percent(status.default_val_accuracy), "validation accuracy"),
         (f"best of {status.ended} trials", percent(best.val_accuracy), "validation accuracy"),
     ]
-    rows += [(f"  {k}", f"{v:.4g}", _MEANING[k]) for k, v in best.params.as_dict().items()]
+    params = best.params.as_dict() if best.params else {}
+    rows += [(f"  {k}", f"{v:.4g}", _MEANING[k]) for k, v in params.items()]
     rows += [
         ("  epochs", str(best.epochs), f"trial {best.number}, origin {best.origin}"),
         ("  time", duration(best.seconds), "of this trial"),
@@ -66,6 +72,7 @@ def _show_result(status: StudyStatus) -> None:
     console.print()
     for name, value, what in rows:
         console.print(f"{name:<27}{value:>10}  {what}")
+    console.print("\n" + "\n".join(answer_lines(answer)))
 
 
 def _program() -> str:

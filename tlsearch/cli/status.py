@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tlsearch.cli.display import (
+    answer_as_json,
+    answer_lines,
     console,
     print_json,
     rising_as_json,
@@ -31,9 +33,12 @@ def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> 
     found = reader.status()
     if as_json:
         more = {"measured": reader.measured(), "rising": rising_as_json(reader.rising())}
+        more["answer"] = answer_as_json(reader.answer())
         print_json(status_as_json(found) | more)
         return
     console.print("\n".join(_lines(found)))
+    for line in answer_lines(reader.answer()):
+        console.print(f"  {line}")
     if longer := rising_sentence(reader.rising()):
         console.print(f"  {longer}")
     spec = reader.study.spec
@@ -47,17 +52,24 @@ def best(
     study: StudyName,
     storage: Storage = None,
     top: Annotated[int, typer.Option(min=1, metavar="K", help="How many trials.")] = 1,
+    answer: Annotated[
+        bool, typer.Option("--answer", help="The recommended answer and its model files alone.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the best complete trials."""
+    """Show the best complete trials, and the recommended answer."""
     from tlsearch.studies.read import StudyReader
 
     reader = StudyReader(study, storage)
     found = reader.best(top)
-    if as_json:
+    if answer and as_json:
+        print_json(answer_as_json(reader.answer()))
+    elif answer and found:
+        console.print("\n".join(answer_lines(reader.answer())))
+    elif as_json:
         print_json([trial_as_json(trial) for trial in found])
     elif found:
-        console.print("\n".join(trials_lines(found)))
+        console.print("\n".join([*trials_lines(found), *answer_lines(reader.answer())]))
         if longer := rising_sentence(reader.rising()):
             console.print(longer)
     else:
@@ -72,6 +84,8 @@ def _lines(found: "StudyStatus") -> list[str]:
     if found.controls.why:
         lines.append(f"  {found.controls.why}")
     lines.append("  " + ", ".join(f"{n} {state}" for state, n in found.counts.items() if n))
+    if found.fixed_features_val_accuracy is not None:
+        lines.append(f"  fixed features alone {percent(found.fixed_features_val_accuracy)}")
     lines.append(f"  plain fine-tuning default {percent(found.default_val_accuracy)}")
     if found.best:
         lines.append(f"  best {percent(found.best.val_accuracy)} (trial {found.best.number})")

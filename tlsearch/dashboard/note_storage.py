@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 from optuna.storages import RDBStorage
 
-from tlsearch.records import TrialRecord
+from tlsearch.records import FIXED_FEATURES, TrialRecord
 from tlsearch.store.trials import to_record
 
 # As optuna_dashboard._note stores a note: a version that grows with each edit, and pieces of text.
@@ -41,6 +41,11 @@ _DEFAULT = sa.text(
     " WHERE study_id = :study_id AND state = 'COMPLETE'"
     " AND origin.key = 'origin' AND origin.value_json = '\"default\"' ORDER BY number LIMIT 1"
 )
+_FLOOR = sa.text(
+    "SELECT trial_id FROM trials JOIN trial_user_attributes AS origin USING (trial_id)"
+    " WHERE study_id = :study_id AND state = 'COMPLETE' AND origin.key = 'origin'"
+    f" AND origin.value_json = '\"{FIXED_FEATURES}\"' ORDER BY number LIMIT 1"
+)
 _READ = sa.text(
     "SELECT key, value_json FROM study_system_attributes WHERE study_id = :study_id"
     " AND (key IN (:version, :hash, :metric) OR starts_with(key, :piece)) FOR UPDATE"
@@ -73,6 +78,13 @@ def default_accuracy(storage: RDBStorage, study_id: int) -> float | None:
     with storage.engine.connect() as connection:
         found: float | None = connection.execute(_DEFAULT, {"study_id": study_id}).scalar()
     return found
+
+
+def floor_trial(storage: RDBStorage, study_id: int) -> TrialRecord | None:
+    """Return the complete trial of fixed features; None where there is none."""
+    with storage.engine.connect() as connection:
+        trial_id = connection.execute(_FLOOR, {"study_id": study_id}).scalar()
+    return None if trial_id is None else to_record(storage.get_trial(trial_id))
 
 
 def save_note(storage: RDBStorage, study_id: int, body: str) -> bool:

@@ -5,7 +5,14 @@ import threading
 
 from optuna.storages import RDBStorage
 
-from tlsearch.dashboard.note_storage import default_accuracy, note_states, save_note, top_trials
+from tlsearch.dashboard.note_storage import (
+    default_accuracy,
+    floor_trial,
+    note_states,
+    save_note,
+    top_trials,
+)
+from tlsearch.records import answer_of
 from tlsearch.report.rising import read_rising
 from tlsearch.report.study_note import TOP, StudyFacts, study_note
 from tlsearch.store.causes import cause_of
@@ -77,13 +84,17 @@ class NoteUpdater:
 
 
 def _facts(storage: RDBStorage, study: StoredStudy) -> StudyFacts:
+    best = top_trials(storage, study.study_id, TOP)
+    floor = floor_trial(storage, study.study_id)
     return StudyFacts(
         study=study,
         ranges=study.space.ranges,
         controls=read_controls(storage.engine, study.study_id),
         counts=trial_counts(storage, study.study_id),
         default=default_accuracy(storage, study.study_id),
-        best=top_trials(storage, study.study_id, TOP),
+        best=best,
+        fixed_features=floor.val_accuracy if floor else None,
+        answer=answer_of([*best, *([floor] if floor else [])], study.data.n_val),
         measures=read_measures(storage, study.study_id),
         unmeasured=read_unmeasured(storage, study.study_id),
         prior=read_prior(storage, study.study_id),

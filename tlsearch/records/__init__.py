@@ -1,5 +1,13 @@
 """The frozen records that stages pass to one another."""
 
+from tlsearch.records.answer import (
+    Answer,
+    Lead,
+    answer_of,
+    answer_words,
+    lead_sentence,
+    recommended,
+)
 from tlsearch.records.hyperparameters import (
     DEPTHS,
     HYPERPARAMETER_NAMES,
@@ -26,6 +34,7 @@ __all__ = [
     "FIXED_FEATURES",
     "HYPERPARAMETER_NAMES",
     "MEASURES_SUFFIX",
+    "Answer",
     "Belief",
     "Controls",
     "Decision",
@@ -33,12 +42,17 @@ __all__ = [
     "Failure",
     "FineTuneResult",
     "Hyperparameters",
+    "Lead",
     "Measures",
     "Prior",
     "QueuedTrial",
     "Range",
     "StudyStatus",
     "TrialRecord",
+    "answer_of",
+    "answer_words",
+    "lead_sentence",
     "measures_study_name",
     "reason_line",
+    "recommended",
 ]

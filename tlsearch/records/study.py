@@ -32,7 +32,7 @@ class TrialRecord:
         number: from 0, in the order of creation.
         state: Optuna's state in lower case: waiting, running, complete, pruned, fail.
         val_accuracy: of the last reported epoch, a fraction; None before the first.
-        params: the seven hyperparameters; None until they are suggested.
+        params: the seven hyperparameters; None until they are suggested, and of fixed features.
         epochs: epochs reported.
         seconds: training seconds of the attempt that ended; None while it runs.
         origin: where the hyperparameters came from (default, prior, tpe, ...).
@@ -45,6 +45,10 @@ class TrialRecord:
             copied its result.
         silent_seconds: since its worker's last heartbeat; None unless the record is part of a
             status and the trial runs.
+        mean_with_fixed_features: validation accuracy of the mean of its softmax and that of fixed
+            features, a fraction; None where that is not known.
+        right_alone: validation images that it gets right and fixed features do not, and the other
+            way round; None where that is not known.
     """
 
     number: int
@@ -60,6 +64,8 @@ class TrialRecord:
     reason: str | None = None
     duplicate_of: int | None = None
     silent_seconds: float | None = None
+    mean_with_fixed_features: float | None = None
+    right_alone: tuple[int, int] | None = None
 
 
 def reason_line(kind: str | None, reason: str | None) -> str | None:
@@ -111,7 +117,8 @@ class StudyStatus:
         controls: its state and budget now.
         counts: trials by state.
         default_val_accuracy: of the plain fine-tuning default; None until it is complete.
-        best: the best complete trial.
+        fixed_features_val_accuracy: of the floor; None until it is complete, and without one.
+        best: the best complete trial, which may be the floor.
         train_seconds: seconds of training in ended trials.
         running: trials that run now.
     """
@@ -123,6 +130,7 @@ class StudyStatus:
     best: TrialRecord | None
     train_seconds: float
     running: tuple[TrialRecord, ...]
+    fixed_features_val_accuracy: float | None = None
 
     @property
     def budget_trials(self) -> int:

@@ -9,11 +9,14 @@ from tlsearch.records import (
     DEPTHS,
     HYPERPARAMETER_NAMES,
     MEASURES_SUFFIX,
+    Answer,
     Controls,
     Measures,
     Prior,
     Range,
     TrialRecord,
+    answer_words,
+    lead_sentence,
 )
 from tlsearch.records.format import percent, points
 from tlsearch.report.budget import budget_sentence
@@ -38,6 +41,8 @@ class StudyFacts:
         measures: None where they have not been taken.
         unmeasured: why they could not be taken; None where that did not happen.
         prior: None where there is none.
+        fixed_features: validation accuracy of the floor; None until it is complete, or without one.
+        answer: the recommended one; None before a trial is complete.
         rising: how the best trials' curves rise at their end; None where it cannot be told.
     """
 
@@ -51,6 +56,8 @@ class StudyFacts:
     unmeasured: str | None
     prior: Prior | None
     rising: Rising | None = None
+    fixed_features: float | None = None
+    answer: Answer | None = None
 
 
 def study_note(facts: StudyFacts) -> str:
@@ -95,16 +102,26 @@ def _standing(facts: StudyFacts) -> str:
         "",
         f"{sum(ended.values())} of {facts.controls.trials} trials are done: {ended['complete']} "
         f"complete, {ended['pruned']} pruned, {ended['fail']} failed. "
-        f"The plain fine-tuning default {default}.",
+        f"The plain fine-tuning default {default}." + _floor(facts.fixed_features),
     ]
     if facts.controls.why is not None:
         lines[-1] += f" No trial runs now: {_plain(facts.controls.why)}."
     if facts.best:
         lines += ["", *_table(_best_rows(facts.best))]
         lines += ["", f"The best of many trials looks better than it is: {_precision(facts)}."]
+    if facts.answer is not None:
+        lines += ["", f"**Recommended:** {_plain(answer_words(facts.answer))}."]
+        if not_clear := lead_sentence(facts.answer.lead):
+            lines[-1] += f" {not_clear[0].upper()}{_plain(not_clear[1:])}."
     if longer := rising_sentence(facts.rising):
         lines[-1] += f" {longer[0].upper()}{_plain(longer[1:])}."
     return "\n".join(lines)
+
+
+def _floor(fixed_features: float | None) -> str:
+    if fixed_features is None:
+        return ""
+    return f" Fixed features alone have **{percent(fixed_features)}**."
 
 
 def _best_rows(best: Sequence[TrialRecord]) -> list[list[str]]:

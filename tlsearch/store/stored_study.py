@@ -9,6 +9,7 @@ from tlsearch.space import SearchSpace
 from tlsearch.spec import StudySpec, parse_spec, spec_hash, to_toml_dict, with_legacy_values
 
 PRIOR = "prior"  # the user attribute that holds it
+FLOOR = "floor"  # the user attribute of a study whose trial 0 is its floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class StoredStudy:
         backbone: what the network was.
         provenance: what created it.
         prior: where its search starts, at the time of reading; None where there is no prior (yet).
+        has_floor: whether its trial 0 is a linear classifier on fixed features.
     """
 
     study_id: int
@@ -81,6 +83,7 @@ class StoredStudy:
     backbone: StudyBackbone
     provenance: Provenance
     prior: Prior | None = None
+    has_floor: bool = False
 
 
 def is_of_tlsearch(attrs: Mapping[str, Any]) -> bool:
@@ -123,6 +126,7 @@ def from_attrs(study_id: int, name: str, attrs: Mapping[str, Any]) -> StoredStud
         backbone=StudyBackbone(tuple(backbone["layers"]), backbone["weights_sha256"]),
         provenance=Provenance(**attrs["provenance"]),
         prior=prior_from(attrs.get(PRIOR)),
+        has_floor=bool(attrs.get(FLOOR)),
     )
 
 

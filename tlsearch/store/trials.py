@@ -9,7 +9,13 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
 
 from tlsearch.optuna_ext.history import StudyHistory
-from tlsearch.records import HYPERPARAMETER_NAMES, Hyperparameters, StudyStatus, TrialRecord
+from tlsearch.records import (
+    FIXED_FEATURES,
+    HYPERPARAMETER_NAMES,
+    Hyperparameters,
+    StudyStatus,
+    TrialRecord,
+)
 from tlsearch.store.controls import read_controls
 from tlsearch.store.stored_study import StoredStudy
 
@@ -62,11 +68,13 @@ def study_status(
         counts[record.state] += 1
     ranked = best_first(records)
     default = [record for record in ranked if record.origin == "default"]
+    floor = [record for record in ranked if record.origin == FIXED_FEATURES]
     return StudyStatus(
         name=study.name,
         controls=read_controls(storage.engine, study.study_id),
         counts=counts,
         default_val_accuracy=default[0].val_accuracy if default else None,
+        fixed_features_val_accuracy=floor[0].val_accuracy if floor else None,
         best=ranked[0] if ranked else None,
         train_seconds=sum(record.seconds or 0.0 for record in records),
         running=tuple(
@@ -91,7 +99,7 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         number=trial.number,
         state=trial.state.name.lower(),
         val_accuracy=_val_accuracy(trial),
-        params=_params(trial.params),
+        params=None if attrs.get("origin") == FIXED_FEATURES else _params(trial.params),
         epochs=len(trial.intermediate_values),
         seconds=attrs.get("seconds"),
         origin=attrs.get("origin"),
@@ -100,7 +108,13 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         reason_kind=attrs.get("reason_kind"),
         reason=attrs.get("reason"),
         duplicate_of=attrs.get("duplicate_of"),
+        mean_with_fixed_features=attrs.get("mean_with_fixed_features"),
+        right_alone=_pair(attrs.get("right_alone"), attrs.get("fixed_features_right_alone")),
     )
+
+
+def _pair(one: int | None, other: int | None) -> tuple[int, int] | None:
+    return None if one is None or other is None else (one, other)
 
 
 def _params(params: Mapping[str, Any]) -> Hyperparameters | None:

@@ -33,6 +33,7 @@ from tlsearch.spec import (
 )
 from tlsearch.store.connect import given_storage, open_storage, resolve_url
 from tlsearch.store.stored_study import (
+    FLOOR,
     Provenance,
     StoredStudy,
     StudyBackbone,
@@ -147,7 +148,7 @@ def _family(checked: CheckedStudy) -> list[NewStudy]:
         return [study]
     at = checked.space.nearest_to_fixed_features()
     floor = QueuedTrial(at, FIXED_FEATURES, {HIDDEN: True})  # its value is not of that point
-    study = replace(study, seeds=[floor, default])
+    study = replace(study, attrs={**study.attrs, FLOOR: True}, seeds=[floor, default])
     n_body_layers = checked.backbone.layers.n_body
     spec = random_init_spec(checked.spec, n_body_layers)
     space = resolve(spec.space, n_body_layers)

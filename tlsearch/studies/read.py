@@ -1,15 +1,17 @@
 """Reads where a study stands and what it found."""
 
 import shlex
+from dataclasses import replace
 
 from optuna.storages import RDBStorage
 
 from tlsearch.errors import StudyError
 from tlsearch.optuna_ext.history import StudyHistory
-from tlsearch.records import Measures, Prior, StudyStatus, TrialRecord
+from tlsearch.records import Answer, Measures, Prior, StudyStatus, TrialRecord, answer_of
 from tlsearch.report.rising import Rising, read_rising
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
+from tlsearch.store.models import model_files
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import best_first, study_status, trial_records
@@ -39,6 +41,14 @@ class StudyReader:
         """Return the complete trials, the most accurate on validation first."""
         records = trial_records(self._storage, self.study.study_id, self._history)
         return best_first(records)[:top]
+
+    def answer(self) -> Answer | None:
+        """Return the recommended answer with its model files; None before a trial is complete."""
+        found = answer_of(self.best(), self.study.data.n_val)
+        if found is None:
+            return None
+        files = model_files(self._storage.engine, self.study.study_id)
+        return replace(found, models=tuple(map(files.get, found.trials)))
 
     def rising(self) -> Rising | None:
         """Return how the best trials' curves rise at their end; None where it cannot be told."""
@@ -97,6 +107,26 @@ def not_measured(storage: RDBStorage, study: StoredStudy) -> StudyError:
         f"study {name!r} has not been measured yet; run tlsearch measure {shlex.quote(name)}, or a "
         "worker, which does it before its first trial"
     )
+
+
+def recommended_answer(study_name: str, storage: str | None = None) -> Answer | None:
+    """Return what to use of all that a study found, with its model files.
+
+    It is fixed features with a linear classifier, the best fine-tuned trial, or the mean of the
+    softmax of both: see `tlsearch.records.answer.recommended`.
+
+    Args:
+        study_name: the study.
+        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
+
+    Returns:
+        None before a trial is complete.
+
+    Raises:
+        StudyError: no such study.
+        StorageError: the database cannot be reached.
+    """
+    return StudyReader(study_name, storage).answer()
 
 
 def best_trials(

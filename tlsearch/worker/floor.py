@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
 
 from tlsearch.backbones import LinearHead, load_backbone
 from tlsearch.data import TrainingData, load_catalog, load_training_data
@@ -16,6 +19,8 @@ from tlsearch.records import Failure
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.endings import Failed, Floor, Released
 from tlsearch.worker.materials import TrainingMaterials
+
+Probabilities = NDArray[np.float32]
 
 
 class _StoppedError(Exception):
@@ -45,6 +50,13 @@ class FixedFeatures:
         weight, bias = (torch.from_numpy(each) for each in (self.probe.weight, self.probe.bias))
         images = self.context.study.data.fingerprint
         return LinearHead(weight, bias, f"linear probe {PROBE_VERSION} of the images {images}")
+
+    @cached_property
+    def val_probabilities(self) -> Probabilities:
+        """Softmax of the classifier for each validation image, float32 (n_val, n_classes)."""
+        _, val = features_of_study(self.context, self.materials)
+        shares: Probabilities = softmax(self.probe.logits(val.values), axis=1)
+        return shares
 
     def fit(self, check: Callable[[], None] = lambda: None) -> LinearProbe:
         """Fit the classifier to the training images.

@@ -14,6 +14,7 @@ from tlsearch.errors import DatabaseAway, TrialLost
 from tlsearch.records import Failure
 from tlsearch.store.claims import Curve, Release
 from tlsearch.store.outages import DATABASE_ERRORS, RetryPolicy, within
+from tlsearch.worker.beside_floor import BESIDE, beside_floor
 from tlsearch.worker.endings import Complete, Duplicate, Ending, Failed, Floor, Pruned, Released
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.keepsakes import (
@@ -71,7 +72,8 @@ def _complete(held: HeldTrial, ending: Complete) -> None:
     curve_so_far = [report.val_accuracy for report in ending.result.curve]
     predictions = ending.result.val_predictions
     pictures = save_pictures(held, ending.number, curve_so_far, predictions) if good else {}
-    _write_complete(held, val_accuracy, ending.result.seconds, has_model, pictures)
+    facts = beside_floor(held, ending.result)
+    _write_complete(held, val_accuracy, ending.result.seconds, has_model, pictures, facts)
     with harmless(held, "files of this or an earlier trial are left"):
         if has_model:
             remove_surplus_models(held)
@@ -99,6 +101,7 @@ def _write_complete(
     seconds: float,
     has_model: bool,
     pictures: Mapping[str, str],
+    more: Attrs | None = None,
 ) -> None:
     def write(user_attrs: Attrs, system_attrs: Attrs) -> None:
         held.context.claims.complete(
@@ -112,7 +115,7 @@ def _write_complete(
 
     try:
         curve = _undelivered(held)
-        _write_end(held, write, seconds, pictures)
+        _write_end(held, write, seconds, pictures, more)
     except TrialLost:
         remove_shown(held, pictures)
         raise
@@ -138,11 +141,13 @@ def _write_end(
     write: Callable[[Attrs, Attrs], None],
     seconds: float,
     pictures: Mapping[str, str] | None = None,
+    more: Attrs | None = None,
 ) -> None:
     """Write how a trial ended with its attributes; if these are refused, without them."""
     retry, facts = held.context.retry, _facts(held, seconds)
     pending = held.trials.take_pending(held.claim.trial_id)
-    user, system = pending.user_attrs | facts, pending.system_attrs | dict(pictures or {})
+    user = pending.user_attrs | facts | dict(more or {})
+    system = pending.system_attrs | dict(pictures or {})
     try:
         retry.call(lambda: write(user, system))
     except (TrialLost, DatabaseAway):
@@ -161,6 +166,7 @@ def _take_over(held: HeldTrial, ending: Duplicate) -> None:
     curve = Curve(epochs, [original.intermediate_values[epoch] for epoch in epochs])
     first = original.user_attrs.get("duplicate_of", original.number)
     attrs = {"duplicate_of": first, "seconds": 0.0}
+    attrs |= {key: original.user_attrs[key] for key in BESIDE if key in original.user_attrs}
     _undelivered(held)
     context = held.context
     context.retry.call(

@@ -300,15 +300,12 @@ class MemoryTrials:
 
 
 def _frozen(trial: MemoryTrial) -> FrozenTrial:
+    is_floor = trial.attrs.get("origin") == FIXED_FEATURES
     found = create_trial(
         state=TrialState.COMPLETE,
         value=trial.value,
         intermediate_values=trial.curve,
-        user_attrs=(
-            {"origin": FIXED_FEATURES}
-            if trial.attrs.get("origin") == FIXED_FEATURES
-            else {"canonical": trial.params.as_dict()}
-        ),
+        user_attrs=trial.attrs | ({} if is_floor else {"canonical": trial.params.as_dict()}),
     )
     found.number = trial.trial_id - 1
     return found

@@ -1,6 +1,7 @@
 """The trial of fixed features: a real classifier on a real network, recorded in memory."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from tlsearch.finetune.evaluate import evaluate
 from tlsearch.measures import linear_probe
 from tlsearch.records import FIXED_FEATURES
 from tlsearch.worker import floor as floor_module
+from tlsearch.worker.beside_floor import BESIDE
 from tlsearch.worker.materials import TrainingMaterials
 
 
@@ -130,3 +132,63 @@ def test_changed_images_fail_it_in_one_sentence(world: World, monkeypatch):
         "images",
         "data.path builtin:fashion-mnist-30: the images changed meanwhile",
     )
+
+
+class TestBesideTheFloor:
+    @pytest.fixture
+    def with_floor(self, world: World) -> World:
+        world.context = replace(world.context, study=replace(world.context.study, has_floor=True))
+        return world
+
+    def test_a_trial_is_compared_image_by_image(self, with_floor: World):
+        """With the softmax of both model files."""
+        floor, trial = queued(with_floor), with_floor.server.queue(PLAIN)
+        with_floor.run()
+        with_floor.run()
+        one, other = (self.probabilities(with_floor, each) for each in (floor, trial))
+        labels = with_floor.materials.data.val.labels
+        right = [p.argmax(dim=1) == labels for p in (one, other)]
+        mean = ((one + other).argmax(dim=1) == labels).double().mean().item()
+        assert trial.attrs["mean_with_fixed_features"] == mean
+        assert trial.attrs["right_alone"] == int((right[1] & ~right[0]).sum())
+        assert trial.attrs["fixed_features_right_alone"] == int((right[0] & ~right[1]).sum())
+        assert trial.attrs["right_alone"] + trial.attrs["fixed_features_right_alone"] > 0
+
+    @staticmethod
+    def probabilities(world: World, trial: MemoryTrial) -> torch.Tensor:
+        data, backbone = world.materials.data, world.materials.backbone
+        model = build(backbone.name, data.n_classes, seed=9, image_size=backbone.image_size)
+        file = (world.files / f"{trial.tokens[0]}.safetensors").read_bytes()
+        model.load_state_dict(load_weights(file))
+        model = model.to(memory_format=torch.channels_last)
+        recipe = world.context.study.spec.recipe
+        return evaluate(model, data.val, recipe, backbone.statistics).probabilities
+
+    def test_a_duplicate_takes_it_over(self, with_floor: World):
+        first, second = (with_floor.server.queue(PLAIN) for _ in range(2))
+        with_floor.run()
+        with_floor.run()
+        assert second.attrs["duplicate_of"] == 0
+        for key in BESIDE:
+            assert second.attrs[key] == first.attrs[key]
+
+    def test_without_features_the_trial_counts_all_the_same(self, with_floor: World, monkeypatch):
+        def broken(*_):
+            raise RuntimeError("no memory for features")
+
+        monkeypatch.setattr(floor_module, "features_of", broken)
+        trial = with_floor.server.queue(PLAIN)
+        with_floor.run()
+        assert (trial.state, trial.has_model) == ("complete", True)
+        assert not set(BESIDE) & set(trial.attrs)
+        said = [line for line in with_floor.told.lines if "not compared" in line]
+        assert said == [
+            "this trial is not compared with fixed features: RuntimeError: no memory for features"
+        ]
+
+    def test_a_study_without_a_floor_takes_no_features(self, world: World, monkeypatch):
+        monkeypatch.setattr(floor_module, "features_of", None)
+        trial = world.server.queue(PLAIN)
+        world.run()
+        assert not set(BESIDE) & set(trial.attrs)
+        assert not any("not compared" in line for line in world.told.lines)

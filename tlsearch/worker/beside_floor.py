@@ -1,0 +1,41 @@
+"""What is kept of a trial beside the fixed features of its study, for the recommended answer."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlsearch.records import FineTuneResult
+from tlsearch.worker.floor import Probabilities
+from tlsearch.worker.held_trial import HeldTrial
+from tlsearch.worker.keepsakes import harmless
+
+BESIDE = ("mean_with_fixed_features", "right_alone", "fixed_features_right_alone")
+
+
+def beside_floor(held: HeldTrial, result: FineTuneResult) -> dict[str, object]:
+    """Return the user attributes `BESIDE` of a trial; none where the study has no floor."""
+    study = held.context.study
+    if not study.has_floor or result.val_probabilities is None:
+        return {}
+    labels = held.materials.data.val.labels.cpu().numpy()
+    with harmless(held, "this trial is not compared with fixed features"):
+        return beside_fixed_features(result.val_probabilities, held.fixed.val_probabilities, labels)
+    return {}
+
+
+def beside_fixed_features(
+    ours: Probabilities, fixed: Probabilities, labels: NDArray[np.int64]
+) -> dict[str, object]:
+    """Return what is kept of a trial beside the fixed features of its study.
+
+    Args:
+        ours: of the trial, (n_val, n_classes).
+        fixed: of fixed features, likewise.
+        labels: the true class of each image, (n_val,).
+    """
+    right, floor_right = (each.argmax(axis=1) == labels for each in (ours, fixed))
+    mean = (ours + fixed).argmax(axis=1) == labels
+    return {
+        "mean_with_fixed_features": float(mean.mean()),
+        "right_alone": int((right & ~floor_right).sum()),
+        "fixed_features_right_alone": int((floor_right & ~right).sum()),
+    }
