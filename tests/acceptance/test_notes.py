@@ -83,7 +83,7 @@ def test_what_a_note_says_once_there_are_trials(made):
     for n in range(6):
         made.add(0.7 + n / 100, origin="prior", params={"high_lr": 0.002 + n / 1000})
     made.add(0.99, state=TrialState.PRUNED)
-    made.add(0.75, origin="user", user_attrs={"duplicate_of": 6})
+    made.add(0.75, origin="user", user_attrs={"duplicate_of": 7})
     set_state(made.storage.engine, [made.study.study_id], "paused")
     write_note(made.storage, made.study)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in made.note.splitlines()]
@@ -92,7 +92,7 @@ def test_what_a_note_says_once_there_are_trials(made):
     assert "default has **60.0 %**. No trial runs now: the study is paused." in note
     best = [row for row in rows if len(row) == 10 and row[0].isdigit()]
     accuracies = ["75.0 %", "74.0 %", "73.0 %", "72.0 %", "71.0 %"]
-    assert [row[:2] for row in best] == [[str(7 - n), acc] for n, acc in enumerate(accuracies)]
+    assert [row[:2] for row in best] == [[str(8 - n), acc] for n, acc in enumerate(accuracies)]
     assert best[0][3] == "0.007"
     assert {row[-1] for row in best} == {"prior"}
     assert "Fixed features beat training from random weights by 26.0 points" in note
@@ -120,6 +120,39 @@ def test_curves_that_still_rise_are_said(made, tlsearch, tiny):
         made.add(0.7 + n / 1000)  # three epochs are too few to tell
     assert tlsearch.json("status", "tiny")["rising"] is None
     assert "longer training" not in tlsearch.run("status", "tiny").stdout
+
+
+def test_the_floor_and_what_is_recommended(made, tlsearch):
+    made.add(0.76, origin="default")
+    assert "alone have" not in made.note
+    alone = made.add(0.8, origin="fixed_features")
+    compared = {"mean_with_fixed_features": 0.84, "right_alone": 3, "fixed_features_right_alone": 2}
+    best = made.add(0.82, origin="tpe", user_attrs=compared)
+    made.updater.update()
+    recommended = (
+        f"the mean of the softmax of fixed features and trial {best}, 84.0 % on validation"
+    )
+    unclear = "o trial is ahead of fixed features by more than 50 validation images can tell"
+    assert "Fixed features alone have **80.0 %**." in made.note
+    assert f"**Recommended:** {recommended}. N{unclear}" in made.note
+    for command in ("status", "best"):
+        shown = tlsearch.run(command, "tiny").stdout
+        assert f"recommended: {recommended}" in shown
+        assert f"n{unclear}: the best is 2.0 points ahead, +- 4.5 points" in shown
+    assert "fixed features alone 80.0 %" in tlsearch.run("status", "tiny").stdout
+    status = tlsearch.json("status", "tiny")
+    answer = status["answer"]
+    assert status["fixed_features_val_accuracy"] == 0.8
+    assert (answer["kind"], answer["trials"]) == ("mean", [alone, best])
+    assert answer["models"] == [None, None]
+    assert not answer["lead_is_clear"]
+    assert tlsearch.json("best", "tiny", "--answer") == answer
+    assert "model files: (not kept), (not kept)" in tlsearch.run("best", "tiny", "--answer").stdout
+    ranked = tlsearch.json("best", "tiny", "--top", "2")
+    assert [(trial["number"], trial["params"] is None) for trial in ranked] == [
+        (best, False),
+        (alone, True),
+    ]
 
 
 def test_every_command_of_the_note_exists(made):
