@@ -64,7 +64,9 @@ def test_best_and_status(tlsearch, tiny):
     assert (status["ended"], status["budget_trials"]) == (3, 3)
     assert status["best"]["number"] == best[0]["number"]
     shown = tlsearch.run("best", "tiny", "--top", "3").stdout.splitlines()
-    assert len(shown) == 4
+    assert len(shown) == 6
+    assert shown[4].startswith(f"recommended: trial {best[0]['number']}, ")
+    assert shown[5].startswith("model files: ")
     assert shown[0].split()[:3] == ["trial", "val_accuracy", "reinit_layers"]
     assert "3 of 3 trials done" in tlsearch.run("status", "tiny").stdout
 
