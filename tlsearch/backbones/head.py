@@ -48,8 +48,8 @@ def put_head(model: nn.Module, name: str, head: LinearHead) -> None:
         raise BackboneError(
             f"backbone.model {name}: its classifier ({', '.join(names)}) is not one linear layer "
             f"on {head.weight.shape[1]} pooled features, so none on fixed features fits it; "
-            'choose another network, or set measures.when = "off" and let space.reinit_layers begin '
-            "at 1"
+            'choose another network, or set measures.when = "off" and let space.reinit_layers '
+            "begin at 1"
         )
     weight, bias = found
     with torch.no_grad():
