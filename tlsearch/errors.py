@@ -6,7 +6,8 @@ TlsearchError                 one sentence: what, where, what to do
 |   |-- DataError             images, labels, splits
 |   |-- BackboneError         model names, weights, layers
 |   |-- StorageError          the database cannot be reached or refuses
-|   `-- StudyError            no such study, or another one under that name
+|   |-- StudyError            no such study, or another one under that name
+|   `-- MemoryShortage        this machine or its GPU has too little memory
 |-- TrialFailure              a trial cannot go on; carries a short `kind`
 |-- Interrupted               a fine-tuning was asked to stop between two steps; carries a
 |                             `checkpoint`
@@ -16,6 +17,7 @@ TlsearchError                 one sentence: what, where, what to do
 `-- WorkerStopped             the worker gave up after repeated failures (exit code 1)
 """
 
+import errno
 from collections.abc import Sequence
 
 
@@ -59,6 +61,10 @@ class StudyError(InputError):
     """No such study, or another one under that name."""
 
 
+class MemoryShortage(InputError):
+    """The machine, its GPU, or what this process may use of it, has too little memory."""
+
+
 class TrialFailure(TlsearchError):
     """A trial that cannot go on.
 
@@ -98,6 +104,24 @@ class DatabaseAway(TlsearchError):
 
 class WorkerStopped(TlsearchError):
     """The worker gave up after repeated failures of one kind."""
+
+
+_NO_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "out of memory",
+    "can't start new thread",  # no room for its stack
+)
+
+
+def is_memory_shortage(error: BaseException) -> bool:
+    """Return whether an exception says that memory could not be had, of the host or of a GPU."""
+    if isinstance(error, MemoryError | MemoryShortage):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY)
 
 
 def described(error: BaseException) -> str:

@@ -1,7 +1,6 @@
 """The engine against torch's own optimiser, against itself, and on real images."""
 
 import math
-from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -192,7 +191,7 @@ def test_predictions_are_those_of_the_images_in_order(shipped_images, monkeypatc
         torch.tensor(v).view(1, 3, 1, 1)
         for v in (backbone.statistics.mean, backbone.statistics.std)
     )
-    pixels = shipped_images.val.pixels
+    (pixels,) = shipped_images.val.pixels
     assert pixels.shape == (200, 3, 64, 64)
     with torch.inference_mode():
         expected = [int(model((image[None] / 255 - mean) / std).argmax()) for image in pixels]
@@ -252,10 +251,8 @@ class TestSchedule:
 def test_cuda_agrees_with_the_cpu(shipped_images, lite0):
     recipe = RECIPE.model_copy(update={"epochs": 3})
     device = torch.device("cuda")
-    moved = FineTuneData(copy(shipped_images.train), copy(shipped_images.val), n_classes=10)
-    for part in (moved.train, moved.val):
-        part.pixels = part.pixels.to(device)
-        part.labels = part.labels.to(device)
+    train, val = (part.to(device) for part in (shipped_images.train, shipped_images.val))
+    moved = FineTuneData(train, val, n_classes=10)
     on_cpu = fine_tune(lite0, shipped_images, recipe, PLAIN, CPU)
     on_gpu = fine_tune(lite0, moved, recipe, PLAIN, device)
     assert on_gpu.curve[0].train_loss == pytest.approx(on_cpu.curve[0].train_loss, rel=0.1)

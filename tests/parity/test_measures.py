@@ -16,7 +16,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
 from tlsearch.data import features_folder, load_catalog, load_training_data
-from tlsearch.data.imageset import ImageSet, image_set
+from tlsearch.data.imageset import ImageSet, packed
 from tlsearch.errors import DataError
 from tlsearch.measures.emd import (
     ClassMeans,
@@ -360,7 +360,11 @@ def images() -> ImageSet:
     everything = load_training_data(load_catalog(DataSpec(path="builtin:fashion-mnist-30")), 64, 1)
     some = slice(0, 288, 9)
     found = everything.train
-    return image_set(found.pixels[some], found.sizes[some], found.labels[some].tolist())
+    return chosen(found, range(288)[some])
+
+
+def chosen(images: ImageSet, indices) -> ImageSet:
+    return packed([images.image(k) for k in indices], images.labels[list(indices)].tolist())
 
 
 @pytest.fixture(autouse=True)
@@ -386,8 +390,7 @@ def cached_values(backbone) -> np.ndarray:
 
 
 def constant(n) -> ImageSet:
-    pixels = np.full((n, 64, 64, 3), 100, np.uint8)
-    return image_set(pixels, np.full((n, 2), 64, np.int32), list(np.arange(n) % 2))
+    return packed([np.full((64, 64, 3), 100, np.uint8)] * n, list(np.arange(n) % 2))
 
 
 class TestFeatures:
@@ -400,7 +403,8 @@ class TestFeatures:
         missing, extra = model.load_state_dict(lite0.state, strict=False)
         assert (missing, extra) == (["classifier.weight", "classifier.bias"], [])
         config = model.pretrained_cfg
-        pixels = (images.pixels / 255 - np.array(config["mean"])) / np.array(config["std"])
+        (canvas,) = images.pixels
+        pixels = (canvas / 255 - np.array(config["mean"])) / np.array(config["std"])
         with torch.inference_mode():
             batch = torch.from_numpy(pixels.transpose(0, 3, 1, 2)).float()
             expected = model.forward_features(batch).mean((2, 3)).numpy()
@@ -408,15 +412,12 @@ class TestFeatures:
 
     def test_are_the_same_in_any_order_and_company(self, images, lite0):
         order = np.random.default_rng(0).permutation(32)[:11]
-        some = image_set(images.pixels[order], images.sizes[order], images.labels[order])
+        some = chosen(images, order)
         alone = extract(lite0, some, fingerprint="some")
         np.testing.assert_allclose(alone, extract(lite0, images)[order], atol=1e-4)
 
     def test_come_in_the_order_of_the_parts(self, images, lite0):
-        parts = [
-            image_set(images.pixels[at], images.sizes[at], images.labels[at])
-            for at in (slice(5), slice(5, 32))
-        ]
+        parts = [chosen(images, range(5)), chosen(images, range(5, 32))]
         found = features_of(lite0, lambda: iter(parts), "parts", RECIPE, CPU, "photos")
         np.testing.assert_allclose(found.values, extract(lite0, images), atol=1e-4)
         np.testing.assert_array_equal(found.labels, images.labels)

@@ -9,7 +9,7 @@ import sys
 
 from tlsearch.cli.logs import resetting_logging, write_error
 from tlsearch.cli.signals import handling_signals
-from tlsearch.errors import TlsearchError
+from tlsearch.errors import TlsearchError, first_line, is_memory_shortage
 from tlsearch.threads import spin_shortly
 
 
@@ -33,11 +33,17 @@ def _run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        sentence = _database_sentence(error)
+        sentence = _memory_sentence(error) or _database_sentence(error)
         if sentence is None:
             raise
         write_error(sentence)
         sys.exit(2)
+
+
+def _memory_sentence(error: Exception) -> str | None:
+    if not is_memory_shortage(error):
+        return None
+    return f"too little memory ({first_line(error)}); end other programs or raise the limit"
 
 
 def _database_sentence(error: Exception) -> str | None:

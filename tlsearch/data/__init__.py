@@ -6,6 +6,7 @@ from tlsearch.data.catalog import load_catalog
 from tlsearch.data.decode import stored_size
 from tlsearch.data.domain import Domain, load_domain
 from tlsearch.data.imageset import ImageSet, TrainingData
+from tlsearch.data.memory import enough_memory
 from tlsearch.data.mixing import mixed_batches
 from tlsearch.data.pipeline import (
     DeviceImages,
@@ -22,6 +23,7 @@ __all__ = [
     "ImageRef",
     "ImageSet",
     "TrainingData",
+    "enough_memory",
     "evaluation_batches",
     "features_folder",
     "load_catalog",

@@ -30,8 +30,13 @@ class Draws:
     flips: Tensor
 
     def to(self, device: torch.device) -> "Draws":
-        """Return the same on another device."""
-        return Draws(self.order.to(device), self.boxes.to(device), self.flips.to(device))
+        """Return the same on another device, without waiting for it."""
+        parts = (self.order, self.boxes, self.flips)
+        return Draws(*(part.to(device, non_blocking=True) for part in parts))
+
+    def taken(self, which: Tensor) -> "Draws":
+        """Return those at some places (b,)."""
+        return Draws(self.order[which], self.boxes[which], self.flips[which])
 
     def batches(self, batch_size: int) -> Iterator["Draws"]:
         """Yield the whole batches; one smaller batch where there is no whole one."""
@@ -124,26 +129,32 @@ def resampled_crops(pixels: Tensor, draws: Draws, size: int) -> Tensor:
     return F.grid_sample(canvas, grid, mode="bilinear", align_corners=False)
 
 
-def centre_crops(
-    pixels: Tensor, sizes: Tensor, order: Tensor, size: int, flips: Tensor | None = None
-) -> Tensor:
-    """Cut `size` x `size` pixels from the centre; of an odd margin, one more is below and right.
+def centred(sizes: Tensor, size: int) -> Tensor:
+    """Return the boxes (n, 4) of the centre crops; of an odd margin, one more is below and right.
+
+    Args:
+        sizes: int64 (n, 2), height and width, pixels.
+        size: side of the crop, pixels.
+    """
+    return torch.cat([(sizes - size) // 2, torch.full_like(sizes, size)], dim=1)
+
+
+def centre_crops(pixels: Tensor, draws: Draws, size: int) -> Tensor:
+    """Cut boxes of `size` x `size` pixels out, without resampling.
 
     Args:
         pixels: uint8 (n, 3, H, W).
-        sizes: int64 (b, 2), height and width of the images taken.
-        order: int64 (b,), which images.
+        draws: b images, boxes of this size (see `centred`) and flips, on the same device.
         size: side of the result, pixels.
-        flips: bool (b,), which ones to mirror.
 
     Returns:
         uint8 (b, 3, size, size), channels last.
     """
     steps = torch.arange(size, device=pixels.device)
-    columns = steps if flips is None else torch.where(flips[:, None], steps.flip(0), steps)
-    corner = ((sizes - size) // 2)[:, :, None]
+    columns = torch.where(draws.flips[:, None], steps.flip(0), steps)
+    corner = draws.boxes[:, :2, None]
     rows, columns = corner[:, 0] + steps, corner[:, 1] + columns
-    taken = pixels[order[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    taken = pixels[draws.order[:, None, None], :, rows[:, :, None], columns[:, None, :]]
     return taken.permute(0, 3, 1, 2)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tlsearch.data.decode import decode, stored_size
-from tlsearch.data.imageset import ImageSet, image_set, on_canvas
+from tlsearch.data.imageset import ImageSet, packed
 from tlsearch.data.reading import read_all, unreadable
 from tlsearch.data.references import ImageRef
 from tlsearch.data.sources import read_source
@@ -43,7 +43,7 @@ class Domain:
             images, problems = read_all(refs, read)
             if problems:
                 raise unreadable(problems)
-            yield image_set(*on_canvas(images), [ref.label for ref in refs])
+            yield packed(images, [ref.label for ref in refs])
 
 
 def load_domain(path: str) -> Domain:

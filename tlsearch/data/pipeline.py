@@ -1,44 +1,92 @@
 """Yields normalised batches from images that stay on the device as uint8."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tlsearch.data.augment import augment, draw_augmentations
-from tlsearch.data.crops import centre_crops, draw_epoch, resampled_crops
+from tlsearch.data.crops import Draws, centre_crops, centred, draw_epoch, resampled_crops
 from tlsearch.data.erasing import draw_erasures, erase
 from tlsearch.data.imageset import ImageSet
+from tlsearch.data.memory import FEWER_IMAGES, as_text, check_room, enough_memory
+from tlsearch.data.references import Pixels
 from tlsearch.errors import DataError
 from tlsearch.spec import RecipeSpec
 
 Batch = tuple[Tensor, Tensor]
+
+_CHUNK = 1 << 26  # bytes that are copied to the device at a time
 
 
 class DeviceImages:
     """The images of a split, on a device.
 
     Attributes:
-        pixels: uint8 (n, 3, H, W) on the device; see `ImageSet.pixels`.
+        pixels: canvases, each uint8 (m, 3, H, W) on the device; see `ImageSet.pixels`.
+        places: int64 (n, 2) on the CPU: for each image its canvas, and its row there.
         labels: int64 (n,) on the device.
         sizes: int64 (n, 2) on the CPU, where crops are drawn: height and width, pixels.
+
+    Raises:
+        MemoryShortage: the images do not fit on the device.
     """
 
     def __init__(self, images: ImageSet, device: torch.device | str) -> None:
-        channels_first = np.array(images.pixels.transpose(0, 3, 1, 2), order="C")
-        self.pixels = torch.from_numpy(channels_first).to(device)
-        self.labels = torch.tensor(images.labels, device=device)
+        what = f"on {device} for the decoded images, which take {as_text(images.pixels.nbytes)}"
+        with enough_memory(what, FEWER_IMAGES):
+            if torch.device(device).type == "cpu":
+                check_room(images.pixels.nbytes, what, FEWER_IMAGES)
+            self.pixels = tuple(_on_device(canvas, device) for canvas in images.pixels)
+            self.labels = torch.tensor(images.labels, device=device)
+        self.places = torch.tensor(images.places, dtype=torch.int64)
         self.sizes = torch.tensor(images.sizes, dtype=torch.int64)
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)
 
+    def labels_of(self, order: Tensor) -> Tensor:
+        """Return the labels (b,) on the device of some images (b,), which are on the CPU."""
+        return self.labels[order.to(self.device, non_blocking=True)]
+
     @property
     def device(self) -> torch.device:
         """Where the pixels are."""
-        return self.pixels.device
+        return self.labels.device
+
+    def to(self, device: torch.device | str) -> "DeviceImages":
+        """Return the same images on another device."""
+        found = copy(self)
+        found.pixels = tuple(canvas.to(device) for canvas in self.pixels)
+        found.labels = self.labels.to(device)
+        return found
+
+    def crops(self, draws: Draws, cut: Callable[[Tensor, Draws], Tensor]) -> Tensor:
+        """Cut the crops of a batch, canvas by canvas, and return them in the batch's order.
+
+        Args:
+            draws: b images, boxes and flips, on the CPU.
+            cut: gets a canvas and the draws for it, whose `order` are rows there, on the device.
+
+        Returns:
+            (b, 3, size, size), of the type that `cut` returns.
+        """
+        canvas_of, rows = self.places[draws.order].unbind(1)
+        draws = Draws(rows, draws.boxes, draws.flips)
+        if len(self.pixels) == 1:
+            return cut(self.pixels[0], draws.to(self.device))
+        used = sorted(set(canvas_of.tolist()))
+        slots = [(canvas_of == canvas).nonzero().squeeze(1) for canvas in used]
+        parts = [
+            cut(self.pixels[canvas], draws.taken(slot).to(self.device))
+            for canvas, slot in zip(used, slots, strict=True)
+        ]
+        back = torch.cat(slots).argsort().to(self.device, non_blocking=True)
+        return torch.cat(parts)[back]
 
 
 def train_batches(
@@ -72,21 +120,19 @@ def train_batches(
     _check_size(images, size)
     whole = recipe.crop_scale is not None and recipe.crop_scale.low == 1
     normalise = _Normaliser(mean, std, images.device)
-    draws = draw_epoch(images.sizes, recipe, epoch).to(images.device)
+    draws = draw_epoch(images.sizes, recipe, epoch)
+    if whole:
+        draws = Draws(draws.order, centred(images.sizes[draws.order], size), draws.flips)
+    cut = partial(centre_crops if whole else resampled_crops, size=size)
     augmentations = draw_augmentations(len(images), recipe, epoch)
     erasures = draw_erasures(len(images), recipe, epoch).to(images.device)
-    sizes = images.sizes.to(images.device)
     for number, batch in enumerate(draws.batches(recipe.batch_size)):
         rows = slice(number * len(batch.order), (number + 1) * len(batch.order))
-        if whole:
-            taken = sizes[batch.order]
-            pixels = centre_crops(images.pixels, taken, batch.order, size, batch.flips)
-        else:
-            pixels = resampled_crops(images.pixels, batch, size)
+        pixels = images.crops(batch, cut)
         pixels = normalise(augment(pixels, augmentations.rows(rows)))
         if recipe.erasing:
             pixels = erase(pixels, erasures[rows])
-        yield pixels, images.labels[batch.order]
+        yield pixels, images.labels_of(batch.order)
 
 
 def val_batches(
@@ -140,11 +186,21 @@ def evaluation_batches(
     size = recipe.image_size
     _check_size(images, size)
     normalise = _Normaliser(mean, std, images.device)
-    sizes = images.sizes.to(images.device)
-    for chosen in orders:
-        order = chosen.to(images.device)
-        pixels = centre_crops(images.pixels, sizes[order], order, size)
-        yield normalise(pixels), images.labels[order]
+    cut = partial(centre_crops, size=size)
+    for order in orders:
+        draws = Draws(order, centred(images.sizes[order], size), torch.zeros(len(order)).bool())
+        yield normalise(images.crops(draws, cut)), images.labels_of(order)
+
+
+def _on_device(canvas: Pixels, device: torch.device | str) -> Tensor:
+    """Copy a canvas (m, H, W, 3) to a device, channels first, without a second whole copy."""
+    n, height, width, channels = canvas.shape
+    found = torch.empty((n, channels, height, width), dtype=torch.uint8, device=device)
+    step = max(1, _CHUNK // (height * width * channels))
+    for start in range(0, n, step):
+        part = np.array(canvas[start : start + step].transpose(0, 3, 1, 2), order="C")
+        found[start : start + step] = torch.from_numpy(part)
+    return found
 
 
 class _Normaliser:

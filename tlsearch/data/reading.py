@@ -7,13 +7,15 @@ from typing import TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
+from tlsearch.data.memory import FEWER_IMAGES, as_text, enough_memory, free_bytes
 from tlsearch.data.references import ImageRef
-from tlsearch.errors import DataError, first_line
+from tlsearch.errors import DataError, MemoryShortage, first_line, is_memory_shortage
 
 T = TypeVar("T")
 
 MAX_THREADS = 8
 SHOWN = 5
+_PLENTY = 1 << 31  # with so many bytes free, a file that wants more is broken
 
 
 class UnreadableImageError(Exception):
@@ -25,10 +27,16 @@ def read_all(refs: Sequence[ImageRef], read: Callable[[ImageRef], T]) -> tuple[l
 
     Returns:
         The results in order, without the failures, and `place (reason)` for each failure.
+
+    Raises:
+        MemoryShortage: there is too little memory to read an image.
     """
     problems: list[str] = []
     results: list[T] = []
-    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
+    with (
+        enough_memory("to read the images", FEWER_IMAGES),
+        ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads,
+    ):
         for outcome in threads.map(lambda ref: _attempt(ref, read), refs):
             if isinstance(outcome, _Failure):
                 problems.append(outcome.text)
@@ -61,7 +69,17 @@ def _attempt(ref: ImageRef, read: Callable[[ImageRef], T]) -> T | _Failure:
     try:
         return read(ref)
     except Exception as error:  # for broken files Pillow raises nearly any type
+        if is_memory_shortage(error):
+            _check_memory(ref)
         return _Failure(f"{ref.place} ({_reason(error)})")
+
+
+def _check_memory(ref: ImageRef) -> None:
+    free = free_bytes()
+    if free is not None and free < _PLENTY:
+        raise MemoryShortage(
+            f"too little memory to read {ref.place} ({as_text(free)} can be had); {FEWER_IMAGES}"
+        )
 
 
 def _reason(error: Exception) -> str:
@@ -69,6 +87,8 @@ def _reason(error: Exception) -> str:
         return "not an image of a known format"
     if isinstance(error, Image.DecompressionBombError):
         return "has too many pixels"
+    if isinstance(error, MemoryError):
+        return "asks for more memory than there is"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return first_line(error)

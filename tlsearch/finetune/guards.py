@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from tlsearch.errors import TrialFailure
+from tlsearch.errors import TrialFailure, is_memory_shortage
 from tlsearch.spec import RecipeSpec
 
 
@@ -22,7 +22,9 @@ def reproducible(seed: int, device: torch.device) -> Iterator[None]:
 def memory_errors(recipe: RecipeSpec, device: torch.device) -> Iterator[None]:
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_memory_shortage(error):
+            raise
         raise TrialFailure(
             "out_of_memory",
             f"{device} has too little memory for recipe.batch_size = {recipe.batch_size} at "

@@ -19,7 +19,7 @@ from tlsearch.data import (
     val_batches,
     write_arrays,
 )
-from tlsearch.errors import BackboneError, DataError
+from tlsearch.errors import BackboneError, DataError, is_memory_shortage
 from tlsearch.spec import RecipeSpec
 
 VERSION = 1  # raise it when the features change
@@ -102,11 +102,19 @@ def _extract(
     statistics: InputStatistics,
     check: Callable[[], None],
 ) -> Matrix:
-    found = []
-    for batch, _ in val_batches(images, recipe, statistics.mean, statistics.std, _BATCH_SIZE):
-        found.append(_pooled(model, batch).float().cpu().numpy())
-        check()
-    return np.concatenate(found)
+    size = _BATCH_SIZE
+    while True:
+        batches = val_batches(images, recipe, statistics.mean, statistics.std, size)
+        found = []
+        try:
+            for batch, _ in batches:
+                found.append(_pooled(model, batch).float().cpu().numpy())
+                check()
+            return np.concatenate(found)
+        except (RuntimeError, MemoryError) as error:
+            if size == 1 or not is_memory_shortage(error):
+                raise
+        size //= 2
 
 
 def _frozen(backbone: Backbone) -> nn.Module:

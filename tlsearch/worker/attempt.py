@@ -9,6 +9,7 @@ from tlsearch.errors import (
     CheckpointError,
     DataError,
     Interrupted,
+    MemoryShortage,
     TlsearchError,
     TrialFailure,
     TrialLost,
@@ -72,6 +73,8 @@ class Attempt:
             return Released(interrupted.checkpoint)
         except TrialFailure as failure:
             return Failed(Failure(failure.kind, str(failure)))
+        except MemoryShortage as shortage:
+            return Failed(Failure("out_of_memory", str(shortage)))
         except (TlsearchError, *DATABASE_ERRORS):
             raise
         except SystemExit:  # rich raises it where stdout was closed

@@ -1,10 +1,6 @@
 """Measures a study in this process."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
 
 from tlsearch.errors import StudyError
 from tlsearch.records import Measures
@@ -63,7 +59,6 @@ def measure_study(
     with (
         open_contexts(database, [study], options, progress) as (context,),
         errors_at_work(),
-        _memory_errors(study_name),
     ):
         _measure(context)
     measures = read_measures(database, study.study_id)
@@ -80,14 +75,3 @@ def _measure(context: WorkerContext) -> None:
                 "waiting for training from random weights, under way elsewhere"
             )
             time.sleep(poll_seconds(context.study))
-
-
-@contextmanager
-def _memory_errors(study_name: str) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise StudyError(
-            f"study {study_name!r}: the device has too little memory to measure it; lower "
-            "recipe.image_size, or measure on another device"
-        ) from error

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from tlsearch.data import Domain, load_domain
+from tlsearch.data import Domain, enough_memory, load_domain
 from tlsearch.errors import DataError, TrialFailure
 from tlsearch.finetune import lr_range_test
 from tlsearch.measures import FeatureMeasures, Features, features_of, measure_features
@@ -11,6 +11,8 @@ from tlsearch.records import Measures, TrialRecord
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.floor import features_of_study
 from tlsearch.worker.materials import TrainingMaterials
+
+_THEN = "lower recipe.image_size, or measure on another device or machine"
 
 
 def take_measures(
@@ -25,9 +27,11 @@ def take_measures(
 
     Raises:
         DataError: the images cannot be measured, or changed meanwhile.
+        MemoryShortage: there is too little memory to measure them here.
     """
     start = time.monotonic()
-    of_features = _feature_measures(context, materials)
+    with enough_memory(f"to measure study {context.study.name!r} on {context.device}", _THEN):
+        of_features = _feature_measures(context, materials)
     between = time.monotonic()
     lr_range = _lr_range(context, materials)
     end = time.monotonic()

@@ -11,6 +11,7 @@ from tlsearch.data import DeviceImages, ImageSet, train_batches, val_batches
 from tlsearch.data.augment import augment, draw_augmentations
 from tlsearch.data.crops import Draws, draw_epoch, resampled_crops
 from tlsearch.data.erasing import draw_erasures, erase
+from tlsearch.data.imageset import Canvases, canvas_shapes, places_of
 from tlsearch.errors import DataError
 from tlsearch.records import Range
 from tlsearch.spec import RecipeSpec
@@ -20,12 +21,23 @@ RNG = np.random.default_rng(2)
 
 
 def image_set(sizes: list[tuple[int, int]], padding: int = 0) -> ImageSet:
-    """Random images; `padding` fills the canvas beyond them."""
+    """Random images on the canvases they belong on; `padding` fills those beyond them."""
     shape = np.array(sizes, dtype=np.int32)
-    pixels = np.full((len(sizes), *shape.max(0), 3), padding, dtype=np.uint8)
-    for slot, (height, width) in zip(pixels, sizes, strict=True):
-        slot[:height, :width] = RNG.integers(0, 256, (height, width, 3))
-    return ImageSet(pixels, shape, np.arange(len(sizes)))
+    places = places_of(shape)
+    canvases = [np.full(each, padding, dtype=np.uint8) for each in canvas_shapes(places, shape)]
+    for (canvas, row), (height, width) in zip(places, sizes, strict=True):
+        canvases[canvas][row, :height, :width] = RNG.integers(0, 256, (height, width, 3))
+    return ImageSet(Canvases(canvases), places, shape, np.arange(len(sizes)))
+
+
+def on_one_canvas(images: ImageSet) -> ImageSet:
+    """The same images as they were before version 0.3."""
+    n = len(images)
+    canvas = np.zeros((n, *images.sizes.max(0), 3), dtype=np.uint8)
+    for index, (height, width) in enumerate(images.sizes):
+        canvas[index, :height, :width] = images.image(index)
+    places = np.stack([np.zeros(n, np.int32), np.arange(n, dtype=np.int32)], axis=1)
+    return ImageSet(Canvases([canvas]), places, images.sizes, images.labels)
 
 
 def recipe(**keys: object) -> RecipeSpec:
@@ -44,8 +56,8 @@ def epoch_of(
     return list(train_batches(DeviceImages(images, "cpu"), spec, MEAN, STD, epoch))
 
 
-def centre(pixels: np.ndarray, size: tuple[int, int], side: int) -> np.ndarray:
-    top, left = (size[0] - side) // 2, (size[1] - side) // 2
+def centre(pixels: np.ndarray, side: int) -> np.ndarray:
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
     return pixels[top : top + side, left : left + side]
 
 
@@ -55,9 +67,10 @@ SIZES = [(20, 20), (20, 33), (40, 20), (21, 20), (20, 27), (33, 20), (20, 20)]
 def test_device_images_keep_bytes():
     images = image_set(SIZES)
     found = DeviceImages(images, "cpu")
-    assert found.pixels.dtype == torch.uint8
-    assert found.pixels.shape == (7, 3, 40, 33)
-    assert np.array_equal(found.pixels.permute(0, 2, 3, 1).numpy(), images.pixels)
+    assert len(found.pixels) == len(images.pixels) > 3
+    for one, other in zip(found.pixels, images.pixels, strict=True):
+        assert one.dtype == torch.uint8
+        assert np.array_equal(one.permute(0, 2, 3, 1).numpy(), other)
     assert found.labels.tolist() == list(range(7))
     assert len(found) == 7
     assert found.device == torch.device("cpu")
@@ -69,8 +82,8 @@ def test_val_batches_are_exact_centre_crops_in_order():
     assert [len(labels) for _, labels in batches] == [3, 3, 1]
     assert torch.cat([labels for _, labels in batches]).tolist() == list(range(7))
     found = torch.cat([pixels for pixels, _ in batches])
-    for index, size in enumerate(SIZES):
-        expected = normalised(centre(images.pixels[index], size, 16))
+    for index in range(len(SIZES)):
+        expected = normalised(centre(images.image(index), 16))
         torch.testing.assert_close(found[index], expected, atol=2e-6, rtol=0)
 
 
@@ -99,7 +112,7 @@ def test_flips_mirror_half_of_the_images(scale):
     images = image_set([(16, 16)] * n)
     spec = recipe(crop_scale=scale, crop_ratio=Range(1, 1), batch_size=n)
     ((pixels, labels),) = epoch_of(images, spec)
-    plain = torch.stack([normalised(image) for image in images.pixels])[labels]
+    plain = torch.stack([normalised(image) for image in images.pixels[0]])[labels]
     mirrored = plain.flip(3)
     same = (pixels - plain).abs().amax((1, 2, 3)) < 1e-4
     flipped = (pixels - mirrored).abs().amax((1, 2, 3)) < 1e-4
@@ -112,7 +125,7 @@ def test_a_crop_of_the_whole_image_reproduces_it():
     spec = recipe(image_size=64, crop_scale=Range(0.9999, 1), horizontal_flip=False)
     spec = spec.model_copy(update={"crop_ratio": Range(1, 1)})
     ((pixels, labels),) = epoch_of(images, spec)
-    expected = torch.stack([normalised(images.pixels[label]) for label in labels])
+    expected = torch.stack([normalised(images.image(label)) for label in labels.tolist()])
     torch.testing.assert_close(pixels, expected, atol=1e-4, rtol=0)
 
 
@@ -122,13 +135,14 @@ def test_a_crop_of_the_whole_image_reproduces_it():
     [(0, 0, 20, 33), (3, 7, 11, 5), (0, 0, 1, 1), (19, 32, 1, 1), (5, 0, 15, 33), (2, 1, 16, 16)],
 )
 def test_crops_equal_cropping_and_interpolating(box, flip):
-    images = DeviceImages(image_set([(20, 33), (40, 20)], padding=255), "cpu")
+    images = image_set([(20, 33), (20, 34), (21, 33)], padding=255)
+    (canvas,) = DeviceImages(images, "cpu").pixels
     top, left, height, width = box
     draws = Draws(torch.tensor([0]), torch.tensor([box]), torch.tensor([flip]))
-    crop = images.pixels[:1, :, top : top + height, left : left + width].float()
+    crop = canvas[:1, :, top : top + height, left : left + width].float()
     expected = F.interpolate(crop, size=(16, 16), mode="bilinear", align_corners=False)
     expected = expected.flip(3) if flip else expected
-    found = resampled_crops(images.pixels, draws, 16)
+    found = resampled_crops(canvas, draws, 16)
     torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
 
 
@@ -140,7 +154,7 @@ def test_batches_are_the_boxes_that_were_drawn():
     ((pixels, labels),) = epoch_of(images, spec, epoch=5)
     assert labels.tolist() == draws.order.tolist()
     for row, (top, left, height, width) in enumerate(draws.boxes.tolist()):
-        image = images.pixels[labels[row], top : top + height, left : left + width]
+        image = images.image(int(labels[row]))[top : top + height, left : left + width]
         crop = normalised(image)[None]
         expected = F.interpolate(crop, size=(16, 16), mode="bilinear", align_corners=False)
         expected = expected.flip(3) if draws.flips[row] else expected
@@ -150,8 +164,8 @@ def test_batches_are_the_boxes_that_were_drawn():
 def test_nothing_beyond_an_image_is_ever_seen():
     sizes = [(20, 20), (20, 40), (40, 20), (20, 31)] * 20
     images = image_set(sizes, padding=255)
-    for slot, (height, width) in zip(images.pixels, sizes, strict=True):
-        slot[:height, :width] = 0
+    for index in range(len(sizes)):
+        images.image(index)[:] = 0
     for scale in (Range(0.05, 1), Range(0.9, 1), Range(1, 1)):
         for epoch in range(5):
             for pixels, _ in epoch_of(images, recipe(crop_scale=scale), epoch):
@@ -193,6 +207,17 @@ def test_images_smaller_than_asked_are_refused():
         next(train_batches(images, recipe(image_size=32), MEAN, STD, 0))
     with pytest.raises(DataError, match=sentence):
         next(val_batches(images, recipe(image_size=32), MEAN, STD, 4))
+
+
+@pytest.mark.parametrize("scale", [Range(0.35, 1), Range(1, 1)])
+def test_one_canvas_or_many_give_the_same_batches(scale):
+    images = image_set(SIZES * 9)
+    assert len(images.pixels) > 3
+    spec = recipe(crop_scale=scale)
+    alone = epoch_of(on_one_canvas(images), spec, 4)
+    for (one, labels), (other, others) in zip(epoch_of(images, spec, 4), alone, strict=True):
+        assert labels.tolist() == others.tolist()
+        torch.testing.assert_close(one, other, atol=1e-4 if scale.low < 1 else 0, rtol=0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

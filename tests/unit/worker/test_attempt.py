@@ -12,7 +12,7 @@ import torch
 from optuna.trial import TrialState
 
 from tests.unit.worker.conftest import EPOCHS, PLAIN, World
-from tlsearch.errors import BackboneError
+from tlsearch.errors import BackboneError, MemoryShortage
 from tlsearch.finetune import curve_of, fine_tune
 from tlsearch.optuna_ext.pending import Pending
 from tlsearch.records import Decision
@@ -260,9 +260,18 @@ class TestFailed:
         world.run()
         assert trial.state == "fail"
 
-    def test_too_little_memory_is_tried_again(self, world: World, monkeypatch):
+    @pytest.mark.parametrize(
+        "error",
+        [
+            torch.OutOfMemoryError("CUDA out of memory"),
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
+            MemoryError(),
+            MemoryShortage("too little memory for the decoded images"),
+        ],
+    )
+    def test_too_little_memory_is_tried_again(self, world: World, monkeypatch, error):
         def full(*_, **__):
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
 
         monkeypatch.setattr("tlsearch.finetune.engine.validate", full)
         trial = world.server.queue(PLAIN)
