@@ -9,6 +9,7 @@ from tlsearch.backbones.models import (
     build,
     check_dropping,
     input_statistics,
+    native_size,
 )
 from tlsearch.backbones.weights import Backbone, load_backbone
 
@@ -26,5 +27,6 @@ __all__ = [
     "input_statistics",
     "layers_of",
     "load_backbone",
+    "native_size",
     "put_head",
 ]

@@ -117,6 +117,22 @@ def input_statistics(model: nn.Module) -> InputStatistics:
     return InputStatistics(mean=tuple(config["mean"]), std=tuple(config["std"]))
 
 
+def native_size(name: str) -> int | None:
+    """Return the side of the square images that a model's weights were trained with, pixels.
+
+    None where timm does not say, or the images are not square.
+
+    Raises:
+        BackboneError: timm has no model of this name.
+    """
+    check_name(name)
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.input_size:
+        return None
+    _, height, width = config.input_size
+    return int(height) if height == width else None
+
+
 def _config(model: nn.Module) -> dict[str, Any]:
     config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
     return config

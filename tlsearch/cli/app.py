@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tlsearch import __version__
-from tlsearch.cli import dashboard, db, prior, quickstart, spec, status, steer, worker
+from tlsearch.cli import dashboard, db, plan, prior, quickstart, spec, status, steer, worker
 
 app = typer.Typer(
     name="tlsearch",
@@ -19,6 +19,7 @@ app.add_typer(db.app, name="db")
 for command in (
     spec.create,
     spec.check,
+    plan.plan,
     worker.worker,
     worker.measure,
     prior.measures,

@@ -9,16 +9,30 @@ from tlsearch.cli.display import console, print_json
 from tlsearch.cli.options import Json, SpecPath, Storage
 
 if TYPE_CHECKING:
+    from tlsearch.spec import StudySpec
     from tlsearch.studies.create import CheckedStudy
 
 
-def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> None:
+def create(
+    spec: SpecPath,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            help="Minutes that workers may hold trials, added up; instead of budget.gpu_hours.",
+        ),
+    ] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
     """Create a study from its spec, or say that it exists."""
     from tlsearch.cli.terminal_progress import TerminalProgress
     from tlsearch.spec import load_spec
     from tlsearch.studies.create import create_study
 
     loaded = load_spec(spec)
+    if minutes is not None:
+        loaded = _with_minutes(loaded, minutes)
     if as_json or loaded.measures.when != "create":
         study, created = create_study(loaded, storage)
     else:
@@ -32,6 +46,13 @@ def create(spec: SpecPath, storage: Storage = None, as_json: Json = False) -> No
     console.print(f"run trials with: tlsearch worker {shlex.quote(study.name)}")
     if storage is None and loaded.storage is not None:
         console.print("the spec names its database: give other commands --storage as well")
+
+
+def _with_minutes(spec: "StudySpec", minutes: float) -> "StudySpec":
+    if not 0 < minutes < float("inf"):
+        raise typer.BadParameter(f"--minutes {minutes:g}: must be above 0")
+    budget = spec.budget.model_copy(update={"gpu_hours": minutes / 60})
+    return spec.model_copy(update={"budget": budget})
 
 
 def check(spec: SpecPath, as_json: Json = False) -> None:

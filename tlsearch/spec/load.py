@@ -74,11 +74,7 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any], prefix: str
 
 def _resolve_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make the paths of images and weights absolute; names that are not paths stay."""
-    for table_name, key, is_path in (
-        ("data", "path", _is_image_path),
-        ("measures", "source", _is_image_path),
-        ("backbone", "weights", _is_weights_path),
-    ):
+    for table_name, key, is_path in PATHS:
         table = document.get(table_name)
         if isinstance(table, dict) and isinstance(table.get(key), str) and is_path(table[key]):
             table[key] = _resolved(folder, table[key])
@@ -91,6 +87,13 @@ def _is_image_path(text: str) -> bool:
 
 def _is_weights_path(text: str) -> bool:
     return text.endswith((".safetensors", ".pth", ".pt", ".bin"))
+
+
+PATHS = (  # keys whose values may be paths relative to the spec, and whether a value is one
+    ("data", "path", _is_image_path),
+    ("measures", "source", _is_image_path),
+    ("backbone", "weights", _is_weights_path),
+)
 
 
 def _resolved(folder: Path, path: str) -> str:

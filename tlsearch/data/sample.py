@@ -1,0 +1,55 @@
+"""A few images of a data set, decoded without the cache: for measuring how long things take."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from statistics import median_low
+from typing import TypeVar
+
+from tlsearch.data.decode import decode, open_rgb, stored_size
+from tlsearch.data.imageset import ImageSet, TrainingData, image_set, on_canvas
+from tlsearch.data.reading import read_all, unreadable
+from tlsearch.data.references import Catalog, ImageRef
+
+T = TypeVar("T")
+
+
+def sample_of(catalog: Catalog, n_train: int, n_val: int) -> Catalog:
+    """Return a catalog of at most so many images, evenly spaced; without test images."""
+    train, val = _spaced(catalog.train, n_train), _spaced(catalog.val, n_val)
+    return replace(catalog, train=train, val=val, test=())
+
+
+def decode_sample(sample: Catalog, image_size: int, eval_crop: float) -> TrainingData:
+    """Decode the images of a sample; see `load_training_data`, which keeps them in the cache.
+
+    Raises:
+        DataError: images cannot be read.
+    """
+    short_side = stored_size(image_size, eval_crop)
+    train, val = (_decoded(refs, short_side) for refs in (sample.train, sample.val))
+    return TrainingData(sample.class_names, sample.fingerprint, train, val)
+
+
+def median_short_side(refs: Sequence[ImageRef]) -> int:
+    """Return the median of the shorter sides of images as they are stored, pixels.
+
+    Raises:
+        DataError: images cannot be read.
+    """
+    sides, problems = read_all(refs, lambda ref: min(open_rgb(ref).size))
+    if problems:
+        raise unreadable(problems)
+    return median_low(sides)
+
+
+def _decoded(refs: Sequence[ImageRef], short_side: int) -> ImageSet:
+    images, problems = read_all(refs, partial(decode, short_side=short_side))
+    if problems:
+        raise unreadable(problems)
+    return image_set(*on_canvas(images), [ref.label for ref in refs])
+
+
+def _spaced(found: Sequence[T], n: int) -> tuple[T, ...]:
+    n = min(n, len(found))
+    return tuple(found[i * len(found) // n] for i in range(n))

@@ -1,0 +1,187 @@
+"""Measures what a study would cost, and what fixed features reach, at several image sizes."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tlsearch.backbones import Backbone, load_backbone
+from tlsearch.data import Catalog, load_training_data
+from tlsearch.data.sample import decode_sample, median_short_side, sample_of
+from tlsearch.errors import BackboneError, DataError, InputError, TrialFailure, first_line
+from tlsearch.finetune import FineTuneData
+from tlsearch.finetune.pace import FEWEST_BURSTS, Pace, measure_pace, sample_size
+from tlsearch.measures import features_of, linear_probe
+from tlsearch.spec import RecipeSpec, StudySpec
+from tlsearch.studies.plan_rule import Probe, SizeFacts
+
+FACTORS = (0.75, 1.0, 1.5, 2.0)  # of the spec's size: sizes to look at
+_STEP = 16  # pixels: sizes are multiples of it
+_SMALLEST, _LARGEST = 32, 1024
+_SHARE_OF_PACE = 0.4  # of the time for measuring; the rest is for fixed features
+_LOOKED_AT = 64  # images whose stored size is read
+_SLOWER = 1.5  # a burst may take this many times what pixels alone say
+
+Say = Callable[[str], None]
+Correct = NDArray[np.bool_]
+
+
+def candidate_sizes(image_size: int, native: int | None) -> list[int]:
+    """Return the sizes to look at: around the spec's, and the weights' own where it is larger."""
+    sizes = {_STEP * max(1, round(factor * image_size / _STEP)) for factor in FACTORS}
+    if native is not None and native > image_size:
+        sizes.add(native)
+    kept = {size for size in sizes if _SMALLEST <= size <= _LARGEST and size != image_size}
+    nearly = {size for size in kept if abs(size - image_size) < _STEP}
+    return sorted((kept - nearly) | {image_size})
+
+
+@dataclass
+class SizeMeasurer:
+    """Measures sizes one after the other until the time is over.
+
+    Args:
+        spec: of the study.
+        catalog: its images.
+        device: where to train.
+        seconds: about how long all of it may take. The spec's own size is measured in any case.
+        say: told what is going on, before each thing that may take a second.
+    """
+
+    spec: StudySpec
+    catalog: Catalog
+    device: torch.device
+    seconds: float
+    say: Say
+    _began: float = field(default_factory=time.monotonic)
+    _correct: dict[int, Correct] = field(default_factory=dict)
+    _fit_seconds: float = 0.0
+
+    def measure(self, sizes: Sequence[int]) -> list[SizeFacts]:
+        """Return what was found out about each size, in their order.
+
+        Raises:
+            InputError: the spec's own size cannot be used.
+        """
+        recipe = self.spec.recipe
+        n_classes = len(self.catalog.class_names)
+        sample = sample_of(self.catalog, sample_size(n_classes, recipe), recipe.batch_size)
+        stored = median_short_side(sample.train[:_LOOKED_AT])
+        own = recipe.image_size
+        found = {own: self._pace(own, sample, None)}
+        if found[own].refused is not None:
+            raise InputError(f"recipe.image_size = {own}: {found[own].refused}")
+        for size in sorted(set(sizes) - {own}):
+            found[size] = self._pace(size, sample, _nearest(found, size))
+        for size in sorted(found, key=lambda size: (size != own, size < own, abs(size - own))):
+            found[size] = replace(found[size], probe=self._probe(found[size], own))
+        upscaled = {size: size / recipe.eval_crop > stored + 1 for size in found}
+        return [replace(found[size], upscaled=upscaled[size]) for size in sorted(sizes)]
+
+    def _left(self, share: float = 1.0) -> float:
+        return share * self.seconds - (time.monotonic() - self._began)
+
+    def _pace(self, size: int, sample: Catalog, near: Pace | None) -> SizeFacts:
+        """Time training at a size, or estimate it where there is no time left."""
+        recipe = self._recipe(size)
+        estimate = near.scaled_to(size) if near is not None else None
+        if estimate is not None:
+            n_images = len(sample.train) * 2 + len(sample.val)
+            burst = _SLOWER * estimate.step_image * n_images
+            if (1 + FEWEST_BURSTS) * burst > self._left(_SHARE_OF_PACE):
+                return SizeFacts(size, estimate)
+        self.say(f"timing training at {size} pixels")
+        try:
+            backbone = self._backbone(size)
+            images = decode_sample(sample, size, recipe.eval_crop)
+            pace = measure_pace(
+                backbone,
+                FineTuneData.on_device(images, self.device),
+                recipe,
+                self.device,
+                self._left(_SHARE_OF_PACE) / 4,
+                lambda number: self.say(f"timing training at {size} pixels, burst {number + 1}"),
+            )
+        except TrialFailure as error:
+            return SizeFacts(size, None, refused=str(error))
+        except (BackboneError, RuntimeError, AssertionError, ValueError) as error:
+            why = first_line(error)
+            return SizeFacts(size, None, refused=f"the network cannot take {size} pixels ({why})")
+        return SizeFacts(size, pace)
+
+    def _probe(self, facts: SizeFacts, own: int) -> Probe | None:
+        """Fit a classifier to features of this size where there is time for it."""
+        size, pace = facts.image_size, facts.pace
+        if pace is None:
+            return None
+        n_images = len(self.catalog.train) + len(self.catalog.val)
+        expected = _SLOWER * (n_images * pace.val_image + self._fit_seconds)
+        if size != own and expected > self._left():
+            return None
+        self.say(f"fixed features at {size} pixels ({n_images} images)")
+        began = time.monotonic()
+        try:
+            correct = self._correct_at(size)
+        except (BackboneError, DataError):  # no pooled features, or none that differ
+            return None
+        self._correct[size] = correct
+        return _compared(correct, self._correct.get(own, correct), time.monotonic() - began)
+
+    def _correct_at(self, size: int) -> Correct:
+        """Return for each validation image whether a classifier on fixed features is right."""
+        recipe, backbone = self._recipe(size), self._backbone(size)
+        images = load_training_data(self.catalog, size, recipe.eval_crop)
+        train, val = (
+            features_of(
+                backbone,
+                lambda part=part: [part],  # type: ignore[misc]
+                f"{self.catalog.fingerprint}/{name}",
+                recipe,
+                self.device,
+                f"data.path {self.spec.data.path}",
+            )
+            for name, part in (("train", images.train), ("val", images.val))
+        )
+        self.say(f"a linear classifier on fixed features at {size} pixels")
+        began = time.monotonic()
+        probe = linear_probe(train, len(self.catalog.class_names))
+        self._fit_seconds = time.monotonic() - began
+        correct: Correct = probe.logits(val.values).argmax(axis=1) == val.labels
+        return correct
+
+    def _recipe(self, size: int) -> RecipeSpec:
+        return self.spec.recipe.model_copy(update={"image_size": size})
+
+    def _backbone(self, size: int) -> Backbone:
+        return load_backbone(self.spec.backbone.model, self.spec.backbone.weights, size)
+
+
+def _nearest(found: dict[int, SizeFacts], size: int) -> Pace | None:
+    paces = [facts.pace for facts in found.values() if facts.pace is not None]
+    measured = [pace for pace in paces if pace.bursts]
+    return min(measured, key=lambda pace: abs(pace.image_size - size), default=None)
+
+
+def _compared(correct: Correct, own: Correct, seconds: float) -> Probe:
+    """Compare two classifiers on the same n images.
+
+    The standard error of the difference of two proportions of the same images is
+    sqrt(b + c - (b - c)^2 / n) / n, where b and c are the images that one alone gets right
+    (McNemar, "Note on the sampling error of the difference between correlated proportions",
+    Psychometrika 1947).
+    """
+    n = len(correct)
+    better, worse = int((correct & ~own).sum()), int((own & ~correct).sum())
+    accuracy = float(correct.mean())
+    kept = min(max(accuracy, 1 / (n + 2)), 1 - 1 / (n + 2))  # all right is no proof of no error
+    return Probe(
+        val_accuracy=accuracy,
+        error=math.sqrt(kept * (1 - kept) / n),
+        gain=(better - worse) / n,
+        gain_error=math.sqrt(better + worse - (better - worse) ** 2 / n) / n,
+        seconds=seconds,
+    )
