@@ -3,7 +3,8 @@
 With `reinit_layers` 0 nothing is random: the classifier is the linear probe, as in Kumar et al.,
 "Fine-tuning can distort pretrained features and underperform out-of-distribution" (ICLR 2022),
 section 3.3 (LP-FT). The features that the probe was fitted to are those of the pretrained
-batch-norm statistics, so these stay.
+batch-norm statistics, so these stay; and since nothing else limits a step then, gradients are
+clipped.
 """
 
 from torch import nn
@@ -13,6 +14,8 @@ from tlsearch.finetune.check import has_batch_norm
 from tlsearch.finetune.reinit import initial_model
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec
+
+CLIP_NORM = 1.0  # where the recipe has no limit
 
 
 def starting_model(
@@ -48,7 +51,11 @@ def starting_model(
 def starting_recipe(
     recipe: RecipeSpec, backbone: Backbone, hyperparameters: Hyperparameters
 ) -> RecipeSpec:
-    """Return the recipe of one training: where no layer is reinitialised, batch norm is frozen."""
+    """Return the recipe of one training.
+
+    Where no layer is reinitialised, batch norm is frozen, and gradients are clipped.
+    """
     if hyperparameters.reinit_layers > 0 or not has_batch_norm(backbone):
         return recipe
-    return recipe.model_copy(update={"batch_norm": "frozen"})
+    clip_norm = recipe.clip_norm or CLIP_NORM
+    return recipe.model_copy(update={"batch_norm": "frozen", "clip_norm": clip_norm})
