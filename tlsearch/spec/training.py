@@ -124,7 +124,7 @@ class RecipeSpec(Table):
     dropout: DropRateField = "timm"
     drop_path: DropRateField = "timm"
     eval_crop: float = Field(0.875, gt=0, le=1)
-    batch_norm: Literal["running", "recalibrated", "frozen"] = "running"
+    batch_norm: Literal["running", "recalibrated", "frozen"] = "recalibrated"
     ema_epochs: float = Field(0.0, ge=0)
     decay_norm: bool = False
     seed: int = Field(0, ge=0, lt=2**31)
