@@ -7,7 +7,7 @@ from statistics import median_low
 from typing import TypeVar
 
 from tlsearch.data.decode import decode, open_rgb, stored_size
-from tlsearch.data.imageset import ImageSet, TrainingData, image_set, on_canvas
+from tlsearch.data.imageset import ImageSet, TrainingData, packed
 from tlsearch.data.reading import read_all, unreadable
 from tlsearch.data.references import Catalog, ImageRef
 
@@ -47,7 +47,7 @@ def _decoded(refs: Sequence[ImageRef], short_side: int) -> ImageSet:
     images, problems = read_all(refs, partial(decode, short_side=short_side))
     if problems:
         raise unreadable(problems)
-    return image_set(*on_canvas(images), [ref.label for ref in refs])
+    return packed(images, [ref.label for ref in refs])
 
 
 def _spaced(found: Sequence[T], n: int) -> tuple[T, ...]:
