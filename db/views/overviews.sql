@@ -206,7 +206,8 @@ SELECT names.study,
        tlsearch.read_number(found ->> 'random_init_epochs') AS random_init_epochs,
        tlsearch.read_number(found ->> 'feature_seconds') AS feature_seconds,
        tlsearch.read_number(found ->> 'lr_range_seconds') AS lr_range_seconds,
-       tlsearch.read_number(found ->> 'random_init_seconds') AS random_init_seconds
+       tlsearch.read_number(found ->> 'random_init_seconds') AS random_init_seconds,
+       found -> 'sizes' AS sizes
 FROM tlsearch.study_names AS names JOIN study_user_attributes AS attr USING (study_id)
 CROSS JOIN LATERAL tlsearch.read_json(attr.value_json) AS found
 WHERE attr.key = 'measures' AND jsonb_typeof(found) = 'object';
@@ -233,3 +234,5 @@ COMMENT ON COLUMN tlsearch.measures.random_init_epochs IS 'Epochs from random we
 COMMENT ON COLUMN tlsearch.measures.feature_seconds IS 'Time for features and what is on them';
 COMMENT ON COLUMN tlsearch.measures.lr_range_seconds IS 'Time of the range test';
 COMMENT ON COLUMN tlsearch.measures.random_init_seconds IS 'Time from random weights';
+COMMENT ON COLUMN tlsearch.measures.sizes IS
+    'Fixed features at other image sizes: [{image_size, val_accuracy, lead {gain, error}}, ...]';

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import timm
 from PIL import Image
 
 from tests.acceptance.conftest import wait_until
@@ -376,3 +379,30 @@ def test_a_name_too_long_for_its_measuring_study(tlsearch, tiny):
     assert "at most 191 leave room for /measures" in failed
     tlsearch.run("create", str(tiny("n" * 191, **MEASURED)))
     assert "not measured yet" in tlsearch.run("status", "n" * 191).stdout
+
+
+def test_fixed_features_at_other_sizes(tlsearch, tiny, tmp_path):
+    path = tiny("sizes", trials=6, measures="create")
+    path.write_text(path.read_text().replace("[measures]", "[measures]\nsizes = [32, 48]"))
+    tlsearch.run("create", str(path))
+    (size,) = tlsearch.json("measures", "sizes")["sizes"]  # 32 is the recipe's own
+    assert size["image_size"] == 48
+    assert 0 < size["val_accuracy"] <= 1
+    assert size["lead"]["n_val"] == 50
+    gain = size["val_accuracy"] - tlsearch.json("measures", "sizes")["fixed_features"]
+    assert size["lead"]["gain"] == pytest.approx(gain)
+    shown = tlsearch.run("measures", "sizes").stdout
+    assert "at 48 px" in shown
+    said = tlsearch.json("measures", "sizes")["size_meaning"]
+    assert said is None or said in shown
+
+    refused = tiny("refused", trials=6, measures="worker")
+    text = refused.read_text().replace("[measures]", "[measures]\nsizes = [48, 40]")
+    weights = tmp_path / "vit.safetensors"
+    model = timm.create_model("test_vit", num_classes=3, img_size=32)
+    safetensors.torch.save_file(model.state_dict(), weights)
+    text = re.sub(r"(?m)^model = .*$", 'model = "test_vit"', text)
+    refused.write_text(re.sub(r"(?m)^weights = .*$", f'weights = "{weights}"', text))
+    stderr = tlsearch.run("create", str(refused), rc=2).stderr
+    assert "measures.sizes: test_vit cannot take images of 40 pixels" in stderr
+    assert "Traceback" not in stderr

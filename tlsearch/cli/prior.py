@@ -8,7 +8,7 @@ import typer
 
 from tlsearch.cli.display import columns, console, print_json
 from tlsearch.cli.options import Json, Storage, StudyName
-from tlsearch.records import Prior
+from tlsearch.records import Prior, size_sentence
 
 if TYPE_CHECKING:
     from tlsearch.space import SearchSpace
@@ -57,6 +57,7 @@ def show_measures(study: str, storage: str | None, as_json: bool) -> None:
             "fit_error": found.fit_error,
             "fisher_ratio": found.fisher_ratio,
             "meaning": meaning(found, prior),
+            "size_meaning": size_sentence(found.sizes, reader.study.spec.recipe.image_size),
         }
         print_json(found.as_dict() | derived)
         return
@@ -64,6 +65,8 @@ def show_measures(study: str, storage: str | None, as_json: bool) -> None:
     for line in footnotes(found):
         console.print(line)
     console.print(f"\n{meaning(found, prior)}")
+    if size := size_sentence(found.sizes, reader.study.spec.recipe.image_size):
+        console.print(size)
     if prior is not None:
         console.print(f"(tlsearch prior {shlex.quote(study)} shows where)")
 

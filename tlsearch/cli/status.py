@@ -16,6 +16,7 @@ from tlsearch.cli.display import (
     trials_lines,
 )
 from tlsearch.cli.options import Json, Storage, StudyName
+from tlsearch.records import size_sentence
 from tlsearch.records.format import duration, percent
 from tlsearch.report.budget import budget_sentence, pace_sentence
 from tlsearch.report.rising import rising_sentence
@@ -23,6 +24,7 @@ from tlsearch.report.rising import rising_sentence
 if TYPE_CHECKING:
     from tlsearch.records import StudyStatus, TrialRecord
     from tlsearch.spec import StudySpec
+    from tlsearch.studies.read import StudyReader
 
 
 def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
@@ -44,6 +46,8 @@ def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> 
     spec = reader.study.spec
     if spec.measures.when != "off" and not reader.measured():
         console.print(f"  not measured yet: run tlsearch measure {shlex.quote(study)}, or a worker")
+    elif size := _size_sentence(reader):
+        console.print(f"  {size}")
     for trial in found.running:
         console.print(_running_line(trial, spec))
 
@@ -93,6 +97,13 @@ def _lines(found: "StudyStatus") -> list[str]:
     if pace := pace_sentence(found):
         lines.append(f"  {pace}")
     return lines
+
+
+def _size_sentence(reader: "StudyReader") -> str | None:
+    spec = reader.study.spec
+    if not spec.measures.sizes or not reader.measured():
+        return None
+    return size_sentence(reader.measures().sizes, spec.recipe.image_size)
 
 
 def _running_line(trial: "TrialRecord", spec: "StudySpec") -> str:

@@ -1,6 +1,6 @@
 """Domain measures: how well the pretrained weights fit the target (Plested et al., Table 1)."""
 
-from tlsearch.measures.features import Features, features_of
+from tlsearch.measures.features import Features, check_size, features_of
 from tlsearch.measures.fisher import FisherScore, fisher_score
 from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
 from tlsearch.measures.linear_probe import VERSION as PROBE_VERSION
@@ -15,6 +15,7 @@ __all__ = [
     "FisherScore",
     "FixedFeatures",
     "LinearProbe",
+    "check_size",
     "features_of",
     "fisher_score",
     "fixed_features",

@@ -19,7 +19,7 @@ from tlsearch.data import (
     val_batches,
     write_arrays,
 )
-from tlsearch.errors import BackboneError, DataError, is_memory_shortage
+from tlsearch.errors import BackboneError, DataError, first_line, is_memory_shortage
 from tlsearch.spec import RecipeSpec
 
 VERSION = 1  # raise it when the features change
@@ -86,6 +86,20 @@ def features_of(
     with suppress(OSError):  # without a cache file the next worker computes them again
         write_arrays(path, {"values": values, "labels": labels})
     return Features(values, labels)
+
+
+def check_size(backbone: Backbone) -> None:
+    """Check that the network gives features of images of its size.
+
+    Raises:
+        BackboneError: it cannot take them, or has no pooled features.
+    """
+    blank = torch.zeros(1, 3, backbone.image_size, backbone.image_size)
+    try:
+        with torch.inference_mode():
+            _pooled(_frozen(backbone), blank)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise BackboneError(first_line(error)) from error
 
 
 def _key(backbone: Backbone, fingerprint: str, recipe: RecipeSpec) -> str:

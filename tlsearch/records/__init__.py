@@ -17,6 +17,7 @@ from tlsearch.records.hyperparameters import (
 from tlsearch.records.measures import Measures
 from tlsearch.records.names import BEING_CREATED_PREFIX, MEASURES_SUFFIX, measures_study_name
 from tlsearch.records.prior import Belief, Prior
+from tlsearch.records.sizes import SizeMeasure, size_lead, size_sentence
 from tlsearch.records.study import (
     FIXED_FEATURES,
     Controls,
@@ -47,6 +48,7 @@ __all__ = [
     "Prior",
     "QueuedTrial",
     "Range",
+    "SizeMeasure",
     "StudyStatus",
     "TrialRecord",
     "answer_of",
@@ -55,4 +57,6 @@ __all__ = [
     "measures_study_name",
     "reason_line",
     "recommended",
+    "size_lead",
+    "size_sentence",
 ]

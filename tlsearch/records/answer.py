@@ -101,17 +101,25 @@ def lead_of(trial: TrialRecord, floor: TrialRecord, n_val: int) -> Lead:
     """Compare a trial with fixed features on the validation images.
 
     Where it is stored how many images one of the two alone gets right, b and c, the standard error
-    of the difference (b - c) / n is sqrt(b + c - (b - c)^2 / n) / n (McNemar 1947). Otherwise the
-    two accuracies count as independent.
+    of the difference (b - c) / n is sqrt(b + c - (b - c)^2 / n) / n (McNemar, "Note on the sampling
+    error of the difference between correlated proportions", Psychometrika 1947). Otherwise the two
+    accuracies count as independent.
     """
     ours, theirs = trial.val_accuracy or 0.0, floor.val_accuracy or 0.0
     gain = ours - theirs
     if trial.right_alone is None:
         error = math.hypot(standard_error(ours, n_val), standard_error(theirs, n_val))
     else:
-        b, c = trial.right_alone
-        error = math.sqrt(max(1.0, b + c - (b - c) ** 2 / n_val)) / n_val
+        error = paired_error(*trial.right_alone, n_val)
     return Lead(gain, error, n_val)
+
+
+def paired_error(b: int, c: int, n_val: int) -> float:
+    """Return the standard error of (b - c) / n: of n images b are right here alone, c there alone.
+
+    It is at least that of one image, so that few images do not count as certain.
+    """
+    return math.sqrt(max(1.0, b + c - (b - c) ** 2 / n_val)) / n_val
 
 
 def standard_error(accuracy: float, n_val: int) -> float:

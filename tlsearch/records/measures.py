@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tlsearch.records.sizes import SizeMeasure
+
 
 @dataclass(frozen=True, slots=True)
 class Measures:
@@ -31,6 +33,7 @@ class Measures:
         feature_seconds: time to compute the features and the measures on them.
         lr_range_seconds: time of the range test.
         random_init_seconds: time of the training from random weights.
+        sizes: fixed features at other image sizes.
     """
 
     fixed_features: float
@@ -48,6 +51,7 @@ class Measures:
     feature_seconds: float
     lr_range_seconds: float
     random_init_seconds: float
+    sizes: tuple[SizeMeasure, ...] = ()
 
     @property
     def fit(self) -> float | None:
@@ -79,4 +83,5 @@ class Measures:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Measures":
         """Read what `as_dict` wrote."""
-        return cls(**stored)
+        sizes = tuple(SizeMeasure.from_dict(size) for size in stored.get("sizes", ()))
+        return cls(**{**stored, "sizes": sizes})

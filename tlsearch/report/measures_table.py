@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tlsearch.prior import DISAGREEMENT, unfit_weight
-from tlsearch.records import Measures, Prior
+from tlsearch.records import Measures, Prior, SizeMeasure
 from tlsearch.records.format import percent, points
 
 # Plested et al., Table 1 and Table 7; accuracies in per cent.
@@ -25,6 +25,7 @@ def measures_rows(measures: Measures) -> list[list[str]]:
     error = "" if measures.fit_error is None else f" +- {100 * measures.fit_error:.1f}"
     shown = {
         "fixed features": percent(measures.fixed_features),
+        **{f"  at {s.image_size} px": _size(s) for s in measures.sizes},
         "random initialisation": random_init,
         "difference": difference + error,
         "Fisher score": f"{measures.fisher:.2f}",
@@ -40,6 +41,11 @@ def measures_rows(measures: Measures) -> list[list[str]]:
     }
     rows = [[name, value, *_PAPER_ROWS.get(name, _UNKNOWN)] for name, value in shown.items()]
     return [["measure", "this study", *PAPER], *rows]
+
+
+def _size(size: SizeMeasure) -> str:
+    gain, error = 100 * size.lead.gain, 100 * size.lead.error
+    return f"{percent(size.val_accuracy)} ({gain:+.1f} +- {error:.1f})"
 
 
 def footnotes(measures: Measures) -> Sequence[str]:

@@ -17,6 +17,7 @@ from tlsearch.records import (
     TrialRecord,
     answer_words,
     lead_sentence,
+    size_sentence,
 )
 from tlsearch.records.format import percent, points
 from tlsearch.report.budget import budget_sentence
@@ -147,7 +148,9 @@ def _measured(facts: StudyFacts) -> str:
     title = "### How well the pretrained weights fit\n\n"
     if facts.measures is not None:
         table = "\n".join(_table(measures_rows(facts.measures)))
-        return f"{title}{meaning(facts.measures, facts.prior)}\n\n{table}"
+        size = size_sentence(facts.measures.sizes, facts.study.spec.recipe.image_size)
+        said = f" {size[0].upper()}{_plain(size[1:])}." if size else ""
+        return f"{title}{meaning(facts.measures, facts.prior)}{said}\n\n{table}"
     if facts.study.spec.measures.when == "off":
         return f'{title}Not measured, because the spec says `measures.when = "off"`.'
     if facts.unmeasured is not None:

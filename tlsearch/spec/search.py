@@ -1,6 +1,6 @@
 """Where and how to search: `[space]`, `[measures]`, `[prior]`, `[sampler]` and `[pruner]`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -34,12 +34,22 @@ class MeasuresSpec(Table):
         random_init_lr: peak learning rate of that training.
         source: folder of images of the source domain, one folder a class, for the earth mover's
             distance; None = the weights of the pretrained classifier are used instead.
+        sizes: other image sizes, pixels, at which fixed features are measured as well.
     """
 
     when: Literal["worker", "create", "off"] = "worker"
     random_init_share: float = Field(0.05, gt=0, le=1)
     random_init_lr: float = Field(0.03, gt=0, le=10)
     source: str | None = Field(None, min_length=1)
+    sizes: list[Annotated[int, Field(ge=16, le=1024)]] = Field([])
+
+    @model_validator(mode="after")
+    def _sizes_are_measured(self) -> "MeasuresSpec":
+        if self.sizes and self.when == "off":
+            raise ValueError(
+                'sizes are measured, which when = "off" forbids; leave one of them out'
+            )
+        return self
 
 
 class KnobsSpec(Table):

@@ -15,9 +15,9 @@ from tlsearch.artifacts import check_place
 from tlsearch.backbones import Backbone, has_linear_head, load_backbone
 from tlsearch.dashboard.notes import write_note
 from tlsearch.data import Catalog, load_catalog, load_domain, verify_images
-from tlsearch.errors import InputError, SpecError, StudyError, described
+from tlsearch.errors import BackboneError, InputError, SpecError, StudyError, described
 from tlsearch.finetune import check_recipe
-from tlsearch.measures import random_init_spec
+from tlsearch.measures import check_size, random_init_spec
 from tlsearch.optuna_ext.history import HIDDEN
 from tlsearch.prior import check_overrides
 from tlsearch.records import BEING_CREATED_PREFIX, FIXED_FEATURES, MEASURES_SUFFIX, QueuedTrial
@@ -89,6 +89,9 @@ def check_study(spec: StudySpec) -> CheckedStudy:
         _collect(problems, lambda: try_sampler(spec.sampler, space))
     _collect(problems, lambda: _check_name(spec))
     _collect(problems, lambda: _check_source(spec))
+    if backbone is not None:
+        for size in spec.measures.sizes:
+            _collect(problems, lambda size=size: _check_size(spec, size))  # type: ignore[misc]
     _collect(problems, lambda: check_place(spec.checkpoints.folder or "."))
     if spec.storage is not None:
         _collect(problems, lambda: resolve_url(spec.storage))
@@ -232,6 +235,15 @@ def _check_source(spec: StudySpec) -> None:
             ]
         )
     load_domain(source)
+
+
+def _check_size(spec: StudySpec, size: int) -> None:
+    try:
+        check_size(load_backbone(spec.backbone.model, spec.backbone.weights, size))
+    except BackboneError as error:
+        raise SpecError(
+            [f"measures.sizes: {spec.backbone.model} cannot take images of {size} pixels ({error})"]
+        ) from error
 
 
 def _verified_catalog(spec: StudySpec) -> Catalog:

@@ -3,11 +3,20 @@
 import time
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tlsearch.data import Domain, enough_memory, load_domain
-from tlsearch.errors import DataError, TrialFailure
+from tlsearch.errors import DataError, MemoryShortage, TrialFailure
 from tlsearch.finetune import lr_range_test
-from tlsearch.measures import FeatureMeasures, Features, features_of, measure_features
-from tlsearch.records import Measures, TrialRecord
+from tlsearch.measures import (
+    FeatureMeasures,
+    Features,
+    features_of,
+    fixed_features,
+    measure_features,
+)
+from tlsearch.records import Measures, SizeMeasure, TrialRecord, size_lead
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.floor import features_of_study
 from tlsearch.worker.materials import TrainingMaterials
@@ -31,8 +40,11 @@ def take_measures(
     """
     start = time.monotonic()
     with enough_memory(f"to measure study {context.study.name!r} on {context.device}", _THEN):
-        of_features = _feature_measures(context, materials)
+        train, val = features_of_study(context, materials)
+        of_features = _feature_measures(context, materials, train, val)
     between = time.monotonic()
+    sizes = _sizes(context, materials, of_features.fixed.probe.logits(val.values).argmax(axis=1))
+    before_range = time.monotonic()
     lr_range = _lr_range(context, materials)
     end = time.monotonic()
     complete = random_init.state == "complete"
@@ -50,19 +62,45 @@ def take_measures(
         lr_range=lr_range,
         n_val=context.study.data.n_val,
         feature_seconds=round(between - start, 3),
-        lr_range_seconds=round(end - between, 3),
+        lr_range_seconds=round(end - before_range, 3),
         random_init_seconds=random_init.seconds or 0.0,
+        sizes=sizes,
     )
 
 
-def _feature_measures(context: WorkerContext, materials: TrainingMaterials) -> FeatureMeasures:
-    train, val = features_of_study(context, materials)
+def _feature_measures(
+    context: WorkerContext, materials: TrainingMaterials, train: Features, val: Features
+) -> FeatureMeasures:
     try:
         source = _source(context, materials)
     except DataError as error:  # of no weight unless asked for, so no reason to stop
         measured = measure_features(train, val)
         return replace(measured, emd_source=f"not measured ({error})")
     return measure_features(train, val, source, materials.backbone.source_rows)
+
+
+def _sizes(
+    context: WorkerContext, materials: TrainingMaterials, predicted: NDArray[np.int64]
+) -> tuple[SizeMeasure, ...]:
+    """Measure fixed features at the sizes that the spec names, beside these predictions."""
+    spec = context.study.spec
+    found = []
+    for size in sorted({*spec.measures.sizes} - {spec.recipe.image_size}):
+        start = time.monotonic()
+        context.progress.preparing(f"measuring fixed features at {size} pixels")
+        try:
+            with enough_memory(f"for fixed features at {size} pixels", "they are left out"):
+                train, val = features_of_study(context, materials, image_size=size)
+        except MemoryShortage as error:  # of no weight for the prior, so no reason to stop
+            context.progress.preparing(str(error))
+            continue
+        fixed = fixed_features(train, val)
+        right = fixed.probe.logits(val.values).argmax(axis=1) == val.labels
+        before = predicted == val.labels
+        lead = size_lead(int((right & ~before).sum()), int((before & ~right).sum()), len(right))
+        seconds = round(time.monotonic() - start, 3)
+        found.append(SizeMeasure(size, fixed.val_accuracy, lead, seconds))
+    return tuple(found)
 
 
 def _source(context: WorkerContext, materials: TrainingMaterials) -> tuple[str, Features] | None:
