@@ -10,11 +10,16 @@ def test_quickstart_from_end_to_end_and_again(tlsearch):
     assert "16/16 trials done" in shown
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert any(line.startswith("plain fine-tuning default ") for line in lines)
+    assert any(line.startswith("fixed features alone ") for line in lines)
+    assert any(line.startswith("recommended: ") for line in lines)
     for name in ("reinit_layers", "high_lr", "low_lr_ratio", "low_layers", "alpha", "beta"):
         assert any(line.startswith(f"{name} ") for line in lines)
     status = tlsearch.json("status", "quickstart")
     assert status["ended"] == 16
     assert status["best"]["val_accuracy"] >= max(0.75, status["default_val_accuracy"])
+    assert status["fixed_features_val_accuracy"] >= 0.7
+    assert status["answer"]["val_accuracy"] >= status["fixed_features_val_accuracy"]
+    assert None not in status["answer"]["models"]
     (best,) = tlsearch.json("best", "quickstart")
     assert f"{100 * best['val_accuracy']:.1f} %" in shown
     sql = shown[shown.index("SELECT rank, trial") : shown.rindex('"')]

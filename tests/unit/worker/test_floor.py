@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.parity.conftest import stand_in
 from tests.unit.worker.conftest import PLAIN, World
 from tests.unit.worker.memory import MemoryTrial
 from tlsearch.backbones import build
@@ -132,6 +133,20 @@ def test_changed_images_fail_it_in_one_sentence(world: World, monkeypatch):
         "images",
         "data.path builtin:fashion-mnist-30: the images changed meanwhile",
     )
+
+
+def test_a_network_with_two_classifiers_fails_it_in_one_sentence(world: World):
+    distilled = stand_in("deit_tiny_distilled_patch16_224", 32)
+    materials = world.materials
+    world.materials = TrainingMaterials(materials.data_spec, materials.data, distilled)
+    floor = queued(world)
+    world.run()
+    assert (floor.state, floor.has_model) == ("fail", False)
+    assert floor.reason is not None
+    kind, sentence = floor.reason
+    assert kind == "no_features"
+    assert "its classifier (head, head_dist) is not one linear layer" in sentence
+    assert world.file_names() == set()
 
 
 class TestBesideTheFloor:
