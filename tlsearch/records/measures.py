@@ -78,7 +78,7 @@ class Measures:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for storing."""
-        return asdict(self)
+        return asdict(self) | {"sizes": [asdict(size) for size in self.sizes]}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Measures":
