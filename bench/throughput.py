@@ -340,7 +340,7 @@ def _our_update_alone(material: Material) -> Epoch:
         for _batch in kept:
             for group in training.optimizer.param_groups:
                 group["lr"] = group["peak_lr"]
-            training.decay_terms.add_to_gradients()
+            training.decay_terms.before_step()
             training.optimizer.step()
         return sum(len(labels) for _, labels in kept)
 

@@ -5,7 +5,7 @@ says so (`Hyperparameters.canonical`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -13,10 +13,10 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 from tlsearch.errors import SpecError
 from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Hyperparameters, Range
-from tlsearch.spec import SpaceSpec
+from tlsearch.spec import Optimizer, SpaceSpec
 
 # Plain fine-tuning as most people do it: a new classifier, one rate, a little weight decay.
-_PLAIN = Hyperparameters(
+_PLAIN_SGD = Hyperparameters(
     reinit_layers=1,
     high_lr=0.01,
     low_lr_ratio=1.0,
@@ -25,6 +25,11 @@ _PLAIN = Hyperparameters(
     beta=1e-4,
     l2sp_layers=0,
 )
+# The same with AdamW: its decay, which is decoupled, is torch's default.
+_PLAIN: Mapping[Optimizer, Hyperparameters] = {
+    "sgd": _PLAIN_SGD,
+    "adamw": replace(_PLAIN_SGD, high_lr=3e-4, beta=1e-2),
+}
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,12 @@ class SearchSpace:
     Attributes:
         n_body_layers: layers of the backbone without the classifier.
         ranges: by hyperparameter name.
+        optimizer: whose rates and strengths they are.
     """
 
     n_body_layers: int
     ranges: Mapping[str, Range]
+    optimizer: Optimizer = "sgd"
 
     def distributions(self) -> dict[str, FloatDistribution | IntDistribution]:
         """Return Optuna's distributions; rates and strengths are logarithmic."""
@@ -50,8 +57,9 @@ class SearchSpace:
 
     def plain_default(self) -> Hyperparameters:
         """Return plain fine-tuning, or the nearest values inside the ranges."""
+        plain = _PLAIN[self.optimizer].as_dict()
         return Hyperparameters.from_dict(
-            {name: self.ranges[name].nearest(value) for name, value in _PLAIN.as_dict().items()}
+            {name: self.ranges[name].nearest(value) for name, value in plain.items()}
         )
 
     def nearest_to_fixed_features(self) -> Hyperparameters:
@@ -67,32 +75,41 @@ class SearchSpace:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for storing."""
         ranges = {name: [r.low, r.high] for name, r in self.ranges.items()}
-        return {"n_body_layers": self.n_body_layers, "ranges": ranges}
+        return {
+            "n_body_layers": self.n_body_layers,
+            "ranges": ranges,
+            "optimizer": self.optimizer,
+        }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "SearchSpace":
         """Read what `as_dict` wrote."""
         ranges = {name: Range(low, high) for name, (low, high) in stored["ranges"].items()}
-        return cls(stored["n_body_layers"], ranges)
+        return cls(stored["n_body_layers"], ranges, stored.get("optimizer", "sgd"))
 
 
-def resolve(spec: SpaceSpec, n_body_layers: int, takes_head: bool = False) -> SearchSpace:
+def resolve(
+    spec: SpaceSpec, n_body_layers: int, takes_head: bool = False, optimizer: Optimizer = "sgd"
+) -> SearchSpace:
     """Fill in the ranges that the spec leaves out, and check the others against the network.
 
     The depths cover the network (reinitialisation its top quarter, or nothing). The rates and
     strengths are those of the paper (learning rates .001-.025, alpha .0001-.1, beta .001-.01),
-    widened.
+    widened. AdamW takes lower rates and stronger decay, since its step does not depend on the size
+    of the gradients: rates from those of fine-tuned transformers (.00002) to those of training
+    from random weights (.001), widened, and strengths a decade higher.
 
     Args:
         spec: the `[space]` table.
         n_body_layers: layers of the backbone without the classifier.
         takes_head: whether its classifier can start as a linear probe (`reinit_layers` 0).
+        optimizer: of the recipe.
 
     Raises:
         SpecError: a range that the network or the method does not allow.
     """
     least = 0 if takes_head else 1  # reinitialised layers
-    limits, defaults = _limits(n_body_layers, least), _defaults(n_body_layers, least)
+    limits, defaults = _limits(n_body_layers, least), _defaults(n_body_layers, least, optimizer)
     given = {name: getattr(spec, name) for name in HYPERPARAMETER_NAMES}
     problems = [
         problem
@@ -102,9 +119,8 @@ def resolve(spec: SpaceSpec, n_body_layers: int, takes_head: bool = False) -> Se
     ]
     if problems:
         raise SpecError(problems)
-    return SearchSpace(
-        n_body_layers, {name: given[name] or defaults[name] for name in HYPERPARAMETER_NAMES}
-    )
+    ranges = {name: given[name] or defaults[name] for name in HYPERPARAMETER_NAMES}
+    return SearchSpace(n_body_layers, ranges, optimizer)
 
 
 def _limits(n_body_layers: int, least: int) -> dict[str, Range]:
@@ -120,9 +136,10 @@ def _limits(n_body_layers: int, least: int) -> dict[str, Range]:
     }
 
 
-def _defaults(n_body_layers: int, least: int) -> dict[str, Range]:
+def _defaults(n_body_layers: int, least: int, optimizer: Optimizer) -> dict[str, Range]:
     """Return the ranges of a spec that gives none."""
-    return {
+    adamw = {"high_lr": Range(1e-5, 3e-3), "alpha": Range(1e-3, 1.0), "beta": Range(1e-4, 1e-1)}
+    sgd = {
         "reinit_layers": Range(least, max(2, round(n_body_layers / 4))),
         "high_lr": Range(1e-3, 1e-1),
         "low_lr_ratio": Range(0.03, 1.0),
@@ -131,6 +148,7 @@ def _defaults(n_body_layers: int, least: int) -> dict[str, Range]:
         "beta": Range(1e-5, 1e-2),
         "l2sp_layers": Range(0, n_body_layers),
     }
+    return sgd | adamw if optimizer == "adamw" else sgd
 
 
 def _problems(name: str, given: Range, limit: Range, n_body_layers: int) -> list[str]:

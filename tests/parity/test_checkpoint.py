@@ -198,17 +198,31 @@ class TestGoingOn:
             assert np.array_equal(probabilities(again), probabilities(expected))
             assert not again.result.stopped
 
-    def test_in_another_process(self, shipped_images, whole, tmp_path):
-        data = interrupted(shipped_images, DROPPING, STEPS + 2)
+    @pytest.mark.parametrize(
+        ("network", "changes"),
+        [
+            (DROPPING, {}),
+            (
+                PLAIN_NETWORK,
+                {"optimizer": "adamw", "ema_epochs": 0.5, "batch_norm": "recalibrated"},
+            ),
+        ],
+    )
+    def test_in_another_process(self, shipped_images, tmp_path, network, changes):
+        recipe = RECIPE.model_copy(update=changes)
+        expected = Run(shipped_images, network, recipe)
+        data = interrupted(shipped_images, network, STEPS + 2, recipe)
         before, after = tmp_path / "before", tmp_path / "after"
         before.write_bytes(data)
         script = "import sys; from tests.parity.test_checkpoint import go_on; go_on(*sys.argv[1:])"
-        subprocess.run([sys.executable, "-c", script, before, after], check=True, timeout=200)
-        found, expected = after.read_bytes(), whole(DROPPING).checkpoints[-1]
-        assert [(e.epoch, e.val_accuracy, e.train_loss) for e in curve_of(found)] == whole(
-            DROPPING
-        ).figures
-        assert_same_bits(safetensors.torch.load(found), safetensors.torch.load(expected))
+        arguments = [before, after, network, recipe.model_dump_json()]
+        subprocess.run([sys.executable, "-c", script, *arguments], check=True, timeout=200)
+        found = after.read_bytes()
+        assert [(e.epoch, e.val_accuracy, e.train_loss) for e in curve_of(found)] == (
+            expected.figures
+        )
+        last = safetensors.torch.load(expected.checkpoints[-1])
+        assert_same_bits(safetensors.torch.load(found), last)
 
     def test_seconds_go_on(self, shipped_images, monkeypatch):
         clock = SimpleNamespace(now=100.0)
@@ -248,7 +262,7 @@ class TestGoingOn:
         assert torch.equal(torch.get_rng_state(), before)
 
 
-def go_on(before: str, after: str) -> None:
+def go_on(before: str, after: str, network: str, recipe: str) -> None:
     """What the other process does."""
     from tlsearch.data import load_catalog, load_training_data
     from tlsearch.spec import DataSpec
@@ -256,7 +270,8 @@ def go_on(before: str, after: str) -> None:
     torch.manual_seed(77)
     catalog = load_catalog(DataSpec(path="builtin:fashion-mnist-30"))
     images = FineTuneData.on_device(load_training_data(catalog, 64, 1.0), CPU)
-    run = Run(images, DROPPING, resume=Path(before).read_bytes())
+    data = Path(before).read_bytes()
+    run = Run(images, network, RecipeSpec.model_validate_json(recipe), resume=data)
     Path(after).write_bytes(run.checkpoints[-1])
 
 

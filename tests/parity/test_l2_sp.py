@@ -66,7 +66,7 @@ def test_terms_equal_autograd_of_the_penalty(name, decay_norm, reinit_layers, l2
 
     model.eval()
     F.cross_entropy(model(images), labels).backward()
-    terms.add_to_gradients()
+    terms.before_step()
     ours = {n: gradient_of(p).clone() for n, p in model.named_parameters()}
     model.zero_grad()
     loss = F.cross_entropy(model(images), labels)
@@ -108,5 +108,5 @@ def test_parameters_without_gradient_are_left_alone():
     terms = DecayTerms(groups, 0.1, 0.1)
     model(torch.randn(2, 3, 64, 64)).sum().backward()
     frozen.grad = None
-    terms.add_to_gradients()
+    terms.before_step()
     assert frozen.grad is None

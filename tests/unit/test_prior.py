@@ -297,6 +297,23 @@ class TestUnits:
         assert "batches of 8 and momentum 0.9" in batch.lr_scale_from
         assert "batches of 32 and momentum 0.95" in momentum.lr_scale_from
 
+    @pytest.mark.parametrize("measured", [FITS, DOES_NOT_FIT, {}])
+    def test_adamw_has_lower_rates_and_stronger_decay(self, measured):
+        wide = SpaceSpec(high_lr=Range(1e-6, 1.0), alpha=Range(1e-6, 9.0), beta=Range(1e-6, 9.0))
+        sgd, adamw, small = (
+            prior_of(space=wide, recipe=RecipeSpec(epochs=200, **recipe), **measured)
+            for recipe in ({}, {"optimizer": "adamw"}, {"optimizer": "adamw", "batch_size": 8})
+        )
+        assert adamw.lr_scale == pytest.approx(0.001)
+        assert small.lr_scale == pytest.approx(0.0005)
+        assert "AdamW" in adamw.lr_scale_from
+        factors = {"high_lr": 0.001 / 0.025, "alpha": 10, "beta": 10}
+        for name in HYPERPARAMETER_NAMES:
+            for side in ("mode", "opposite"):
+                expected = factors.get(name, 1) * getattr(sgd.beliefs[name], side)
+                assert getattr(adamw.beliefs[name], side) == pytest.approx(expected)
+        assert spreads(adamw) == spreads(sgd)
+
 
 class TestLengthOfTraining:
     """How low a rate suits fitting weights goes with the steps there are."""

@@ -101,6 +101,17 @@ class TestResolve:
         plain = resolve(SpaceSpec(), 17).plain_default().canonical(17)
         assert plain == Hyperparameters(1, 0.01, 1.0, 0, 0.0, 1e-4, 0)
 
+    def test_adamw_has_lower_rates_and_stronger_decay(self):
+        space = resolve(SpaceSpec(low_layers=Range(3, 5)), 17, optimizer="adamw")
+        assert space.ranges["high_lr"] == Range(1e-5, 3e-3)
+        assert space.ranges["alpha"] == Range(1e-3, 1.0)
+        assert space.ranges["beta"] == Range(1e-4, 0.1)
+        assert space.ranges["low_layers"] == Range(3, 5)
+        plain = space.plain_default().canonical(17)
+        assert plain == Hyperparameters(1, 3e-4, 1.0, 0, 0.0, 1e-2, 0)
+        given = resolve(SpaceSpec(high_lr=Range(1e-4, 1e-1)), 17, optimizer="adamw")
+        assert given.ranges["high_lr"] == Range(1e-4, 1e-1)
+
     def test_default_stays_inside_the_ranges(self):
         space = resolve(SpaceSpec(high_lr=Range(0.02, 0.1), low_layers=Range(5, 5)), 17)
         assert space.plain_default().high_lr == 0.02
@@ -109,6 +120,10 @@ class TestResolve:
     def test_storing(self):
         space = resolve(SpaceSpec(alpha=Range(0.1, 0.1)), 17)
         assert SearchSpace.from_dict(space.as_dict()) == space
+        adamw = resolve(SpaceSpec(), 17, optimizer="adamw")
+        assert SearchSpace.from_dict(adamw.as_dict()) == adamw != resolve(SpaceSpec(), 17)
+        older = {k: v for k, v in space.as_dict().items() if k != "optimizer"}
+        assert SearchSpace.from_dict(older) == space
 
 
 def study_with(sampler, n=0, space=None):

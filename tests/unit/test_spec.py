@@ -2,7 +2,15 @@ import pytest
 
 from tlsearch.errors import SpecError
 from tlsearch.records import Range
-from tlsearch.spec import differences, load_spec, parse_spec, spec_hash, to_toml_dict
+from tlsearch.spec import (
+    MeasuresSpec,
+    RecipeSpec,
+    differences,
+    load_spec,
+    parse_spec,
+    spec_hash,
+    to_toml_dict,
+)
 
 MINIMAL = {"name": "a", "data": {"path": "x"}, "backbone": {"model": "resnet18"}}
 
@@ -38,6 +46,11 @@ def test_defaults_and_round_trip():
             "recipe.batch_size = 0: must be greater than or equal to 1",
         ),
         ({"recipe": {"schedule": "cos"}}, 'recipe.schedule = "cos": must be one of'),
+        (
+            {"recipe": {"optimizer": "adamw", "momentum": 0.9}},
+            '[recipe]: momentum = 0.9 is of SGD, and optimizer is "adamw"; leave one',
+        ),
+        ({"recipe": {"optimizer": "adam"}}, "recipe.optimizer = \"adam\": must be one of 'sgd' or"),
         (
             {"recipe": {"epochs": 10, "ema_epochs": 10.5}},
             "[recipe]: ema_epochs = 10.5 must be at most epochs = 10",
@@ -122,6 +135,27 @@ def test_paths_are_relative_to_the_file(tmp_path):
     spec = load_spec(path)
     assert spec.data.path == str(tmp_path / "images")
     assert spec.backbone.weights == str(tmp_path / "w.pth")
+
+
+class TestAdamW:
+    def test_it_has_no_momentum_and_can_be_read_again(self):
+        spec = parse_spec(spec_of(recipe={"optimizer": "adamw"}))
+        stored = to_toml_dict(spec)
+        assert "momentum" not in stored["recipe"]
+        assert parse_spec(stored) == spec
+        assert spec_hash(parse_spec(stored)) == spec_hash(spec)
+        assert to_toml_dict(parse_spec(MINIMAL))["recipe"]["momentum"] == 0.9
+
+    @pytest.mark.parametrize(
+        ("measures", "rate"),
+        [({}, 1e-3), ({"when": "create"}, 1e-3), ({"random_init_lr": 0.03}, 0.03)],
+    )
+    def test_training_from_random_weights_has_a_rate_of_its_own(self, measures, rate):
+        given = spec_of(recipe={"optimizer": "adamw"}, measures=measures)
+        assert parse_spec(given).measures.random_init_lr == rate
+        of_records = {"recipe": RecipeSpec(optimizer="adamw"), "measures": MeasuresSpec(**measures)}
+        assert parse_spec(spec_of(**of_records)).measures.random_init_lr == rate
+        assert parse_spec(spec_of(measures=measures)).measures.random_init_lr == 0.03
 
 
 class TestHash:

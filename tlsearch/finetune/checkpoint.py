@@ -1,9 +1,10 @@
 """Writes the state of a fine-tuning between two steps to bytes, and reads it back.
 
-A checkpoint has the model's state dict (`model.*`), SGD's momentum (`momentum.*`), the average of
-the weights if there is one (`average.*`), the generators (`rng.cpu`, `rng.cuda`), the losses of the
-current epoch (`losses`) and the training's position. A training that resumes from it continues as
-if it had not been interrupted, bit for bit on a CPU.
+A checkpoint has the model's state dict (`model.*`), SGD's momentum (`momentum.*`) or AdamW's
+moments and steps (`exp_avg.*`, `exp_avg_sq.*`, `adam_step.*`), the average of the weights if there
+is one (`average.*`), the generators (`rng.cpu`, `rng.cuda`), the losses of the current epoch
+(`losses`) and the training's position. A training that resumes from it continues as if it had not
+been interrupted, bit for bit on a CPU.
 """
 
 import json
@@ -26,7 +27,15 @@ from tlsearch.records import EpochReport, Hyperparameters
 from tlsearch.spec import RecipeSpec, without_legacy_values
 
 _AVERAGE = "average."
-_MODEL, _MOMENTUM, _CPU, _CUDA, _LOSSES = "model.", "momentum.", "rng.cpu", "rng.cuda", "losses"
+_MODEL, _CPU, _CUDA, _LOSSES = "model.", "rng.cpu", "rng.cuda", "losses"
+_STEP = "step"
+# What an optimiser keeps of each parameter, and its name in the file.
+_OPTIMIZER = {
+    "momentum_buffer": "momentum.",
+    "exp_avg": "exp_avg.",
+    "exp_avg_sq": "exp_avg_sq.",
+    _STEP: "adam_step.",
+}
 
 
 def identity_of(
@@ -81,9 +90,12 @@ def take(
     tensors = dict(_named(model))
     tensors |= {_AVERAGE + name: tensor for name, tensor in average.items()}
     for name, parameter in model.named_parameters():
-        buffer = optimizer.state.get(parameter, {}).get("momentum_buffer")
-        if buffer is not None:
-            tensors[_MOMENTUM + name] = buffer
+        state = optimizer.state.get(parameter, {})
+        tensors |= {
+            prefix + name: state[key]
+            for key, prefix in _OPTIMIZER.items()
+            if state.get(key) is not None
+        }
     tensors |= {**_generators(_device(model)), _LOSSES: losses}
     return CheckpointFile(identity, position, _copies(tensors)).pack()
 
@@ -133,10 +145,10 @@ def restore(
     _check_origin(file, identity, n_epochs)
     _check_fit(file, model, average)
     model.load_state_dict(file.part(_MODEL))
-    for name, buffer in file.part(_MOMENTUM).items():
-        parameter = model.get_parameter(name)
-        like = torch.empty_like(parameter, requires_grad=False)
-        optimizer.state[parameter]["momentum_buffer"] = like.copy_(buffer)
+    for key, prefix in _OPTIMIZER.items():
+        for name, value in file.part(prefix).items():
+            parameter = model.get_parameter(name)
+            optimizer.state[parameter][key] = _as_optimizer_has_it(key, value, parameter)
     for name, tensor in file.part(_AVERAGE).items():
         average[name].copy_(tensor)
     _set_generators(file.tensors, _device(model))
@@ -209,11 +221,22 @@ def _check_fit(file: CheckpointFile, model: nn.Module, average: Mapping[str, Ten
 
 
 def _optional(file: CheckpointFile, model: nn.Module) -> dict[str, Tensor]:
-    """Return what may be missing: momentum of parameters without gradients, CUDA's generator."""
-    optional: dict[str, Tensor] = {_MOMENTUM + n: p for n, p in model.named_parameters()}
+    """Return what may be missing: of parameters without gradients, and CUDA's generator."""
+    optional = {
+        prefix + name: torch.empty(()) if key == _STEP else parameter
+        for key, prefix in _OPTIMIZER.items()
+        for name, parameter in model.named_parameters()
+    }
     if _CUDA in file.tensors:
         optional[_CUDA] = _generators(_device(model)).get(_CUDA, file.tensors[_CUDA])
     return optional
+
+
+def _as_optimizer_has_it(key: str, value: Tensor, parameter: nn.Parameter) -> Tensor:
+    """Return a tensor in the parameter's memory format, on its device; steps stay on the CPU."""
+    if key == _STEP:
+        return value.clone()
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def _generators(device: torch.device) -> dict[str, Tensor]:

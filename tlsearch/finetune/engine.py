@@ -22,8 +22,7 @@ from tlsearch.finetune.ema import WeightAverage
 from tlsearch.finetune.evaluate import Evaluation, evaluate
 from tlsearch.finetune.guards import memory_errors, reproducible
 from tlsearch.finetune.images import FineTuneData
-from tlsearch.finetune.l2_sp import DecayTerms
-from tlsearch.finetune.optimizer import build_optimizer, set_rates
+from tlsearch.finetune.optimizer import Decay, build_decay, build_optimizer, set_rates
 from tlsearch.finetune.param_groups import group_parameters
 from tlsearch.finetune.schedule import rate_factor
 from tlsearch.finetune.start import starting_model, starting_recipe
@@ -116,7 +115,7 @@ class Training:
     hyperparameters: Hyperparameters
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    decay_terms: DecayTerms
+    decay_terms: Decay
     started: float
     frozen: Sequence[nn.Module] = ()
     average: WeightAverage | None = None
@@ -142,8 +141,8 @@ class Training:
         model = starting_model(backbone, data.n_classes, recipe, hyperparameters, head)
         model = model.to(device).to(memory_format=torch.channels_last)
         groups = group_parameters(model, backbone.layers, hyperparameters, recipe.decay_norm)
-        decay_terms = DecayTerms(groups, hyperparameters.alpha, hyperparameters.beta)
         optimizer = build_optimizer(groups, recipe, hyperparameters)
+        decay_terms = build_decay(groups, recipe, hyperparameters, optimizer)
         frozen: Sequence[nn.Module] = ()
         if recipe.batch_norm == "frozen":
             frozen = pretrained_batch_norms(model, backbone.layers, hyperparameters.reinit_layers)
@@ -267,7 +266,7 @@ class Training:
         loss.backward()  # type: ignore[no-untyped-call]
         if self.recipe.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm, foreach=True)
-        self.decay_terms.add_to_gradients()
+        self.decay_terms.before_step()
         self.optimizer.step()
         self.step += 1
         if self.average is not None:

@@ -30,7 +30,7 @@ class DecayTerms:
         self._start = [parameter.detach().clone() for parameter in self._l2_sp]
 
     @torch.no_grad()
-    def add_to_gradients(self) -> None:
+    def before_step(self) -> None:
         """Add alpha (w - w0) or beta w to each gradient; skips parameters without a gradient."""
         with_gradient = [p for p in self._l2 if p.grad is not None]
         if self._beta and with_gradient:

@@ -22,7 +22,8 @@ from tlsearch.spec import RecipeSpec
 Rates = NDArray[np.float64]
 
 STEPS = 60
-LOWEST, HIGHEST = 1e-4, 1.0
+LOWEST, HIGHEST = 1e-4, 1.0  # of SGD
+_ADAMW = 0.1  # AdamW's rates are about a decade lower
 _HALF_WINDOW = 4  # losses are averaged over this many steps before and after
 _DIVERGED = 1.5  # times the lowest loss
 
@@ -33,7 +34,7 @@ def lr_range_test(
     """Return the learning rate at the lowest training loss while the rate grows.
 
     Plain fine-tuning (new classifier, one rate) of a fresh copy, with the recipe's batches,
-    augmentation, momentum and loss; at most `STEPS` steps. Deterministic under the recipe's seed.
+    augmentation, optimiser and loss; at most `STEPS` steps. Deterministic under the recipe's seed.
 
     Args:
         backbone: pretrained network.
@@ -44,11 +45,11 @@ def lr_range_test(
     Raises:
         TrialFailure: `nan` if the loss is not finite at the lowest rate, or `out_of_memory`.
     """
-    rates = np.geomspace(LOWEST, HIGHEST, STEPS)
+    rates = np.geomspace(LOWEST, HIGHEST, STEPS) * (_ADAMW if recipe.optimizer == "adamw" else 1)
     with reproducible(recipe.seed, device), memory_errors(recipe, device):
         losses = _losses(backbone, data, recipe, device, rates)
     if not math.isfinite(losses[0]):
-        raise TrialFailure("nan", f"the loss is not finite at the learning rate {LOWEST:g}")
+        raise TrialFailure("nan", f"the loss is not finite at the learning rate {rates[0]:g}")
     return rate_at_lowest(rates, losses)
 
 

@@ -1,35 +1,60 @@
-"""The optimiser of a training: a peak rate for each group of parameters."""
+"""The optimiser of a training, and the decay that fits it: a peak rate for each parameter group."""
 
 from collections.abc import Sequence
 
 import torch
 
+from tlsearch.finetune.decoupled_decay import DecoupledDecay
+from tlsearch.finetune.l2_sp import DecayTerms
 from tlsearch.finetune.param_groups import ParameterGroup
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec
+
+Decay = DecayTerms | DecoupledDecay
+
+_BETAS, _EPS = (0.9, 0.999), 1e-8  # of Adam; torch's defaults, and the papers'
 
 
 def build_optimizer(
     groups: Sequence[ParameterGroup], recipe: RecipeSpec, hyperparameters: Hyperparameters
 ) -> torch.optim.Optimizer:
-    """Return SGD with Nesterov momentum, without weight decay, at a rate of 0.
+    """Return SGD with Nesterov momentum, or AdamW; without decay, at a rate of 0.
 
     Args:
         groups: of the model's parameters.
-        recipe: for the momentum.
+        recipe: for the kind and the momentum.
         hyperparameters: for the peak rate of each group, kept as its `peak_lr`.
     """
     peak = {"low": hyperparameters.low_lr, "high": hyperparameters.high_lr}
+    options = [
+        {"params": list(group.parameters), "lr": 0.0, "peak_lr": peak[group.rate]}
+        for group in groups
+    ]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(options, betas=_BETAS, eps=_EPS, weight_decay=0.0, foreach=True)
     return torch.optim.SGD(
-        [
-            {"params": list(group.parameters), "lr": 0.0, "peak_lr": peak[group.rate]}
-            for group in groups
-        ],
+        options,
         momentum=recipe.momentum,
         nesterov=recipe.momentum > 0,
         weight_decay=0.0,
         foreach=True,
     )
+
+
+def build_decay(
+    groups: Sequence[ParameterGroup],
+    recipe: RecipeSpec,
+    hyperparameters: Hyperparameters,
+    optimizer: torch.optim.Optimizer,
+) -> Decay:
+    """Return L2-SP and L2, through the gradients for SGD and beside them for AdamW.
+
+    Create it before the first step.
+    """
+    alpha, beta = hyperparameters.alpha, hyperparameters.beta
+    if recipe.optimizer == "adamw":
+        return DecoupledDecay(groups, alpha, beta, optimizer)
+    return DecayTerms(groups, alpha, beta)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

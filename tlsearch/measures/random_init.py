@@ -15,7 +15,7 @@ from tlsearch.spec import (
     StudySpec,
 )
 
-WEIGHT_DECAY = 1e-4
+WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 1e-2}
 
 
 def random_init_epochs(spec: StudySpec) -> int:
@@ -55,6 +55,6 @@ def random_init(spec: StudySpec, n_body_layers: int) -> Hyperparameters:
         low_lr_ratio=1.0,
         low_layers=0,
         alpha=0.0,
-        beta=WEIGHT_DECAY,
+        beta=WEIGHT_DECAY[spec.recipe.optimizer],
         l2sp_layers=0,
     )

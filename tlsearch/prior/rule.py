@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tlsearch.errors import SpecError
 from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Belief, Measures, Prior, Range
 from tlsearch.space import SearchSpace
-from tlsearch.spec import PriorSpec, RecipeSpec, StudySpec
+from tlsearch.spec import Optimizer, PriorSpec, RecipeSpec, StudySpec
 
 # A difference between the two accuracies (fractions) that is several times this is decisive.
 FIT_SCALE = 0.05
@@ -32,6 +32,9 @@ DISAGREEMENT = 0.5
 # With fewer steps than this, a low rate cannot move the weights far enough: a tenth of the paper's
 # steps, which we take as the published code's 200 epochs on about 6,000 images in batches of 32.
 SHORT_STEPS = 4000
+# What the paper's alpha and beta, which are for SGD, are multiplied by. AdamW's decay does not pass
+# through its division by the size of the gradients, and its rates are lower (`tlsearch.space`).
+STRENGTH_UNIT: Mapping[Optimizer, float] = {"sgd": 1.0, "adamw": 10.0}
 # The paper's four similarities lie between .536 and .568.
 EMD_MIDDLE, EMD_SCALE = 0.55, 0.01
 
@@ -133,7 +136,7 @@ def build_prior(
     beliefs = {}
     for name in HYPERPARAMETER_NAMES:
         belief = _belief(rule_of(name, steps), unfit, disagreement, by)
-        own = _in_own_units(belief, name, n_body_layers, scale)
+        own = _in_own_units(belief, name, n_body_layers, scale, STRENGTH_UNIT[recipe.optimizer])
         beliefs[name] = _overridden(own, name, ranges[name], spec)
     return Prior(unfit, disagreement, scale, scale_from, beliefs)
 
@@ -163,12 +166,19 @@ def lr_scale(spec: PriorSpec, recipe: RecipeSpec, lr_range: float | None) -> tup
     between the columns, a decade (Table 2), but not the rates themselves. Those are measured: the
     rate at the lowest loss of a range test. Without a range test, the paper's .025 is scaled with
     batch size / (1 - momentum), as in Li et al., "Rethinking the hyperparameters for fine-tuning"
-    (ICLR 2020).
+    (ICLR 2020). AdamW's is .001, scaled with the square root of the batch size, as in Malladi et
+    al., "On the SDEs and scaling rules for adaptive gradient algorithms" (NeurIPS 2022).
     """
     if spec.lr_scale is not None:
         return spec.lr_scale, "prior.lr_scale in the spec"
     if lr_range is not None:
         return lr_range, "the rate at the lowest loss of a range test with this network and recipe"
+    if recipe.optimizer == "adamw":
+        scale = 0.001 * math.sqrt(recipe.batch_size / 32)
+        return (
+            scale,
+            f"the usual highest rate of AdamW, .001, scaled to batches of {recipe.batch_size}",
+        )
     scale = 0.025 * (recipe.batch_size / 32) * (1 - recipe.momentum) / 0.1
     return scale, (
         "Table 2's rate for weights that do not fit, .025, scaled to batches of "
@@ -255,12 +265,14 @@ def _belief(rule: Rule, unfit: float, disagreement: float, by: str) -> Belief:
     return Belief(mode, spread, opposite, rule.text, by)
 
 
-def _in_own_units(belief: Belief, name: str, n_body_layers: int, scale: float) -> Belief:
+def _in_own_units(
+    belief: Belief, name: str, n_body_layers: int, scale: float, strength_unit: float
+) -> Belief:
     if name in DEPTHS:
         least = 1 if name == "reinit_layers" else 0
         mode, opposite = (round(least + n_body_layers * v) for v in (belief.mode, belief.opposite))
         return replace(belief, mode=mode, opposite=opposite, spread=belief.spread * n_body_layers)
-    unit = scale if name == "high_lr" else 1.0
+    unit = {"high_lr": scale, "alpha": strength_unit, "beta": strength_unit}.get(name, 1.0)
     return replace(belief, mode=unit * 10**belief.mode, opposite=unit * 10**belief.opposite)
 
 

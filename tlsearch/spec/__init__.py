@@ -12,7 +12,7 @@ from tlsearch.spec.search import (
     SpaceSpec,
 )
 from tlsearch.spec.study import StudySpec
-from tlsearch.spec.training import MAGNITUDES, BackboneSpec, DataSpec, RecipeSpec
+from tlsearch.spec.training import MAGNITUDES, BackboneSpec, DataSpec, Optimizer, RecipeSpec
 
 __all__ = [
     "LEGACY",
@@ -23,6 +23,7 @@ __all__ = [
     "DataSpec",
     "KnobsSpec",
     "MeasuresSpec",
+    "Optimizer",
     "PriorSpec",
     "PrunerSpec",
     "RecipeSpec",

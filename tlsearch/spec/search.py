@@ -31,7 +31,7 @@ class MeasuresSpec(Table):
             that creates the study does; `off`: no measures and no prior.
         random_init_share: share of the study's epochs (trials x epochs) for training from random
             weights; never fewer than one trial's epochs.
-        random_init_lr: peak learning rate of that training.
+        random_init_lr: peak learning rate of that training; its default is 0.001 for AdamW.
         source: folder of images of the source domain, one folder a class, for the earth mover's
             distance; None = the weights of the pretrained classifier are used instead.
         sizes: other image sizes, pixels, at which fixed features are measured as well.

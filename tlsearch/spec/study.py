@@ -1,11 +1,16 @@
 """The whole study spec: a typed, frozen record whose fields are the keys of the TOML file."""
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, model_validator
 
 from tlsearch.spec.fields import Table
 from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, WorkersSpec
 from tlsearch.spec.search import MeasuresSpec, PriorSpec, PrunerSpec, SamplerSpec, SpaceSpec
 from tlsearch.spec.training import BackboneSpec, DataSpec, RecipeSpec
+
+ADAMW_RANDOM_INIT_LR = 1e-3
 
 
 class StudySpec(Table):
@@ -29,3 +34,21 @@ class StudySpec(Table):
     budget: BudgetSpec = BudgetSpec()
     workers: WorkersSpec = WorkersSpec()
     checkpoints: CheckpointsSpec = CheckpointsSpec()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_of_adamw_from_random_weights(cls, given: Any) -> Any:
+        """Let the default of `measures.random_init_lr` be one for the optimiser."""
+        if not isinstance(given, Mapping) or not _uses_adamw(given.get("recipe")):
+            return given
+        measures = given.get("measures", {})
+        if isinstance(measures, MeasuresSpec):
+            measures = measures.model_dump(exclude_unset=True)
+        if not isinstance(measures, Mapping):
+            return given
+        return {**given, "measures": {"random_init_lr": ADAMW_RANDOM_INIT_LR, **measures}}
+
+
+def _uses_adamw(recipe: Any) -> bool:
+    found = recipe.get("optimizer") if isinstance(recipe, Mapping) else recipe
+    return getattr(found, "optimizer", found) == "adamw"

@@ -2,10 +2,12 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from tlsearch.records import Range
 from tlsearch.spec.fields import DropRateField, Fraction, PositiveInt, RangeField, Table
+
+Optimizer = Literal["sgd", "adamw"]
 
 _WARMUP_EPOCHS = 3  # or one fewer than there are
 MAGNITUDES = 31  # steps of the strength of an augmentation
@@ -62,13 +64,14 @@ class BackboneSpec(Table):
 class RecipeSpec(Table):
     """How every trial is trained; read by `tlsearch.finetune`.
 
-    SGD with Nesterov momentum, warm-up, label smoothing 0.1 and batch 32 are the published
-    code's; epochs, the cosine schedule and the crop scale are ours.
+    SGD with Nesterov momentum, warm-up, label smoothing 0.1 and batch 32, the defaults, are the
+    published code's; epochs, the cosine schedule and the crop scale are ours.
 
     Attributes:
         image_size: side of the square the network sees, pixels.
         epochs: passes over the training images.
         batch_size: images per step.
+        optimizer: `sgd`, or `adamw`, beside which L2-SP and L2 are decoupled.
         momentum: of SGD (Nesterov where it is above 0).
         clip_norm: largest Euclidean norm of a step's gradient, over all parameters (Pascanu et
             al. 2013); longer ones are scaled down to it; 0 = off.
@@ -105,6 +108,7 @@ class RecipeSpec(Table):
     image_size: int = Field(224, ge=16, le=1024)
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 32
+    optimizer: Optimizer = "sgd"
     momentum: Fraction = 0.9
     clip_norm: float = Field(0.0, ge=0)
     schedule: Literal["cosine", "step", "constant"] = "cosine"
@@ -139,6 +143,23 @@ class RecipeSpec(Table):
         if isinstance(epochs, int) and 1 <= epochs <= _WARMUP_EPOCHS:
             return given | {"warmup_epochs": epochs - 1}
         return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_momentum_beside_adamw(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("optimizer") == "adamw" and "momentum" in given:
+            raise ValueError(
+                f'momentum = {given["momentum"]} is of SGD, and optimizer is "adamw"; leave one '
+                "of the two out"
+            )
+        return given
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_of_sgd(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = plain(self)
+        if self.optimizer == "adamw":
+            values.pop("momentum", None)
+        return values
 
     @model_validator(mode="after")
     def _fits_together(self) -> "RecipeSpec":

@@ -83,7 +83,8 @@ def check_study(spec: StudySpec) -> CheckedStudy:
     space = None
     if backbone is not None:
         n_body, takes_head = backbone.layers.n_body, has_linear_head(backbone)
-        space = _collect(problems, lambda: resolve(spec.space, n_body, takes_head))
+        optimizer = spec.recipe.optimizer
+        space = _collect(problems, lambda: resolve(spec.space, n_body, takes_head, optimizer))
     if space is not None:
         _collect(problems, lambda: check_overrides(spec.prior, space.ranges))
         _collect(problems, lambda: try_sampler(spec.sampler, space))
@@ -154,7 +155,7 @@ def _family(checked: CheckedStudy) -> list[NewStudy]:
     study = replace(study, attrs={**study.attrs, FLOOR: True}, seeds=[floor, default])
     n_body_layers = checked.backbone.layers.n_body
     spec = random_init_spec(checked.spec, n_body_layers)
-    space = resolve(spec.space, n_body_layers)
+    space = resolve(spec.space, n_body_layers, optimizer=spec.recipe.optimizer)
     attrs = _attrs(replace(checked, spec=spec, space=space))
     random_init = QueuedTrial(space.plain_default(), origin="random_init")
     return [study, NewStudy(spec.name, attrs, [random_init], spec.budget)]
