@@ -27,7 +27,7 @@ from tlsearch.finetune.ema import WeightAverage
 from tlsearch.finetune.engine import Training
 from tlsearch.finetune.evaluate import evaluate
 
-EMA = RECIPE.model_copy(update={"ema_epochs": 0.5})
+EMA = RECIPE.model_copy(update={"ema_epochs": 0.5, "batch_norm": "running"})
 RECALIBRATED = EMA.model_copy(update={"batch_norm": "recalibrated"})
 
 
