@@ -42,16 +42,17 @@ def test_the_first_worker_measures_then_the_seeds_run(tlsearch, tiny, tmp_path):
     tlsearch.run("worker", "tiny", "--trials", "8")
     assert tlsearch.json("status", "tiny")["measured"]
 
-    assert origins_of(tlsearch.storage_url, "tiny")[:7] == [
+    assert origins_of(tlsearch.storage_url, "tiny")[:8] == [
         "fixed_features",
         "default",
         "prior",
         "from_probe",
-        "draw",
-        "draw",
+        "range_rate",
         "opposite",
+        "draw",
+        "draw",
     ]
-    assert set(origins_of(tlsearch.storage_url, "tiny")[7:]) <= {"draw", "tpe", "uniform"}
+    assert set(origins_of(tlsearch.storage_url, "tiny")[8:]) <= {"draw", "tpe", "uniform"}
     (random_init,) = trials_of(tlsearch.storage_url, "tiny/measures")
     assert random_init.user_attrs["canonical"]["reinit_layers"] == 7
     measures = tlsearch.json("measures", "tiny")
@@ -87,7 +88,16 @@ def test_queued_trials_are_never_pruned(tlsearch, tiny):
     states = {
         t.user_attrs["origin"]: t.state.name for t in trials if "fixed_params" in t.system_attrs
     }
-    expected = ["fixed_features", "default", "user", "prior", "from_probe", "draw", "opposite"]
+    expected = [
+        "fixed_features",
+        "default",
+        "user",
+        "prior",
+        "from_probe",
+        "range_rate",
+        "opposite",
+        "draw",
+    ]
     assert states == dict.fromkeys(expected, "COMPLETE")
     assert "PRUNED" in {t.state.name for t in trials}
 
@@ -156,9 +166,10 @@ def test_an_interrupt_while_queueing_seeds_is_made_good(tlsearch, tiny, monkeypa
         "default",
         "prior",
         "from_probe",
-        "draw",
-        "draw",
+        "range_rate",
         "opposite",
+        "draw",
+        "draw",
     ]
     assert read_measures(storage, study.study_id) == measures
 

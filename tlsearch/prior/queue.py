@@ -25,8 +25,9 @@ def starting_trials(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -
     """Return the trials to queue beside the plain default, in the order in which they should run.
 
     These are the prior's mode, the same with no layer reinitialised (where the space has that),
-    draws from the prior, and the opposite mode in case the measures point the wrong way. The
-    sampler counts mode and draws as trials of the prior when it decides how far to follow it.
+    plain fine-tuning at the highest useful rate with two random layers, the opposite mode in case
+    the measures point the wrong way, and draws from the prior. The sampler counts mode and draws
+    as trials of the prior when it decides how far to follow it.
 
     Args:
         prior: the prior.
@@ -43,9 +44,23 @@ def starting_trials(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -
     return [
         QueuedTrial(prior.mode, "prior", ours),
         *([QueuedTrial(from_probe, "from_probe")] if allowed else []),
-        *(QueuedTrial(hyperparameters, "draw", ours) for hyperparameters in draws),
+        QueuedTrial(_at_range_rate(prior, space), "range_rate"),
         QueuedTrial(prior.opposite, "opposite"),
+        *(QueuedTrial(hyperparameters, "draw", ours) for hyperparameters in draws),
     ]
+
+
+def _at_range_rate(prior: Prior, space: SearchSpace) -> Hyperparameters:
+    """Return plain fine-tuning with two random layers at the highest useful rate.
+
+    In short trainings that alone is hard to beat, whatever the measures say (docs/search.md).
+    """
+    nearest = {name: found.nearest for name, found in space.ranges.items()}
+    return replace(
+        space.plain_default(),
+        reinit_layers=int(nearest["reinit_layers"](2)),
+        high_lr=nearest["high_lr"](prior.lr_scale),
+    )
 
 
 def _drawn(prior: Prior, space: SearchSpace, generator: np.random.Generator) -> Hyperparameters:

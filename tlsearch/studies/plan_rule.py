@@ -21,7 +21,7 @@ from tlsearch.finetune.pace import Pace
 from tlsearch.measures import random_init_epochs
 from tlsearch.spec import StudySpec
 
-FEWEST_TRIALS = 7  # the starting trials: floor, plain default, prior, from_probe, opposite, draws
+FEWEST_TRIALS = 8  # the starting trials, with two draws
 ENOUGH_TRIALS = 16
 MOST_TRIALS = 40
 PER_DOUBLING_OF_TRIALS = 0.003  # from FEWEST_TRIALS to ENOUGH_TRIALS; none after that
