@@ -1,0 +1,89 @@
+"""Runs in the environment of arm_fastai.py: trains as fastai's documentation does.
+
+`vision_learner` with timm's architecture and weights, `aug_transforms`, and `fine_tune`, whose
+first epoch trains the new head alone. Once with the default rate, and once with the one that
+`lr_find` suggests; what is better on validation answers.
+"""
+
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+warnings.filterwarnings("ignore")
+
+from fastai.vision.all import (  # noqa: E402
+    CategoryBlock,
+    DataBlock,
+    ImageBlock,
+    IndexSplitter,
+    accuracy,
+    aug_transforms,
+    set_seed,
+    vision_learner,
+)
+
+FREEZE_EPOCHS = 1
+
+
+def main() -> None:
+    """Read the task, train, and write probabilities."""
+    task = json.loads(sys.argv[1])
+    torch.set_num_threads(1)
+    images = np.load(task["images"])
+    started = time.perf_counter()
+    results = [train(task, images, find=find) for find in (False, True)]
+    seconds = time.perf_counter() - started
+    best = max(results, key=lambda result: result["seen"])
+    learner, data = best["learner"], best["data"]
+    test = data.test_dl([(image, 0) for image in images["x_test"]])
+    found, _ = learner.get_preds(dl=test)
+    np.savez(task["answers"], val=best["val"], test=found.numpy())
+    notes = {"val_by_rate": {f"{r['rate']:.2g}": r["seen"] for r in results}}
+    print(json.dumps({"train_seconds": seconds, **notes}))
+
+
+def train(task: dict[str, Any], images: Any, *, find: bool) -> dict[str, Any]:
+    """Train once; with the rate that `lr_find` suggests, or with fastai's default."""
+    set_seed(task["seed"], reproducible=True)
+    data = loaders(task, images)
+    learner = vision_learner(
+        data,
+        task["model"],
+        metrics=accuracy,
+        path=Path(task["images"]).parent,
+        n_out=task["n_classes"],
+        pretrained_cfg_overlay={"file": task["weights"]},
+    )
+    with learner.no_bar(), learner.no_logging():
+        rate = learner.lr_find(show_plot=False).valley if find else 2e-3
+        learner.fine_tune(task["epochs"] - FREEZE_EPOCHS, rate, freeze_epochs=FREEZE_EPOCHS)
+        val, labels = learner.get_preds()
+    seen = float((val.argmax(1) == labels).float().mean())
+    return {"learner": learner, "data": data, "rate": rate, "seen": seen, "val": val.numpy()}
+
+
+def loaders(task: dict[str, Any], images: Any) -> Any:
+    """Return fastai's loaders of train and validation."""
+    pixels = [*images["x_train"], *images["x_val"]]
+    labels = [*images["y_train"].tolist(), *images["y_val"].tolist()]
+    items = list(zip(pixels, labels, strict=True))
+    block = DataBlock(
+        blocks=(ImageBlock, CategoryBlock(vocab=list(range(task["n_classes"])))),
+        get_x=lambda item: item[0],
+        get_y=lambda item: item[1],
+        splitter=IndexSplitter(range(len(images["x_train"]), len(items))),
+        batch_tfms=aug_transforms(
+            size=task["size"], min_scale=task["min_scale"], do_flip=task["flip"]
+        ),
+    )
+    return block.dataloaders(items, bs=task["batch_size"], num_workers=0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Reads a finished study, or deletes it; runs with the source tree that made it.
+
+python search_report.py report|delete STUDY
+"""
+
+import json
+import sys
+
+import sqlalchemy as sa
+
+from tlsearch.store.connect import open_storage
+
+_MODELS = """
+    SELECT trials.number, trial_values.value AS val, attempts.token
+    FROM tlsearch.attempts JOIN trials USING (trial_id) JOIN trial_values USING (trial_id)
+    WHERE attempts.study_id = :study AND attempts.has_model
+    ORDER BY trial_values.value DESC, trials.number
+"""
+
+
+def main() -> None:
+    """Print one line of JSON, or delete."""
+    action, name = sys.argv[1:]
+    storage = open_storage(None)
+    study = storage.get_study_id_from_name(name)
+    if action == "delete":
+        storage.delete_study(study)
+        return
+    trials = [
+        {
+            "number": trial.number,
+            "state": trial.state.name.lower(),
+            "val": trial.value,
+            "origin": trial.user_attrs.get("origin"),
+            "seconds": trial.user_attrs.get("seconds", 0.0),
+        }
+        for trial in storage.get_all_trials(study, deepcopy=False)
+    ]
+    with storage.engine.connect() as connection:
+        rows = connection.execute(sa.text(_MODELS), {"study": study}).all()
+    models = [
+        {"number": row.number, "val": row.val, "file": f"{row.token}.safetensors"} for row in rows
+    ]
+    seconds = sum(trial["seconds"] for trial in trials) + _measuring(storage, study)
+    print(json.dumps({"trials": trials, "models": models, "seconds": round(seconds, 2)}))
+
+
+def _measuring(storage: object, study: int) -> float:
+    """Return the seconds that measuring took, as the study's measures have them."""
+    attrs = storage.get_study_system_attrs(study)  # type: ignore[attr-defined]
+    attrs = attrs | storage.get_study_user_attrs(study)  # type: ignore[attr-defined]
+    found = next((value for name, value in attrs.items() if name.endswith("measures")), None)
+    found = json.loads(found) if isinstance(found, str) else found or {}
+    return sum(value for name, value in found.items() if name.endswith("_seconds"))
+
+
+if __name__ == "__main__":
+    main()
