@@ -10,7 +10,7 @@ import numpy as np
 import safetensors.torch
 
 from .answers import BATCH_SIZE, CROP_SCALE, MODEL, Answer, Outcome, Unit
-from .places import Absent, cache, environment, present_tree
+from .places import Absent, cache, call, environment, present_tree
 
 REQUIREMENTS = (
     "fasttransform==0.0.5",
@@ -50,16 +50,9 @@ def run(unit: Unit) -> Outcome:
         "seed": unit.seed,
     }
     with unit.clock.running():
-        done = subprocess.run(
-            [python, _SCRIPT, json.dumps(task)],
-            env=environment(present_tree()),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise RuntimeError(f"fastai ended with {done.returncode}: {done.stderr[-2000:]}")
-    notes = json.loads(done.stdout.strip().splitlines()[-1])
+        command = [python, _SCRIPT, json.dumps(task)]
+        printed = call(command, environment(present_tree()), unit.folder)
+    notes = json.loads(printed.strip().splitlines()[-1])
     with np.load(outputs) as found:
         answer = Answer(found["val"].astype(np.float64), found["test"].astype(np.float64))
     return Outcome(answer, notes.pop("train_seconds"), notes=notes)
@@ -76,13 +69,13 @@ def interpreter() -> Path:
     if (folder / "complete").exists():
         return python
     try:
-        _call([sys.executable, "-m", "venv", "--clear", folder])
+        _install([sys.executable, "-m", "venv", "--clear", folder])
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         ours = sysconfig.get_path("purelib")
         (folder / "lib" / version / "site-packages" / "ours.pth").write_text(f"{ours}\n")
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        _call([*install, *REQUIREMENTS])
-        _call([*install, "--no-deps", FASTAI])  # without spaCy, which images do not need
+        _install([*install, *REQUIREMENTS])
+        _install([*install, "--no-deps", FASTAI])  # without spaCy, which images do not need
     except (OSError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", "") or "").strip()[-500:]
         raise Absent(f"an environment with {FASTAI} cannot be made: {error} {said}") from None
@@ -90,5 +83,5 @@ def interpreter() -> Path:
     return python
 
 
-def _call(command: list[str | Path]) -> None:
+def _install(command: list[str | Path]) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=900)

@@ -5,6 +5,7 @@ thread runs the trials. The kept models are files; this bench evaluates them.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from .arm_probe import features, fitted
 from .places import Tree, cache, earlier_tree, present_tree, python
 from .spec import spec_text
 
+TREES = {"tlsearch_0_1": earlier_tree, "tlsearch": present_tree}
 _REPORT = Path(__file__).with_name("search_report.py")
+_FIXED = "fixed_features"  # origin of the trial that is no training
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Search:
 
     Attributes:
         trials: number, state, val, origin and seconds of each.
-        models: number, val and file of each kept model, the best first.
+        models: number, val, origin and file of each kept model, the best first.
         seconds: of measuring and of all trials.
     """
 
@@ -37,21 +40,25 @@ class Search:
 def run_earlier(unit: Unit) -> Outcome:
     """Search with the earlier tree; its best trial answers."""
     search = _search(unit, earlier_tree())
-    answer, notes = _best_trial(unit, search)
-    return Outcome(answer, search.seconds, notes=notes)
+    best = search.models[0]
+    answer = _answer(unit, best)
+    return Outcome(answer, search.seconds, notes=_notes(unit, search, best, answer))
 
 
 def run_present(unit: Unit) -> Outcome:
     """Search with this tree; its recommended answer counts, and the candidates are kept beside."""
     search = _search(unit, present_tree())
-    best, notes = _best_trial(unit, search)
-    with unit.clock.running():
-        predict = fitted(features(unit, "train"), features(unit, "val"))
-    floor = Answer(predict(features(unit, "val")), predict(features(unit, "test")))
-    candidates = {"fixed_features": floor, "best_trial": best, "mean": best.mean_with(floor)}
-    recommended = "best_trial"
-    notes |= {"recommended": recommended}
+    best = next(model for model in search.models if model["origin"] != _FIXED)
+    trained, floor = _answer(unit, best), _floor(unit, search)
+    candidates = {_FIXED: floor, "best_trial": trained, "mean": trained.mean_with(floor)}
+    recommended = recommended_of(candidates)
+    notes = _notes(unit, search, best, trained) | {"recommended": recommended}
     return Outcome(candidates[recommended], search.seconds, candidates, notes)
+
+
+def recommended_of(_: Mapping[str, Answer]) -> str:
+    """Return the name of the answer that tlsearch recommends: its best trial."""
+    return "best_trial"
 
 
 def study_name(unit: Unit, tree: Tree) -> str:
@@ -61,18 +68,28 @@ def study_name(unit: Unit, tree: Tree) -> str:
 
 def places(unit: Unit, tree: Tree) -> dict[str, Path]:
     """Return the environment that keeps a unit's files, and a tree's database, to themselves."""
-    home = cache() / "homes" / tree.folder.name
-    home.mkdir(parents=True, exist_ok=True)
     return {
-        "XDG_DATA_HOME": home,
+        "XDG_DATA_HOME": _home(tree),
         "XDG_CACHE_HOME": unit.folder / "cache",
         "TLSEARCH_ARTIFACTS": unit.folder / "artifacts",
     }
 
 
+def stop_server(tree: Tree) -> None:
+    """Stop a tree's database, if it runs."""
+    python(tree, ["-m", "tlsearch", "db", "stop"], {"XDG_DATA_HOME": _home(tree)})
+
+
 def remove_study(unit: Unit, tree: Tree) -> None:
     """Delete a unit's study from the database."""
     python(tree, [_REPORT, "delete", study_name(unit, tree)], places(unit, tree))
+
+
+def _home(tree: Tree) -> Path:
+    """Return the folder of a tree's database."""
+    home = cache() / "homes" / tree.folder.name
+    home.mkdir(parents=True, exist_ok=True)
+    return home
 
 
 def _search(unit: Unit, tree: Tree) -> Search:
@@ -87,21 +104,35 @@ def _search(unit: Unit, tree: Tree) -> Search:
     return Search(**found)
 
 
-def _best_trial(unit: Unit, search: Search) -> tuple[Answer, dict[str, Any]]:
-    best = search.models[0]
-    tensors = safetensors.torch.load_file(unit.folder / "artifacts" / best["file"])
+def _floor(unit: Unit, search: Search) -> Answer:
+    """Return the answer of the study's own model on fixed features, or of one fitted here."""
+    for model in search.models:
+        if model["origin"] == _FIXED:
+            return _answer(unit, model)
+    with unit.clock.running():
+        train, val = features(unit, "train"), features(unit, "val")
+        predict = fitted(train, val)
+    return Answer(predict(val), predict(features(unit, "test")))
+
+
+def _answer(unit: Unit, kept: Mapping[str, Any]) -> Answer:
+    """Return the answer of a kept model."""
+    tensors = safetensors.torch.load_file(unit.folder / "artifacts" / kept["file"])
     state = {
         name.removeprefix("model."): tensor
         for name, tensor in tensors.items()
         if name.startswith("model.")
     }
     model = model_of(state, unit.prepared.n_classes)
-    answer = unit.answer(lambda pixels: probabilities(model, pixels))
+    return unit.answer(lambda pixels: probabilities(model, pixels))
+
+
+def _notes(unit: Unit, search: Search, best: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+    """Return the trials, and the best one's accuracy on validation as it said and as found here."""
     again = accuracy(answer.val, unit.prepared.labels("val"))
-    notes = {
-        "trials": search.trials,
+    return {
+        "trials_run": search.trials,
         "best": best["number"],
         "said": best["val"],
-        "again": again,
+        "again": round(again, 5),
     }
-    return answer, notes

@@ -1,11 +1,13 @@
 """Where the bench keeps what it fetches and makes, and the source trees that it compares."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import platformdirs
 
@@ -13,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
 EARLIER = "9e800cf"  # the tlsearch before it gave answers that beat the probe
 CACHE_VARIABLE = "TLSEARCH_BENCH_CACHE"
+_children: set[subprocess.Popen[str]] = set()
 
 
 class Absent(Exception):
@@ -83,19 +86,43 @@ def python(tree: Tree, arguments: Sequence[str | Path], more: Mapping[str, str |
     Raises:
         RuntimeError: it failed; with the end of what it said.
     """
-    command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(
-        command,
-        cwd=tree.folder,
-        env=environment(tree, more),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip()[-2000:]
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {said}")
-    return done.stdout
+    return call([sys.executable, *arguments], environment(tree, more), tree.folder)
+
+
+def call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path) -> str:
+    """Run a command and return what it printed.
+
+    Raises:
+        RuntimeError: it failed; with the end of what it said.
+    """
+    words = [str(word) for word in command]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        words, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        _children.add(process)
+        try:
+            printed, said = process.communicate()
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            _children.discard(process)
+    if process.returncode:
+        end = (printed + said).strip()[-2000:]
+        raise RuntimeError(f"{' '.join(words)} ended with {process.returncode}: {end}")
+    return printed
+
+
+def end_children_on_sigterm() -> None:
+    """Let SIGTERM end what `call` runs, too."""
+
+    def end(*_: int | FrameType | None) -> None:
+        for process in tuple(_children):
+            process.terminate()
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _commit(folder: Path) -> str:

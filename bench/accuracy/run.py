@@ -10,7 +10,6 @@ to `results/TARGET.jsonl` when it ends. `--again` drops the lines of the chosen 
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,9 +20,18 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from . import arm_fastai
+from . import arm_fastai, arm_search
 from .answers import Settings
-from .places import RESULTS, ROOT, Absent, earlier_tree, environment, present_tree
+from .places import (
+    RESULTS,
+    ROOT,
+    Absent,
+    call,
+    earlier_tree,
+    end_children_on_sigterm,
+    environment,
+    present_tree,
+)
 from .targets import TARGETS, Prepared
 from .unit import ARMS, written
 
@@ -73,8 +81,13 @@ def main() -> None:
             replace(given.results, unit.target, unit.without(lines(given.results, unit.target)))
     todo = [unit for unit in units if not unit.is_in(lines(given.results, unit.target))]
     print(f"{len(units)} units, {len(units) - len(todo)} of them done", file=sys.stderr)
-    with ThreadPoolExecutor(given.processes) as pool:
+    end_children_on_sigterm()
+    pool = ThreadPoolExecutor(given.processes)
+    try:
         failures = sum(pool.map(lambda unit: _run(unit, given.results), todo))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        _stop_servers(arms)
     if failures:
         sys.exit(f"{failures} units failed; run the command again to go on")
 
@@ -143,23 +156,24 @@ def _run(unit: Wanted, results: Path) -> bool:
         command = [sys.executable, "-m", "bench.accuracy.unit", unit.target, unit.arm]
         command += [str(unit.seed), "--out", str(out)]
         command += ["--trials", str(unit.settings.trials), "--epochs", str(unit.settings.epochs)]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment(present_tree()),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
         what = f"{unit.target} {unit.arm} seed {unit.seed}"
-        if done.returncode:
-            print(f"{what} failed: {done.stderr.strip()[-1500:]}", file=sys.stderr, flush=True)
+        try:
+            call(command, environment(present_tree(), {"XDG_CACHE_HOME": folder}), ROOT)
+        except RuntimeError as error:
+            print(f"{what} failed: {error}", file=sys.stderr, flush=True)
             return True
         line = json.loads(out.read_text())
     add(results, unit.target, line)
     took = time.monotonic() - started
     print(f"{what}: {100 * line['test']:.1f} in {took:.0f} s", file=sys.stderr, flush=True)
     return False
+
+
+def _stop_servers(arms: Sequence[str]) -> None:
+    """Stop the databases of the searches."""
+    for arm, tree in arm_search.TREES.items():
+        if arm in arms:
+            arm_search.stop_server(tree())
 
 
 def _present(targets: Sequence[str], arms: Sequence[str]) -> tuple[dict[str, Prepared], list[str]]:

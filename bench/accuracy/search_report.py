@@ -38,8 +38,15 @@ def main() -> None:
     ]
     with storage.engine.connect() as connection:
         rows = connection.execute(sa.text(_MODELS), {"study": study}).all()
+    origins = {trial["number"]: trial["origin"] for trial in trials}
     models = [
-        {"number": row.number, "val": row.val, "file": f"{row.token}.safetensors"} for row in rows
+        {
+            "number": row.number,
+            "val": row.val,
+            "origin": origins[row.number],
+            "file": f"{row.token}.safetensors",
+        }
+        for row in rows
     ]
     seconds = sum(trial["seconds"] for trial in trials) + _measuring(storage, study)
     print(json.dumps({"trials": trials, "models": models, "seconds": round(seconds, 2)}))

@@ -20,7 +20,7 @@ import torch
 
 from . import arm_default, arm_fastai, arm_probe, arm_search, arm_timm
 from .answers import Answer, Clock, Outcome, Settings, Unit, accuracy
-from .places import EARLIER, cache, earlier_tree, present_tree
+from .places import EARLIER, cache, end_children_on_sigterm, present_tree
 from .targets import TARGETS, Prepared
 
 ARMS: dict[str, Callable[[Unit], Outcome]] = {
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=Settings.trials)
     parser.add_argument("--epochs", type=int, default=Settings.epochs)
     given = parser.parse_args()
+    end_children_on_sigterm()
     settings = Settings(trials=given.trials, epochs=given.epochs)
     found = run(given.target, given.arm, given.seed, settings)
     given.out.write_text(json.dumps(found) + "\n")
@@ -78,8 +79,8 @@ def run(target: str, arm: str, seed: int, settings: Settings) -> dict[str, Any]:
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-    if arm in ("tlsearch", "tlsearch_0_1"):
-        arm_search.remove_study(unit, earlier_tree() if arm != "tlsearch" else present_tree())
+    if arm in arm_search.TREES:
+        arm_search.remove_study(unit, arm_search.TREES[arm]())
     shutil.rmtree(folder)
     return line
 
