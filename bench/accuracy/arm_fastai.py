@@ -32,7 +32,8 @@ def run(unit: Unit) -> Outcome:
     inputs, outputs, weights = (
         unit.folder / name for name in ("images.npz", "answers.npz", "pretrained.safetensors")
     )
-    safetensors.torch.save_file(dict(unit.backbone().state), weights)
+    state = {name: tensor.contiguous() for name, tensor in unit.backbone().state.items()}
+    safetensors.torch.save_file(state, weights)
     arrays = {f"x_{part}": unit.pixels(part) for part in ("train", "val", "test")}
     arrays |= {f"y_{part}": unit.prepared.labels(part) for part in ("train", "val")}
     np.savez(inputs, **arrays)
