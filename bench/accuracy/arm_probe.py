@@ -4,9 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from scipy.special import softmax
 
 from tlsearch.data.imageset import image_set
 from tlsearch.measures.features import Features, features_of
@@ -19,13 +17,11 @@ Classifier = Callable[[Features], Probabilities]
 
 
 def fitted(train: Features, val: Features) -> Classifier:
-    """Fit the product's classifier on frozen features; its strength is chosen on validation."""
-    strength = fixed_features(train, val).strength
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
-    classifier.fit(train.values.astype(np.float64), train.labels)
+    """Fit the product's classifier on frozen features."""
+    probe = fixed_features(train, val).probe
 
     def predict(features: Features) -> Probabilities:
-        found: Probabilities = classifier.predict_proba(features.values.astype(np.float64))
+        found: Probabilities = softmax(probe.logits(features.values).astype(np.float64), axis=1)
         return found
 
     return predict

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 
 from .answers import Answer, Outcome, Unit, accuracy, model_of, probabilities
@@ -27,14 +28,24 @@ class Search:
     """A finished study.
 
     Attributes:
-        trials: number, state, val, origin and seconds of each.
+        trials: number, state, val, origin, duplicate_of and seconds of each.
         models: number, val, origin and file of each kept model, the best first.
         seconds: of measuring and of all trials.
+        answer: numbers of the trials of which the recommended answer is the mean; None where the
+            tree recommends none.
     """
 
     trials: list[dict[str, Any]]
     models: list[dict[str, Any]]
     seconds: float
+    answer: list[int] | None
+
+    def model(self, number: int) -> dict[str, Any]:
+        """Return the kept model of a trial, or of the one that it is a duplicate of."""
+        trial = next(each for each in self.trials if each["number"] == number)
+        original = trial["duplicate_of"]
+        wanted = number if original is None else original
+        return next(each for each in self.models if each["number"] == wanted)
 
 
 def run_earlier(unit: Unit) -> Outcome:
@@ -51,14 +62,14 @@ def run_present(unit: Unit) -> Outcome:
     best = next(model for model in search.models if model["origin"] != _FIXED)
     trained, floor = _answer(unit, best), _floor(unit, search)
     candidates = {_FIXED: floor, "best_trial": trained, "mean": trained.mean_with(floor)}
-    recommended = recommended_of(candidates)
-    notes = _notes(unit, search, best, trained) | {"recommended": recommended}
-    return Outcome(candidates[recommended], search.seconds, candidates, notes)
-
-
-def recommended_of(_: Mapping[str, Answer]) -> str:
-    """Return the name of the answer that tlsearch recommends: its best trial."""
-    return "best_trial"
+    numbers = search.answer or [best["number"]]
+    parts = [_answer(unit, search.model(number)) for number in numbers]
+    answer = Answer(
+        np.mean([each.val for each in parts], axis=0),
+        np.mean([each.test for each in parts], axis=0),
+    )
+    notes = _notes(unit, search, best, trained) | {"recommended": numbers}
+    return Outcome(answer, search.seconds, candidates, notes)
 
 
 def study_name(unit: Unit, tree: Tree) -> str:

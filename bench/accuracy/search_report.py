@@ -8,6 +8,7 @@ import sys
 
 import sqlalchemy as sa
 
+import tlsearch
 from tlsearch.store.connect import open_storage
 
 _MODELS = """
@@ -32,6 +33,7 @@ def main() -> None:
             "state": trial.state.name.lower(),
             "val": trial.value,
             "origin": trial.user_attrs.get("origin"),
+            "duplicate_of": trial.user_attrs.get("duplicate_of"),
             "seconds": trial.user_attrs.get("seconds", 0.0),
         }
         for trial in storage.get_all_trials(study, deepcopy=False)
@@ -49,7 +51,15 @@ def main() -> None:
         for row in rows
     ]
     seconds = sum(trial["seconds"] for trial in trials) + _measuring(storage, study)
-    print(json.dumps({"trials": trials, "models": models, "seconds": round(seconds, 2)}))
+    found = {"trials": trials, "models": models, "seconds": round(seconds, 2)}
+    print(json.dumps({**found, "answer": _answer(name)}))
+
+
+def _answer(name: str) -> list[int] | None:
+    """Return the trials of which the recommended answer is the mean; None where there is none."""
+    recommend = getattr(tlsearch, "recommended_answer", None)  # the earlier tree has none
+    answer = recommend(name) if recommend else None
+    return list(answer.trials) if answer else None
 
 
 def _measuring(storage: object, study: int) -> float:
