@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 
 warnings.filterwarnings("ignore")
@@ -41,7 +42,8 @@ def main() -> None:
     seconds = time.perf_counter() - started
     best = max(results, key=lambda result: result["seen"])
     learner, data = best["learner"], best["data"]
-    test = data.test_dl([(image, 0) for image in images["x_test"]])
+    n_seen, n_test = len(images["x_train"]) + len(images["x_val"]), len(images["x_test"])
+    test = data.test_dl(list(range(n_seen, n_seen + n_test)))
     found, _ = learner.get_preds(dl=test)
     np.savez(task["answers"], val=best["val"], test=found.numpy())
     notes = {"val_by_rate": {f"{r['rate']:.2g}": r["seen"] for r in results}}
@@ -60,6 +62,7 @@ def train(task: dict[str, Any], images: Any, *, find: bool) -> dict[str, Any]:
         n_out=task["n_classes"],
         pretrained_cfg_overlay={"file": task["weights"]},
     )
+    check_pretrained(learner.model, task["weights"])
     with learner.no_bar(), learner.no_logging():
         rate = learner.lr_find(show_plot=False).valley if find else 2e-3
         learner.fine_tune(task["epochs"] - FREEZE_EPOCHS, rate, freeze_epochs=FREEZE_EPOCHS)
@@ -68,15 +71,27 @@ def train(task: dict[str, Any], images: Any, *, find: bool) -> dict[str, Any]:
     return {"learner": learner, "data": data, "rate": rate, "seen": seen, "val": val.numpy()}
 
 
+def check_pretrained(model: torch.nn.Module, weights: str) -> None:
+    """Check that the body has the pretrained weights.
+
+    Raises:
+        RuntimeError: it has not.
+    """
+    state = model[0].model.state_dict()
+    for name, tensor in safetensors.torch.load_file(weights).items():
+        if not torch.equal(state[name], tensor):
+            raise RuntimeError(f"{name} is not pretrained")
+
+
 def loaders(task: dict[str, Any], images: Any) -> Any:
-    """Return fastai's loaders of train and validation."""
-    pixels = [*images["x_train"], *images["x_val"]]
+    """Return fastai's loaders of train and validation; items are indices, test comes last."""
+    pixels = [*images["x_train"], *images["x_val"], *images["x_test"]]
     labels = [*images["y_train"].tolist(), *images["y_val"].tolist()]
-    items = list(zip(pixels, labels, strict=True))
+    items = list(range(len(labels)))
     block = DataBlock(
         blocks=(ImageBlock, CategoryBlock(vocab=list(range(task["n_classes"])))),
-        get_x=lambda item: item[0],
-        get_y=lambda item: item[1],
+        get_x=lambda item: pixels[item],
+        get_y=lambda item: labels[item],
         splitter=IndexSplitter(range(len(images["x_train"]), len(items))),
         batch_tfms=aug_transforms(
             size=task["size"], min_scale=task["min_scale"], do_flip=task["flip"]
