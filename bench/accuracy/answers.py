@@ -146,8 +146,10 @@ def probabilities(model: nn.Module, pixels: Pixels) -> Probabilities:
     mean, std = (torch.tensor(config[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
     model.eval()
     found = []
-    for batch in torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()).split(_EVALUATED):
-        found.append(model((batch.float() / 255 - mean) / std).double().softmax(dim=1))
+    images = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
+    for start in range(0, len(images), _EVALUATED):
+        batch = images[start : start + _EVALUATED].float() / 255
+        found.append(model((batch - mean) / std).double().softmax(dim=1))
     return torch.cat(found).numpy()
 
 

@@ -11,6 +11,7 @@ import safetensors.torch
 
 from .answers import BATCH_SIZE, CROP_SCALE, MODEL, Answer, Outcome, Unit
 from .places import Absent, cache, call, environment, present_tree
+from .targets import Arrays
 
 REQUIREMENTS = (
     "fasttransform==0.0.5",
@@ -34,9 +35,10 @@ def run(unit: Unit) -> Outcome:
     )
     state = {name: tensor.contiguous() for name, tensor in unit.backbone().state.items()}
     safetensors.torch.save_file(state, weights)
-    arrays = {f"x_{part}": unit.pixels(part) for part in ("train", "val", "test")}
-    arrays |= {f"y_{part}": unit.prepared.labels(part) for part in ("train", "val")}
-    np.savez(inputs, **arrays)
+    arrays: Arrays = {f"x_{part}": unit.pixels(part) for part in ("train", "val", "test")}
+    for part in ("train", "val"):
+        arrays[f"y_{part}"] = unit.prepared.labels(part)
+    np.savez(inputs, **arrays)  # type: ignore[arg-type]
     task = {
         "images": str(inputs),
         "answers": str(outputs),
@@ -51,7 +53,7 @@ def run(unit: Unit) -> Outcome:
         "seed": unit.seed,
     }
     with unit.clock.running():
-        command = [python, _SCRIPT, json.dumps(task)]
+        command: list[str | Path] = [python, _SCRIPT, json.dumps(task)]
         printed = call(command, environment(present_tree()), unit.folder)
     notes = json.loads(printed.strip().splitlines()[-1])
     with np.load(outputs) as found:
@@ -74,7 +76,14 @@ def interpreter() -> Path:
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         ours = sysconfig.get_path("purelib")
         (folder / "lib" / version / "site-packages" / "ours.pth").write_text(f"{ours}\n")
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         _install([*install, *REQUIREMENTS])
         _install([*install, "--no-deps", FASTAI])  # without spaCy, which images do not need
     except (OSError, subprocess.SubprocessError) as error:

@@ -49,7 +49,8 @@ def correctness(predictions: str, labels: str) -> Correct:
     """
     if len(predictions) != len(labels):
         raise ValueError(f"{len(predictions)} predictions for {len(labels)} labels")
-    return np.frombuffer(predictions.encode(), np.uint8) == np.frombuffer(labels.encode(), np.uint8)
+    found: Correct = np.array(list(predictions)) == np.array(list(labels))
+    return found
 
 
 def difference(first: Correct, second: Correct) -> Difference:

@@ -77,7 +77,8 @@ def check_pretrained(model: torch.nn.Module, weights: str) -> None:
     Raises:
         RuntimeError: it has not.
     """
-    state = model[0].model.state_dict()
+    body: torch.nn.Module = model.get_submodule("0.model")
+    state = body.state_dict()
     for name, tensor in safetensors.torch.load_file(weights).items():
         if not torch.equal(state[name], tensor):
             raise RuntimeError(f"{name} is not pretrained")

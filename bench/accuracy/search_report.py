@@ -67,8 +67,8 @@ def _measuring(storage: object, study: int) -> float:
     attrs = storage.get_study_system_attrs(study)  # type: ignore[attr-defined]
     attrs = attrs | storage.get_study_user_attrs(study)  # type: ignore[attr-defined]
     found = next((value for name, value in attrs.items() if name.endswith("measures")), None)
-    found = json.loads(found) if isinstance(found, str) else found or {}
-    return sum(value for name, value in found.items() if name.endswith("_seconds"))
+    measures = json.loads(found) if isinstance(found, str) else found or {}
+    return sum(float(value) for name, value in measures.items() if name.endswith("_seconds"))
 
 
 if __name__ == "__main__":
