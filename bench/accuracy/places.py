@@ -1,5 +1,6 @@
 """Where the bench keeps what it fetches and makes, and the source trees that it compares."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -50,6 +51,7 @@ def shared() -> Path:
     return beside if beside.is_dir() or not common else Path(common).parent.parent / "shared"
 
 
+@functools.cache
 def present_tree() -> Tree:
     """Return the tree that this file is in."""
     return Tree(ROOT, _commit(ROOT))

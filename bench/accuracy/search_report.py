@@ -1,4 +1,4 @@
-"""Reads a finished study, or deletes it; runs with the source tree that made it.
+"""Reads a finished study, or deletes it with its measures; runs with the source tree that made it.
 
 python search_report.py report|delete STUDY
 """
@@ -23,10 +23,12 @@ def main() -> None:
     """Print one line of JSON, or delete."""
     action, name = sys.argv[1:]
     storage = open_storage(None)
-    study = storage.get_study_id_from_name(name)
     if action == "delete":
-        storage.delete_study(study)
+        for found in storage.get_all_studies():
+            if found.study_name in (name, f"{name}/measures"):
+                storage.delete_study(found._study_id)
         return
+    study = storage.get_study_id_from_name(name)
     trials = [
         {
             "number": trial.number,
