@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from tlsearch.data.imageset import image_set
+from tlsearch.data.imageset import packed
 from tlsearch.measures.features import Features, features_of
 from tlsearch.measures.fixed_features import fixed_features
 from tlsearch.spec import RecipeSpec
@@ -39,11 +39,10 @@ def run(unit: Unit) -> Outcome:
 def features(unit: Unit, part: str) -> Features:
     """Return the pooled features of `train`, `val` or `test`."""
     pixels, labels = unit.pixels(part), unit.prepared.labels(part).tolist()
-    sizes = np.full((len(pixels), 2), unit.settings.image_size, dtype=np.int32)
     size = unit.settings.image_size
     return features_of(
         unit.backbone(),
-        lambda: [image_set(pixels, sizes, labels)],
+        lambda: [packed(list(pixels), labels)],
         f"{unit.prepared.fingerprint()}/{part}",
         RecipeSpec(image_size=size, eval_crop=1.0),
         torch.device("cpu"),

@@ -5,7 +5,7 @@ thread runs the trials. The kept models are files; this bench evaluates them.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from .arm_probe import features, fitted
 from .places import Tree, cache, earlier_tree, present_tree, python
 from .spec import spec_text
 
-TREES = {"tlsearch_0_1": earlier_tree, "tlsearch": present_tree}
+TREES: dict[str, Callable[[], Tree]] = {"tlsearch_0_1": earlier_tree, "tlsearch": present_tree}
 _REPORT = Path(__file__).with_name("search_report.py")
 _FIXED = "fixed_features"  # origin of the trial that is no training
 

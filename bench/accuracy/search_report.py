@@ -24,9 +24,9 @@ def main() -> None:
     action, name = sys.argv[1:]
     storage = open_storage(None)
     if action == "delete":
-        for found in storage.get_all_studies():
-            if found.study_name in (name, f"{name}/measures"):
-                storage.delete_study(found._study_id)
+        for each in storage.get_all_studies():
+            if each.study_name in (name, f"{name}/measures"):
+                storage.delete_study(each._study_id)
         return
     study = storage.get_study_id_from_name(name)
     trials = [
