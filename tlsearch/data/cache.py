@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from tlsearch.data.cachefile import read_arrays, write_arrays
-from tlsearch.data.decode import check_readable, decode, stored_size
+from tlsearch.data.decode import decode, look_at, stored_size
 from tlsearch.data.imageset import ImageSet, TrainingData, canvas_shapes, image_set, packed
 from tlsearch.data.memory import FEWER_IMAGES, check_room, enough_memory
 from tlsearch.data.reading import read_all, unreadable
@@ -52,7 +52,7 @@ def verify_images(catalog: Catalog) -> None:
     Raises:
         DataError: some cannot; the message names the first five and says how many there are.
     """
-    _, problems = read_all([*catalog.train, *catalog.val, *catalog.test], check_readable)
+    _, problems = read_all([*catalog.train, *catalog.val, *catalog.test], look_at)
     if problems:
         raise unreadable(problems)
 
@@ -74,7 +74,7 @@ def _decode(catalog: Catalog, short_side: int) -> Sets:
     with enough_memory("for the decoded images", FEWER_IMAGES):
         images, problems = _decode_all(refs, short_side)
         if problems:
-            raise unreadable(problems + read_all(catalog.test, check_readable)[1])
+            raise unreadable(problems + read_all(catalog.test, look_at)[1])
         val_images, images[n_train:] = images[n_train:], []
         return packed(images, labels[:n_train]), packed(val_images, labels[n_train:])
 

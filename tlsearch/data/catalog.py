@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tlsearch.data.reading import read_all, unreadable
 from tlsearch.data.references import TEST, TRAIN, VAL, Catalog, ImageRef
@@ -20,17 +21,24 @@ def load_catalog(spec: DataSpec) -> Catalog:
     """
     source = read_source(spec)
     splits = make_splits(source, spec)
+    if spec.bit_depth is not None:
+        splits = {
+            split: tuple(replace(ref, bits=spec.bit_depth) for ref in refs)
+            for split, refs in splits.items()
+        }
     return Catalog(
         class_names=source.class_names,
         train=splits[TRAIN],
         val=splits[VAL],
         test=splits[TEST],
         ignored=source.ignored,
-        fingerprint=_fingerprint(source.class_names, splits),
+        fingerprint=_fingerprint(source.class_names, splits, spec.bit_depth),
     )
 
 
-def _fingerprint(class_names: Sequence[str], splits: Mapping[str, tuple[ImageRef, ...]]) -> str:
+def _fingerprint(
+    class_names: Sequence[str], splits: Mapping[str, tuple[ImageRef, ...]], bits: int | None
+) -> str:
     """Hash the class names, the images of all splits, and the content of train and val."""
     members = {
         split: [[ref.name, ref.label] for ref in splits[split]] for split in (TRAIN, VAL, TEST)
@@ -41,4 +49,6 @@ def _fingerprint(class_names: Sequence[str], splits: Mapping[str, tuple[ImageRef
         raise unreadable(problems)
     for content in contents:
         digest.update(content)
+    if bits is not None:  # else the hash is that of earlier versions
+        digest.update(f"bit depth {bits}".encode())
     return digest.hexdigest()

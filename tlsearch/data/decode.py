@@ -4,9 +4,18 @@ import math
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from tlsearch.data.colours import (
+    Look,
+    Used,
+    deep_colours_to_rgb,
+    deep_grey_to_rgb,
+    eight_bits_to_rgb,
+    needs_all_bits,
+)
+from tlsearch.data.depth import Samples, samples_of
+from tlsearch.data.orientation import leave_as_stored, orientation_of, upright
 from tlsearch.data.reading import UnreadableImageError
 from tlsearch.data.references import ImageRef, Pixels
 
@@ -34,34 +43,51 @@ def decode(ref: ImageRef, short_side: int) -> Pixels:
     return np.asarray(fit(open_rgb(ref), short_side))
 
 
-def check_readable(ref: ImageRef) -> None:
+def look_at(ref: ImageRef) -> Look:
     """Decode an image without keeping it; raises what `decode` raises."""
-    open_rgb(ref)
+    return _opened(ref)[1]
 
 
 def open_rgb(ref: ImageRef) -> Image.Image:
     """Decode the first frame to RGB: full size, upright, with white behind transparent pixels."""
-    if isinstance(ref.source, Path):
-        with Image.open(ref.source) as image:
-            image.load()
-            return to_rgb(_upright(image))
+    return _opened(ref)[0]
+
+
+def _opened(ref: ImageRef) -> tuple[Image.Image, Look]:
+    image, used = _of_file(ref.source, ref.bits) if isinstance(ref.source, Path) else _of_array(ref)
+    return image, Look(image.height, image.width, used)
+
+
+def _of_array(ref: ImageRef) -> tuple[Image.Image, Used]:
+    assert not isinstance(ref.source, Path)
     channels = ref.source.shape[2] if ref.source.ndim == 3 else 1
     shape = ref.source.shape if channels > 1 else ref.source.shape[:2]
-    mode = ARRAY_MODES[channels]
     size = (shape[1], shape[0])
-    return to_rgb(Image.frombytes(mode, size, ref.source.tobytes()))
+    image = Image.frombytes(ARRAY_MODES[channels], size, ref.source.tobytes())
+    return eight_bits_to_rgb(image, Samples("", deep=False), ref.bits)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode to RGB; scales 16-bit grey, puts white behind transparency."""
-    if image.mode == "F":
-        raise UnreadableImageError("has floating-point pixels")
-    if image.mode.startswith("I"):
-        image = Image.fromarray(_to_eight_bits(np.asarray(image)))
-    elif image.has_transparency_data:
-        opaque = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(opaque, image.convert("RGBA"))
-    return image.convert("RGB")
+def _of_file(path: Path, bits: int | None) -> tuple[Image.Image, Used]:
+    with Image.open(path) as image:
+        samples, orientation = samples_of(image, path), orientation_of(image)
+        leave_as_stored(image)
+        image.load()
+        if image.mode == "F":
+            raise UnreadableImageError("has floating-point pixels")
+        if image.mode.startswith("I"):
+            rgb, used = deep_grey_to_rgb(image, samples, bits)
+        elif needs_all_bits(image, samples, bits):
+            rgb, used = deep_colours_to_rgb(image, path, samples, bits)
+        else:
+            rgb, used = eight_bits_to_rgb(image, samples, bits)
+        return upright(rgb, orientation), used
+
+
+def fitted_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Return the width and height that `fit` makes of an image's, pixels."""
+    width, height = _within_aspect(width, height)
+    scale = short_side / min(width, height)
+    return round(width * scale), round(height * scale)
 
 
 def fit(image: Image.Image, short_side: int) -> Image.Image:
@@ -70,31 +96,18 @@ def fit(image: Image.Image, short_side: int) -> Image.Image:
     Keeps the aspect ratio; where it is above 2:1, crops the longer side to its middle first.
     """
     image = _crop_to_aspect(image)
-    width, height = image.size
-    scale = short_side / min(width, height)
-    size = (round(width * scale), round(height * scale))
+    size = fitted_size(*image.size, short_side)
     return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # the pixels can be good although the EXIF block is damaged
-        return image
-
-
-def _to_eight_bits(grey: NDArray[np.generic]) -> Pixels:
-    """Scale 0..65535 to 0..255; Pillow also opens some 16-bit files as 32-bit integers."""
-    values = grey.astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise UnreadableImageError("has 32-bit pixels")
-    return ((values + 128) // 257).astype(np.uint8)
 
 
 def _crop_to_aspect(image: Image.Image) -> Image.Image:
     width, height = image.size
-    new_width, new_height = min(width, MAX_ASPECT * height), min(height, MAX_ASPECT * width)
+    new_width, new_height = _within_aspect(width, height)
     if (new_width, new_height) == image.size:
         return image
     left, top = (width - new_width) // 2, (height - new_height) // 2
     return image.crop((left, top, left + new_width, top + new_height))
+
+
+def _within_aspect(width: int, height: int) -> tuple[int, int]:
+    return min(width, MAX_ASPECT * height), min(height, MAX_ASPECT * width)

@@ -22,11 +22,13 @@ class ImageRef:
             with forward slashes, or an array and an index such as `x_train[7]`.
         label: index into the class names.
         source: the file, or the pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+        bits: how many bits its values use, where the file does not say; None = all.
     """
 
     name: str
     label: int
     source: Path | Pixels = field(compare=False, repr=False)
+    bits: int | None = None
 
     @property
     def place(self) -> str:

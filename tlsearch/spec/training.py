@@ -26,6 +26,8 @@ class DataSpec(Table):
         train_per_class, val_per_class, test_per_class: number of images to use of each class
             (0 = all), the first of a seeded shuffle.
         split_seed: seed of the splits.
+        bit_depth: bits that the values use in files that have room for more and do not say how
+            many are used, such as 12 of 16; None = all.
     """
 
     path: str = Field(min_length=1)
@@ -36,6 +38,7 @@ class DataSpec(Table):
     val_per_class: int = Field(0, ge=0)
     test_per_class: int = Field(0, ge=0)
     split_seed: int = Field(0, ge=0, lt=2**31)
+    bit_depth: int | None = Field(None, ge=1, le=16)
 
     @model_validator(mode="after")
     def _leave_some_for_training(self) -> "DataSpec":
