@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tlsearch.studies.plan_rule import Combination, SizeFacts
 
 SHOWN = 12  # combinations in the table
+UNSTEADY = 0.5  # (slowest - fastest) / median burst that is remarked upon
 
 
 def plan_as_json(plan: "Plan") -> dict[str, Any]:
@@ -81,10 +82,12 @@ def _remarks(facts: "SizeFacts") -> str:
     remarks = []
     if facts.pace is not None and facts.pace.bursts == 0:
         remarks.append("estimated from another size")
+    elif facts.pace is not None and facts.pace.spread > UNSTEADY:
+        remarks.append(f"bursts differ by {facts.pace.spread:.0%}: other programs run, too")
     if facts.upscaled:
         remarks.append("more pixels than the files hold")
-    if facts.pace is not None and facts.probe is None:
-        remarks.append("no time for fixed features")
+    if facts.no_probe is not None:
+        remarks.append(facts.no_probe)
     return "; ".join(remarks)
 
 

@@ -56,9 +56,10 @@ class SizeFacts:
     Attributes:
         image_size: pixels.
         pace: how long training takes; None where it cannot be trained.
-        probe: fixed features; None where there was no time for them, or no such features.
+        probe: fixed features; None where there are no figures.
         upscaled: whether most images are stored with fewer pixels.
         refused: why the size cannot be used; None where it can.
+        no_probe: why there are no figures of fixed features; None where there are.
     """
 
     image_size: int
@@ -66,6 +67,7 @@ class SizeFacts:
     probe: Probe | None = None
     upscaled: bool = False
     refused: str | None = None
+    no_probe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

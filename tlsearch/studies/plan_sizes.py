@@ -12,10 +12,19 @@ from numpy.typing import NDArray
 from tlsearch.backbones import Backbone, load_backbone
 from tlsearch.data import Catalog, load_training_data
 from tlsearch.data.sample import decode_sample, median_short_side, sample_of
-from tlsearch.errors import BackboneError, DataError, InputError, TrialFailure, first_line
+from tlsearch.errors import (
+    BackboneError,
+    DataError,
+    InputError,
+    MemoryShortage,
+    TrialFailure,
+    first_line,
+    is_memory_shortage,
+)
 from tlsearch.finetune import FineTuneData
 from tlsearch.finetune.pace import FEWEST_BURSTS, Pace, measure_pace, sample_size
 from tlsearch.measures import features_of, linear_probe
+from tlsearch.records.format import duration
 from tlsearch.spec import RecipeSpec, StudySpec
 from tlsearch.studies.plan_rule import Probe, SizeFacts
 
@@ -78,7 +87,7 @@ class SizeMeasurer:
         for size in sorted(set(sizes) - {own}):
             found[size] = self._pace(size, sample, _nearest(found, size))
         for size in sorted(found, key=lambda size: (size != own, size < own, abs(size - own))):
-            found[size] = replace(found[size], probe=self._probe(found[size], own))
+            found[size] = self._probed(found[size], own)
         upscaled = {size: size / recipe.eval_crop > stored + 1 for size in found}
         return [replace(found[size], upscaled=upscaled[size]) for size in sorted(sizes)]
 
@@ -108,28 +117,35 @@ class SizeMeasurer:
             )
         except TrialFailure as error:
             return SizeFacts(size, None, refused=str(error))
+        except MemoryShortage as error:
+            return SizeFacts(size, None, refused=str(error))
         except (BackboneError, RuntimeError, AssertionError, ValueError) as error:
             why = first_line(error)
             return SizeFacts(size, None, refused=f"the network cannot take {size} pixels ({why})")
         return SizeFacts(size, pace)
 
-    def _probe(self, facts: SizeFacts, own: int) -> Probe | None:
+    def _probed(self, facts: SizeFacts, own: int) -> SizeFacts:
         """Fit a classifier to features of this size where there is time for it."""
         size, pace = facts.image_size, facts.pace
         if pace is None:
-            return None
+            return facts
         n_images = len(self.catalog.train) + len(self.catalog.val)
         expected = _SLOWER * (n_images * pace.val_image + self._fit_seconds)
         if size != own and expected > self._left():
-            return None
+            return replace(facts, no_probe="no time for fixed features")
         self.say(f"fixed features at {size} pixels ({n_images} images)")
         began = time.monotonic()
         try:
             correct = self._correct_at(size)
-        except (BackboneError, DataError):  # no pooled features, or none that differ
-            return None
+        except (BackboneError, DataError):
+            return replace(facts, no_probe="no fixed features that differ between images")
+        except Exception as error:
+            if not is_memory_shortage(error):
+                raise
+            return replace(facts, no_probe="too little memory for fixed features")
         self._correct[size] = correct
-        return _compared(correct, self._correct.get(own, correct), time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return replace(facts, probe=_compared(correct, self._correct.get(own, correct), seconds))
 
     def _correct_at(self, size: int) -> Correct:
         """Return for each validation image whether a classifier on fixed features is right."""
@@ -143,6 +159,7 @@ class SizeMeasurer:
                 recipe,
                 self.device,
                 f"data.path {self.spec.data.path}",
+                lambda: self.say(f"fixed features at {size} pixels{self._so_far()}"),
             )
             for name, part in (("train", images.train), ("val", images.val))
         )
@@ -152,6 +169,9 @@ class SizeMeasurer:
         self._fit_seconds = time.monotonic() - began
         correct: Correct = probe.logits(val.values).argmax(axis=1) == val.labels
         return correct
+
+    def _so_far(self) -> str:
+        return f", {duration(time.monotonic() - self._began)} so far"
 
     def _recipe(self, size: int) -> RecipeSpec:
         return self.spec.recipe.model_copy(update={"image_size": size})
