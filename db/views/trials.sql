@@ -104,7 +104,7 @@ COMMENT ON COLUMN tlsearch.best_trials.origin IS
     ' drew it from';
 COMMENT ON COLUMN tlsearch.best_trials.epochs IS 'Epochs trained';
 COMMENT ON COLUMN tlsearch.best_trials.mean_with_fixed_features IS
-    'Validation accuracy of the mean of its softmax and that of fixed features, a fraction';
+    'Validation accuracy of the geometric mean of its probabilities and those of fixed features';
 COMMENT ON COLUMN tlsearch.best_trials.seconds IS 'Time that workers held it, over all attempts';
 
 CREATE VIEW tlsearch.trials_flat AS
@@ -184,7 +184,7 @@ COMMENT ON COLUMN tlsearch.trials_flat.canonical IS
 COMMENT ON COLUMN tlsearch.trials_flat.duplicate_of IS
     'The earlier trial with the same canonical hyperparameters whose result it took over';
 COMMENT ON COLUMN tlsearch.trials_flat.mean_with_fixed_features IS
-    'Validation accuracy of the mean of its softmax and that of fixed features, a fraction';
+    'Validation accuracy of the geometric mean of its probabilities and those of fixed features';
 COMMENT ON COLUMN tlsearch.trials_flat.right_alone IS
     'Validation images that it gets right and fixed features do not';
 COMMENT ON COLUMN tlsearch.trials_flat.fixed_features_right_alone IS

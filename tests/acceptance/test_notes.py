@@ -129,9 +129,7 @@ def test_the_floor_and_what_is_recommended(made, tlsearch):
     compared = {"mean_with_fixed_features": 0.84, "right_alone": 3, "fixed_features_right_alone": 2}
     best = made.add(0.82, origin="tpe", user_attrs=compared)
     made.updater.update()
-    recommended = (
-        f"the mean of the softmax of fixed features and trial {best}, 84.0 % on validation"
-    )
+    recommended = f"the mean of fixed features and trial {best}, 84.0 % on validation"
     unclear = "o trial is ahead of fixed features by more than 50 validation images can tell"
     assert "Fixed features alone have **80.0 %**." in made.note
     assert f"**Recommended:** {recommended}. N{unclear}" in made.note

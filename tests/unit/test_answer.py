@@ -84,9 +84,7 @@ def test_a_few_images_are_no_certainty():
 def test_words():
     found = recommended(FLOOR, trial(0.82, mean=0.835, alone=(20, 16)), N)
     assert found is not None
-    assert answer_words(found) == (
-        "the mean of the softmax of fixed features and trial 7, 83.5 % on validation"
-    )
+    assert answer_words(found) == ("the mean of fixed features and trial 7, 83.5 % on validation")
     assert lead_sentence(found.lead) == (
         "no trial is ahead of fixed features by more than 200 validation images can tell: "
         "the best is 2.0 points ahead, +- 3.0 points"

@@ -37,7 +37,7 @@ class Answer:
     """The recommended answer of a study.
 
     Attributes:
-        kind: `fixed_features`, `trial`, or `mean` of the softmax of both.
+        kind: `fixed_features`, `trial`, or `mean` of both.
         trials: numbers of the trials whose models it consists of.
         val_accuracy: its validation accuracy, a fraction.
         lead: of the best fine-tuned trial over fixed features; None where one of them is missing.
@@ -67,7 +67,7 @@ def answer_of(complete: Sequence[TrialRecord], n_val: int) -> Answer | None:
 
 
 def recommended(floor: TrialRecord | None, best: TrialRecord | None, n_val: int) -> Answer | None:
-    """Choose between fixed features, the best fine-tuned trial, and the mean of their softmax.
+    """Choose between fixed features, the best fine-tuned trial, and the mean of both.
 
     1. The mean, where it is ahead of fixed features and not behind the best trial by more than one
        standard error. The best of many trials is flattered by about as much; the mean was not
@@ -147,6 +147,6 @@ def answer_words(answer: Answer) -> str:
     words = {
         "fixed_features": "fixed features alone",
         "trial": f"trial {answer.trials[-1]}",
-        "mean": f"the mean of the softmax of fixed features and trial {answer.trials[-1]}",
+        "mean": f"the mean of fixed features and trial {answer.trials[-1]}",
     }
     return f"{words[answer.kind]}, {percent(answer.val_accuracy)} on validation"

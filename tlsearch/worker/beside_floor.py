@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tlsearch.finetune.mean import mean_of
 from tlsearch.records import FineTuneResult
 from tlsearch.worker.floor import Probabilities
 from tlsearch.worker.held_trial import HeldTrial
@@ -33,7 +34,7 @@ def beside_fixed_features(
         labels: the true class of each image, (n_val,).
     """
     right, floor_right = (each.argmax(axis=1) == labels for each in (ours, fixed))
-    mean = (ours + fixed).argmax(axis=1) == labels
+    mean = mean_of(ours, fixed).argmax(axis=1) == labels
     return {
         "mean_with_fixed_features": float(mean.mean()),
         "right_alone": int((right & ~floor_right).sum()),

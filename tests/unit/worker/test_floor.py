@@ -156,14 +156,15 @@ class TestBesideTheFloor:
         return world
 
     def test_a_trial_is_compared_image_by_image(self, with_floor: World):
-        """With the softmax of both model files."""
+        """With the outputs of both model files."""
         floor, trial = queued(with_floor), with_floor.server.queue(PLAIN)
         with_floor.run()
         with_floor.run()
         one, other = (self.probabilities(with_floor, each) for each in (floor, trial))
         labels = with_floor.materials.data.val.labels
         right = [p.argmax(dim=1) == labels for p in (one, other)]
-        mean = ((one + other).argmax(dim=1) == labels).double().mean().item()
+        pooled = (one.log() + other.log()).argmax(dim=1)
+        mean = (pooled == labels).double().mean().item()
         assert trial.attrs["mean_with_fixed_features"] == mean
         assert trial.attrs["right_alone"] == int((right[1] & ~right[0]).sum())
         assert trial.attrs["fixed_features_right_alone"] == int((right[0] & ~right[1]).sum())
