@@ -1,7 +1,7 @@
 """What an arm answers: probabilities for the images of validation and test."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tlsearch.backbones import Backbone, load_backbone
+from tlsearch.finetune.mean import mean_of
 
 from .targets import Labels, Pixels, Prepared
 
@@ -37,8 +38,8 @@ class Settings:
     """
 
     image_size: int = 48
-    epochs: int = 10
-    trials: int = 16
+    epochs: int = 20
+    trials: int = 8
 
     @property
     def warmup_epochs(self) -> int:
@@ -82,8 +83,20 @@ class Answer:
     test: Probabilities
 
     def mean_with(self, other: "Answer") -> "Answer":
-        """Return the mean of two answers' probabilities."""
-        return Answer((self.val + other.val) / 2, (self.test + other.test) / 2)
+        """Return the mean of two answers, as the product means it."""
+        return mean_answer([self, other])
+
+
+def mean_answer(parts: Sequence[Answer]) -> Answer:
+    """Return the mean of answers, as the product means it; of one answer, that one."""
+    if len(parts) == 1:
+        return parts[0]
+    vals, tests = ([each.astype(np.float32) for each in part] for part in _by_part(parts))
+    return Answer(mean_of(*vals).astype(np.float64), mean_of(*tests).astype(np.float64))
+
+
+def _by_part(parts: Sequence[Answer]) -> tuple[list[Probabilities], list[Probabilities]]:
+    return [each.val for each in parts], [each.test for each in parts]
 
 
 @dataclass(frozen=True)

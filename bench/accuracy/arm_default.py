@@ -14,7 +14,7 @@ from .spec import spec_text
 def run(unit: Unit) -> Outcome:
     """Train once, and answer with the last epoch's model."""
     path = unit.folder / "spec.toml"
-    path.write_text(spec_text(unit, "default"))
+    path.write_text(spec_text(unit, "default", unit.settings))
     spec, device = load_spec(path), torch.device("cpu")
     checkpoints: list[bytes] = []
 

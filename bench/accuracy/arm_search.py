@@ -6,14 +6,22 @@ thread runs the trials. The kept models are files; this bench evaluates them.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 
-from .answers import Answer, Outcome, Unit, accuracy, model_of, probabilities
+from .answers import (
+    Answer,
+    Outcome,
+    Settings,
+    Unit,
+    accuracy,
+    mean_answer,
+    model_of,
+    probabilities,
+)
 from .arm_probe import features, fitted
 from .places import Tree, cache, earlier_tree, present_tree, python
 from .spec import spec_text
@@ -50,7 +58,7 @@ class Search:
 
 def run_earlier(unit: Unit) -> Outcome:
     """Search with the earlier tree; its best trial answers."""
-    search = _search(unit, earlier_tree())
+    search = _search(unit, earlier_tree(), as_the_quickstart_was(unit.settings))
     best = search.models[0]
     answer = _answer(unit, best)
     return Outcome(answer, search.seconds, notes=_notes(unit, search, best, answer))
@@ -58,18 +66,20 @@ def run_earlier(unit: Unit) -> Outcome:
 
 def run_present(unit: Unit) -> Outcome:
     """Search with this tree; its recommended answer counts, and the candidates are kept beside."""
-    search = _search(unit, present_tree())
+    search = _search(unit, present_tree(), unit.settings)
     best = next(model for model in search.models if model["origin"] != _FIXED)
     trained, floor = _answer(unit, best), _floor(unit, search)
     candidates = {_FIXED: floor, "best_trial": trained, "mean": trained.mean_with(floor)}
     numbers = search.answer or [best["number"]]
     parts = [_answer(unit, search.model(number)) for number in numbers]
-    answer = Answer(
-        np.mean([each.val for each in parts], axis=0),
-        np.mean([each.test for each in parts], axis=0),
-    )
+    answer = mean_answer(parts)
     notes = _notes(unit, search, best, trained) | {"recommended": numbers}
     return Outcome(answer, search.seconds, candidates, notes)
+
+
+def as_the_quickstart_was(settings: Settings) -> Settings:
+    """Return as many epochs in all, but twice the trials of half the epochs."""
+    return replace(settings, trials=2 * settings.trials, epochs=settings.epochs // 2)
 
 
 def study_name(unit: Unit, tree: Tree) -> str:
@@ -103,11 +113,11 @@ def _home(tree: Tree) -> Path:
     return home
 
 
-def _search(unit: Unit, tree: Tree) -> Search:
+def _search(unit: Unit, tree: Tree, settings: Settings) -> Search:
     """Run the study to its end, or what is left of it."""
     name, where = study_name(unit, tree), places(unit, tree)
     spec = unit.folder / "spec.toml"
-    spec.write_text(spec_text(unit, name))
+    spec.write_text(spec_text(unit, name, settings))
     with unit.clock.running():
         python(tree, ["-m", "tlsearch", "create", spec], where)
         python(tree, ["-m", "tlsearch", "worker", name, "--threads", "1"], where)

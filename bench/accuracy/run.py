@@ -1,7 +1,7 @@
 """Runs the arms on the sets of images, seed by seed; interrupted, it goes on where it stopped.
 
     python -m bench.accuracy.run [--targets T ...] [--arms A ...] [--seeds 5] [--processes 2]
-        [--trials 16] [--epochs 10] [--again] [--results FOLDER]
+        [--trials 8] [--epochs 20] [--again] [--results FOLDER]
 
 A unit is an arm on a set under a seed, in a process of its own with one thread; two run at a time.
 All arms of all sets come first under seed 0, then under seed 1, and so on. A unit's line is added

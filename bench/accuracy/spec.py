@@ -2,7 +2,7 @@
 
 import json
 
-from .answers import BATCH_SIZE, CROP_SCALE, LABEL_SMOOTHING, MODEL, WEIGHTS, Unit
+from .answers import BATCH_SIZE, CROP_SCALE, LABEL_SMOOTHING, MODEL, WEIGHTS, Settings, Unit
 
 _TEXT = """name = {name}
 
@@ -32,9 +32,8 @@ trials = {trials}
 """
 
 
-def spec_text(unit: Unit, name: str) -> str:
+def spec_text(unit: Unit, name: str, settings: Settings) -> str:
     """Return the TOML of a unit's study; what it does not say is the tree's default."""
-    settings = unit.settings
     return _TEXT.format(
         name=json.dumps(name),
         path=json.dumps(str(unit.prepared.study)),

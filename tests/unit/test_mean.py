@@ -14,7 +14,7 @@ def test_it_is_the_softmax_of_the_mean_log_softmax():
 
 
 def test_a_certain_model_does_not_forbid_a_class():
-    certain, unsure = np.float32([[1, 0, 0]]), np.float32([[0, 0.5, 0.5]])
+    certain, unsure = (np.array([row], np.float32) for row in ([1, 0, 0], [0, 0.5, 0.5]))
     found = mean_of(certain, unsure)
     assert np.isfinite(found).all()
     assert found.sum() == np.float32(1)

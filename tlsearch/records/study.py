@@ -45,8 +45,8 @@ class TrialRecord:
             copied its result.
         silent_seconds: since its worker's last heartbeat; None unless the record is part of a
             status and the trial runs.
-        mean_with_fixed_features: validation accuracy of the mean of its probabilities and those of fixed
-            features, a fraction; None where that is not known.
+        mean_with_fixed_features: validation accuracy of the mean of its probabilities and those of
+            fixed features, a fraction; None where that is not known.
         right_alone: validation images that it gets right and fixed features do not, and the other
             way round; None where that is not known.
     """
