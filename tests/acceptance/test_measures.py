@@ -114,7 +114,7 @@ def test_seeds_are_queued_once_whatever_the_number_of_workers(tlsearch, tiny):
     queued = [
         t for t in trials_of(tlsearch.storage_url, "tiny") if "fixed_params" in t.system_attrs
     ]
-    assert len(queued) == 6
+    assert len(queued) == 7
     assert origins_of(tlsearch.storage_url, "tiny/measures") == ["random_init"]
 
 
@@ -307,7 +307,7 @@ def test_features_that_are_not_finite(tlsearch, tiny, tiny_weights, tmp_path: Pa
     assert "features that are not finite for 80 of 80 images" in failed.stderr
     assert failed.stderr.count("\n") == 1
     assert "has not been measured" in tlsearch.run("measures", "tiny", rc=2).stderr
-    assert origins_of(tlsearch.storage_url, "tiny") == ["default"]
+    assert origins_of(tlsearch.storage_url, "tiny") == ["fixed_features", "default"]
 
 
 def test_images_that_leave_nothing_to_measure(tlsearch, tiny, tmp_path):
@@ -340,7 +340,7 @@ def test_a_worker_searches_on_where_the_study_cannot_be_measured(tlsearch, tiny,
     tlsearch.run("create", str(path))
     shown = tlsearch.run("worker", "tiny").stdout
     assert "could not be measured, the search has no prior" in shown
-    assert origins_of(tlsearch.storage_url, "tiny") == ["default", "uniform", "uniform"]
+    assert origins_of(tlsearch.storage_url, "tiny") == ["fixed_features", "default", "uniform"]
     failed = tlsearch.run("measures", "tiny", rc=2).stderr
     assert "no spread within a class" in failed
     assert "no spread within a class" in tlsearch.run("measure", "tiny", rc=2).stderr
@@ -381,8 +381,8 @@ def test_an_edit_made_twice_queues_its_mode_once(tlsearch, tiny):
     path.write_text(path.read_text() + "\n[prior]\nmode.high_lr = 0.05\n")
     first = tlsearch.json("prior", "tiny", "--spec", str(path), "--apply")
     again = tlsearch.json("prior", "tiny", "--spec", str(path), "--apply")
-    assert first["queued"] == again["queued"] == 5
-    assert len(trials_of(tlsearch.storage_url, "tiny")) == 6
+    assert first["queued"] == again["queued"] == 7
+    assert len(trials_of(tlsearch.storage_url, "tiny")) == 8
 
 
 def test_a_name_too_long_for_its_measuring_study(tlsearch, tiny):

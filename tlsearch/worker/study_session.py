@@ -96,4 +96,5 @@ class StudySession:
         if self.measuring is None or self.measuring.given_up():
             return 0
         prior = self.study.spec.prior
-        return prior.draws + 2 if prior.use else 0
+        from_probe = self.study.space.ranges["reinit_layers"].low == 0
+        return prior.draws + 2 + from_probe if prior.use else 0

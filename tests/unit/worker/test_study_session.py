@@ -1,9 +1,13 @@
 """Which trial comes next: decisions of a study session, with measuring and server in memory."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.worker.conftest import PLAIN, Heartbeats, World
 from tlsearch.errors import StudyError
+from tlsearch.space import resolve
+from tlsearch.spec import SpaceSpec
 from tlsearch.store.claims import Claim, Refusal
 from tlsearch.worker import study_session
 from tlsearch.worker.study_session import StudySession
@@ -87,6 +91,16 @@ def test_the_budget_keeps_room_for_the_prior(world: World, given_up, kept):
     session_of(world, Steps(0, given_up)).next()
     world.signals.release()
     assert world.claims.keeps == [kept]
+
+
+def test_the_budget_keeps_room_for_the_trial_from_the_probe(world: World):
+    study = world.context.study
+    space = resolve(SpaceSpec(), study.space.n_body_layers, takes_head=True)
+    world.context = replace(world.context, study=replace(study, space=space))
+    world.server.queue(PLAIN)
+    session_of(world, Steps(0)).next()
+    assert world.claims.keeps == [study.spec.prior.draws + 3]
+    world.signals.release()
 
 
 def test_a_last_trial_elsewhere_is_waited_for(world: World):
