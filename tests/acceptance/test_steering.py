@@ -376,3 +376,23 @@ HELD = (
     "SELECT study_name AS study FROM tlsearch.attempts JOIN studies USING (study_id)"
     " WHERE ended IS NULL"
 )
+
+
+def test_a_day_without_a_time_is_its_end(tlsearch, tiny):
+    tlsearch.run("create", str(tiny()))
+    for text in ("2036-12-24", "20361224"):
+        until = tlsearch.json("budget", "tiny", "--until", text)["until"]
+        assert datetime.fromisoformat(until) == datetime(2036, 12, 24, 23, 59, 59).astimezone()
+    until = tlsearch.json("budget", "tiny", "--until", "2036-12-24T00:00+05:00")["until"]
+    assert datetime.fromisoformat(until) == datetime(2036, 12, 23, 19, tzinfo=UTC)
+    today = datetime.now().astimezone().date().isoformat()
+    assert not tlsearch.json("budget", "tiny", "--until", today)["over"]
+    for text in ("2036-13-01", "tomorrow", "24.12.2036", "2036-12-24T25:00"):
+        assert "give a time such as" in tlsearch.run("budget", "tiny", "--until", text, rc=2).stderr
+
+
+def test_a_name_is_set_once(tlsearch, tiny):
+    tlsearch.run("create", str(tiny()))
+    twice = ["--set", "high_lr=0.01", "--set", " high_lr =0.02"]
+    assert "high_lr is set twice" in tlsearch.run("enqueue", "tiny", *twice, rc=2).stderr
+    assert tlsearch.json("status", "tiny")["counts"]["waiting"] == 1

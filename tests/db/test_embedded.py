@@ -4,6 +4,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -199,3 +200,54 @@ def test_what_other_servers_must_fulfil(
     monkeypatch.setattr(embedded, "_start", None)  # it is seen to run
     assert socket_folder(embedded.ensure_running()) == socket_folder(url)
     assert open_storage().get_all_studies() == []
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", "größe 猫".encode(), b"\xff\xfe, $HOME \"'"])
+def test_any_name_of_the_home(home: Path, monkeypatch: pytest.MonkeyPatch, name: bytes) -> None:
+    """Also one that is not UTF-8, in which no URL can name the socket."""
+    folder = os.fsencode(home) + b"/" + name
+    monkeypatch.setenv("XDG_DATA_HOME", os.fsdecode(folder))
+    url = embedded.ensure_running()
+    url.encode()
+    assert ask(url, "SELECT 1") == 1
+    assert open_storage(url).get_all_studies() == []
+    assert embedded.ensure_running() == url
+    assert embedded.stop() is True
+    assert embedded.stop() is False
+
+
+def test_no_room_for_a_new_database(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "ROOM_BYTES", 1 << 60)
+    with pytest.raises(
+        StorageError, match=rf"{home}.*no room is left there .* MB free, .*make room"
+    ):
+        embedded.ensure_running()
+    assert not embedded.data_folder().exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("megabytes", [20, 50])
+def test_a_full_disk(home: Path, megabytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "from tlsearch.postgres import embedded; from tlsearch.errors import *\n"
+        "embedded.ROOM_BYTES = 1 if {early} else embedded.ROOM_BYTES\n"
+        "try: embedded.ensure_running(); embedded.stop()\n"
+        "except StorageError as error: print(error)"
+    )
+    for early in (False, True):
+        script = (
+            f'mount -t tmpfs -o size={megabytes}m tmpfs {home} && exec {sys.executable} -c "$1"'
+        )
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script, "sh", code.format(early=early)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if "Operation not permitted" in done.stderr:
+            pytest.skip("no mounts here")
+        assert done.stderr == ""
+        if early and megabytes == 50:
+            continue  # it fits, just
+        assert done.stdout.startswith("cannot create a database in ")
+        assert "no room is left there" in done.stdout

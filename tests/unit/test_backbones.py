@@ -118,6 +118,29 @@ class TestFiles:
             load_backbone("test_efficientnet", str(tmp_path / "w.pth"), 64)
         assert not (tmp_path / "ran").exists()
 
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_values_that_are_no_numbers(self, state, tmp_path, value):
+        state["conv_stem.weight"][0, 0, 0, 0] = value
+        state["bn1.running_var"][-1] = value
+        torch.save(state, tmp_path / "w.pth")
+        with pytest.raises(BackboneError) as caught:
+            load_backbone("test_efficientnet", str(tmp_path / "w.pth"), 64)
+        assert "no numbers (NaN or infinite) in conv_stem.weight, bn1.running_var;" in str(
+            caught.value
+        )
+
+    def test_a_broken_classifier_is_of_no_use_but_harmless(self, state, tmp_path):
+        state["classifier.weight"][0, 0] = float("nan")
+        torch.save(state, tmp_path / "w.pth")
+        assert load_backbone("test_efficientnet", str(tmp_path / "w.pth"), 64).source_rows is None
+
+    @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+    def test_pointers(self, tmp_path, suffix):
+        path = tmp_path / f"w{suffix}"
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n")
+        with pytest.raises(BackboneError, match=f"w{suffix}: is a Git LFS pointer.*git lfs pull"):
+            load_backbone("test_efficientnet", str(path), 64)
+
     def test_rubbish(self, tmp_path):
         (tmp_path / "w.safetensors").write_bytes(b"rubbish")
         with pytest.raises(BackboneError, match="cannot be read"):

@@ -115,7 +115,7 @@ def test_file_errors(tmp_path):
     for name, content, sentence in [
         ("none.toml", None, "no such file"),
         ("bad.toml", "name = ", "is not valid TOML"),
-        ("binary.toml", b"\xff\xfe", "cannot be read"),
+        ("binary.toml", b"\xff\xfe\x00", "cannot be read"),
     ]:
         path = tmp_path / name
         if content is not None:
@@ -172,3 +172,20 @@ class TestHash:
         one = to_toml_dict(parse_spec(MINIMAL))
         two = to_toml_dict(parse_spec(spec_of(recipe={"seed": 1}, space={"alpha": 0.1})))
         assert differences(one, two) == ["recipe.seed: 0 -> 1", "space.alpha: null -> 0.1"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-8"])
+def test_byte_order_marks(tmp_path, encoding):
+    """As Notepad and PowerShell write them."""
+    text = 'name = "größe"\r\ndata.path = "x"\r\nbackbone.model = "resnet18"\r\n'
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / "s.toml").write_bytes((mark + text).encode(encoding))
+    assert load_spec(tmp_path / "s.toml").name == "größe"
+
+
+def test_a_spec_that_is_no_text(tmp_path):
+    for data in (b"name = '\xe9'", b"\xff\xfe\x00", b"\xef\xbb\xbf\xef\xbb\xbf"):
+        (tmp_path / "s.toml").write_bytes(data)
+        with pytest.raises(SpecError) as caught:
+            load_spec(tmp_path / "s.toml")
+        assert str(tmp_path / "s.toml") in str(caught.value)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tlsearch.backbones.layers import Layers, layers_of, within
 from tlsearch.backbones.models import InputStatistics, build, classifier_names, input_statistics
+from tlsearch.data.pointers import what_instead
 from tlsearch.errors import BackboneError, first_line
 
 StateDict = Mapping[str, Tensor]
@@ -95,7 +96,9 @@ def load_backbone(model: str, weights: str, image_size: int) -> Backbone:
 def _source_rows(found: StateDict, classifier: tuple[str, ...]) -> Tensor | None:
     """Return the weights of the pretrained classifier where it is one linear layer."""
     rows = found.get(f"{classifier[0]}.weight") if len(classifier) == 1 else None
-    return None if rows is None or rows.ndim != 2 else rows.detach().float()
+    if rows is None or rows.ndim != 2 or not _is_finite(rows):
+        return None
+    return rows.detach().float()
 
 
 def _read(
@@ -162,6 +165,8 @@ def _from_file(path: Path) -> StateDict:
             return safetensors.torch.load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        if instead := what_instead(path):
+            raise BackboneError(f"backbone.weights {path}: {instead}") from error
         raise BackboneError(
             f"backbone.weights {path}: cannot be read as a {path.suffix or 'weights'} file of "
             "tensors only; save the model's state_dict() as .safetensors"
@@ -193,3 +198,16 @@ def _check_fit(state: StateDict, expected: StateDict, model: str, weights: str) 
     if problems:
         shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" * (len(problems) > 8))
         raise BackboneError(f"backbone.weights {weights} do not fit {model}: {shown}")
+    broken = [key for key, tensor in state.items() if not _is_finite(tensor)]
+    if broken:
+        shown = ", ".join(broken[:5]) + (f" and {len(broken) - 5} more" * (len(broken) > 5))
+        raise BackboneError(
+            f"backbone.weights {weights}: values that are no numbers (NaN or infinite) in {shown}; "
+            "give weights of a training that did not diverge"
+        )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return True
+    return bool(torch.isfinite(tensor if tensor.itemsize > 1 else tensor.float()).all())

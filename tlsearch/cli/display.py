@@ -1,12 +1,14 @@
 """What the command line prints: tables of trials, and JSON."""
 
 import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
+from tlsearch.cli.streams import shows
 from tlsearch.records import (
     HYPERPARAMETER_NAMES,
     Answer,
@@ -22,8 +24,26 @@ console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """Write one JSON document to standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write one JSON document to standard output, in an encoding's own characters if it has them.
+
+    Numbers that JSON has not (NaN, infinity) become null.
+    """
+    text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write((text if shows(text) else as_json(value, indent=2)) + "\n")
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """Return JSON that any encoding and any reader takes; NaN and infinity become null."""
+    return json.dumps(finite(value), indent=indent, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """Return plain values with None in the place of numbers that are not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    return [finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def trial_as_json(trial: TrialRecord) -> dict[str, Any]:

@@ -6,7 +6,6 @@ repeat), refused (bad input), database (out of reach) or crashed. The launcher r
 """
 
 import contextlib
-import json
 import os
 import signal
 import stat
@@ -16,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tlsearch.cli.display import trial_as_json
+from tlsearch.cli.display import as_json, trial_as_json
 from tlsearch.errors import InputError, StorageError, WorkerStopped
 from tlsearch.records import EpochReport, StudyStatus, TrialRecord
 
@@ -84,7 +83,7 @@ class JsonProgress:
 
     def _write(self, event: str, **fields: Any) -> None:
         study = self._reader.study.name if self._reader else None
-        line = json.dumps({"event": event, "study": study, **fields}, ensure_ascii=False)
+        line = as_json({"event": event, "study": study, **fields})
         try:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from tlsearch.cli.streams import discard
+
 CONTEXT = ("study", "trial", "attempt", "slot")
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -39,7 +41,7 @@ class JsonFormatter(logging.Formatter):
         fields |= {name: vars(record)[name] for name in CONTEXT if name in vars(record)}
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
+        return json.dumps(fields)
 
 
 class _StderrHandler(logging.Handler):
@@ -95,8 +97,11 @@ def _own_handlers() -> list[_StderrHandler]:
 
 def write_error(sentence: str) -> None:
     """Write a sentence on standard error, for people or, with `--log-json`, for programs."""
-    sys.stderr.write(error_line(sentence))
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(error_line(sentence))
+        sys.stderr.flush()
+    except OSError:  # the exit code says it
+        discard(sys.stderr)
 
 
 def error_line(sentence: str, prefix: str = "error: ") -> str:

@@ -4,23 +4,51 @@ An exception that a signal handler raises inside an import is caught by some lib
 a traceback, so `handling_signals` comes first.
 """
 
-import os
 import sys
+from typing import NoReturn
 
 from tlsearch.cli.logs import resetting_logging, write_error
 from tlsearch.cli.signals import handling_signals
+from tlsearch.cli.streams import discard, flush_output, output_is_full, prepare_streams
 from tlsearch.errors import TlsearchError, first_line, is_memory_shortage
 from tlsearch.threads import spin_shortly
 
 
 def main() -> None:
     """Run the command line; what a user can fix is one sentence a problem and exit code 2."""
+    prepare_streams()
     spin_shortly()
     with handling_signals(), resetting_logging():
         _run()
 
 
 def _run() -> None:
+    """Run a command, and write all of its output; that may fail at any moment (a full disk)."""
+    code: str | int | None = 0
+    try:
+        _run_command()
+    except SystemExit as ended:
+        code = ended.code
+    except OSError:
+        if (why := output_is_full()) is None:
+            raise
+        _refuse_output(why, 2)
+    try:
+        why = flush_output()
+    except BrokenPipeError:
+        discard(sys.stdout)
+        sys.exit(code or 1)
+    if why is not None:
+        _refuse_output(why, code or 2)
+    sys.exit(code)
+
+
+def _refuse_output(why: str, code: str | int) -> NoReturn:
+    write_error(f"standard output cannot be written ({why}); make room, or send it elsewhere")
+    sys.exit(code)
+
+
+def _run_command() -> None:
     try:
         from tlsearch.cli.app import app
 
@@ -30,7 +58,7 @@ def _run() -> None:
             write_error(line)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         sys.exit(1)
     except Exception as error:
         sentence = _memory_sentence(error) or _database_sentence(error)

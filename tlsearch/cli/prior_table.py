@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from tlsearch.cli.display import columns
+from tlsearch.cli.streams import shows
 from tlsearch.prior import DISAGREEMENT, density
 from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Prior, Range
 
-_BLOCKS = " ▁▂▃▄▅▆▇█"
+_BLOCKS, _PLAIN_BLOCKS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 _CELLS = 16
 
 
@@ -47,7 +48,8 @@ def _sparkline(prior: Prior, name: str, given: Range) -> str:
     if given.fixed:
         return "-" * _CELLS
     _, heights = density(name, prior.beliefs[name], given, _CELLS)
-    return "".join(_BLOCKS[round(8 * float(height))] for height in heights)
+    blocks = _BLOCKS if shows(_BLOCKS) else _PLAIN_BLOCKS
+    return "".join(blocks[round(8 * float(height))] for height in heights)
 
 
 def changed_lines(before: Prior | None, after: Prior) -> list[str]:

@@ -4,7 +4,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.live import Live
@@ -65,8 +66,7 @@ class SlotsDisplay:
         if json_is_on():
             self._output_json(slot, line)
             return
-        sys.stderr.write(f"{slot.name:<{self._width}}  {line}\n")
-        sys.stderr.flush()
+        _write_stderr(f"{slot.name:<{self._width}}  {line}\n")
 
     def _output_json(self, slot: Slot, line: str) -> None:
         """Pass on a log record with the slot added; log any other line."""
@@ -74,8 +74,7 @@ class SlotsDisplay:
         if record is None:
             _log.warning("%s", line, extra={"slot": slot.name})
             return
-        sys.stderr.write(json.dumps(record | {"slot": slot.name}, ensure_ascii=False) + "\n")
-        sys.stderr.flush()
+        _write_stderr(json.dumps(record | {"slot": slot.name}) + "\n")
 
     def state(self, slot: Slot, text: str) -> None:
         """Show that a worker starts, crashed or ended."""
@@ -117,8 +116,9 @@ class SlotsDisplay:
         if self._quiet:
             return
         self._printed_at[slot] = time.monotonic()
-        console.print(self._with_slot(slot, line))
-        console.file.flush()
+        with _harmless():
+            console.print(self._with_slot(slot, line))
+            console.file.flush()
 
     def _with_slot(self, slot: Slot, line: str) -> Text:
         return Text(f"{slot.name:<{self._width}}  {line}")
@@ -133,6 +133,23 @@ def progress_line(event: Mapping[str, Any]) -> str | None:
     study = f"{event['study']}  " if event.get("study") else ""
     make = _LINES.get(event["event"])
     return None if make is None else study + make(event)
+
+
+def _write_stderr(text: str) -> None:
+    with _harmless():
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Let workers go on where a full disk takes no more lines; closed output ends them."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def _ended(event: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """`tlsearch status` and `best`: where a study stands."""
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,7 +34,8 @@ def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> 
     reader = StudyReader(study, storage)
     found = reader.status()
     if as_json:
-        more = {"measured": reader.measured(), "rising": rising_as_json(reader.rising())}
+        more: dict[str, Any] = {"measured": reader.measured(), "unmeasured": reader.unmeasured()}
+        more |= {"rising": rising_as_json(reader.rising())}
         more["answer"] = answer_as_json(reader.answer())
         print_json(status_as_json(found) | more)
         return
@@ -45,7 +46,7 @@ def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> 
         console.print(f"  {longer}")
     spec = reader.study.spec
     if spec.measures.when != "off" and not reader.measured():
-        console.print(f"  not measured yet: run tlsearch measure {shlex.quote(study)}, or a worker")
+        console.print(f"  {_unmeasured_line(study, reader.unmeasured())}")
     elif size := _size_sentence(reader):
         console.print(f"  {size}")
     for trial in found.running:
@@ -106,8 +107,16 @@ def _size_sentence(reader: "StudyReader") -> str | None:
     return size_sentence(reader.measures().sizes, spec.recipe.image_size)
 
 
+def _unmeasured_line(study: str, why: str | None) -> str:
+    measure = f"tlsearch measure {shlex.quote(study)}"
+    if why is None:
+        return f"not measured yet: run {measure}, or a worker"
+    return f"could not be measured, the search has no prior ({why}); fix that and run {measure}"
+
+
 def _running_line(trial: "TrialRecord", spec: "StudySpec") -> str:
-    line = f"  trial {trial.number} runs on {trial.worker}, epoch {trial.epochs} done,"
+    where = f"on {trial.worker}" if trial.worker else "in a program other than tlsearch"
+    line = f"  trial {trial.number} runs {where}, epoch {trial.epochs} done,"
     line += f" val {percent(trial.val_accuracy)}"
     silent = trial.silent_seconds
     if silent is not None and silent >= spec.workers.stalled_after_seconds:

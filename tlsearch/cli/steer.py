@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Annotated, Any
 
 import typer
@@ -70,7 +70,8 @@ def budget(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="2026-12-24T18:00, in this machine's zone unless it names one; none = no limit.",
+            help="2026-12-24T18:00, in this machine's zone unless it names one; 2026-12-24 = the "
+            "end of that day; none = no limit.",
         ),
     ] = None,
     target: Annotated[
@@ -143,13 +144,16 @@ def _parsed(settings: Sequence[str]) -> dict[str, float]:
     values: dict[str, float] = {}
     for setting in settings:
         name, _, value = setting.partition("=")
+        name = name.strip()
         try:
             number = float(value)
         except ValueError:
             number = math.nan
         if math.isnan(number):
             raise typer.BadParameter(f"--set {setting}: must be NAME=NUMBER, such as high_lr=0.01")
-        values[name.strip()] = number
+        if name in values:
+            raise typer.BadParameter(f"--set {setting}: {name} is set twice; give it once")
+        values[name] = number
     return values
 
 
@@ -169,11 +173,20 @@ def _number(name: str, text: str, kind: type[int] | type[float]) -> float | None
 
 def _time(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text).astimezone()
+        return _moment(text).astimezone()
     except (ValueError, OverflowError, OSError):
         raise typer.BadParameter(
             f"--until {text!r}: give a time such as 2026-12-24T18:00 or 2026-12-24T18:00+01:00"
         ) from None
+
+
+def _moment(text: str) -> datetime:
+    """Read a time; of a day without one it is the last second."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(text)
+    return datetime.combine(day, time(23, 59, 59))
 
 
 def _show(study: str, controls: Controls, as_json: bool) -> None:

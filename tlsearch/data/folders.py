@@ -1,6 +1,7 @@
 """Reads a folder of images: one folder per class, with or without train/, val/ and test/."""
 
 import os
+import stat
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ def _class_folders(scan: _Scan, folder: Path) -> dict[str, Path]:
 def _references(scan: _Scan, tree: dict[str, Path]) -> Iterator[ImageRef]:
     for label, folder in enumerate(tree.values()):
         for name, path in sorted((scan.name(path), path) for path in _files(folder)):
-            if path.suffix.lower() in EXTENSIONS:
+            if path.suffix.lower() in EXTENSIONS and not _is_special(path):
                 yield ImageRef(name, label, path)
             else:
                 scan.ignored.append(name)
@@ -137,6 +138,14 @@ def _visible(folder: Path) -> list[Path]:
 
 def _has_folders(folder: Path) -> bool:
     return any(path.is_dir() for path in _visible(folder))
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a pipe, a socket or a device, which could be read for ever."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # a broken link: said where it is read
+        return False
 
 
 def _hidden(name: str) -> bool:

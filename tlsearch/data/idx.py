@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlsearch.data.arrays import LabelledArrays, array_source
+from tlsearch.data.pointers import what_instead
 from tlsearch.data.references import TEST, TRAIN, SourceImages
 from tlsearch.errors import DataError
 
@@ -47,10 +48,8 @@ def read_idx_file(path: Path, dimensions: int) -> NDArray[np.uint8]:
     content = _content(path)
     start = 4 + 4 * dimensions
     if len(content) < start or content[:4] != bytes([0, 0, 8, dimensions]):
-        raise DataError(
-            f"{path}: is not an idx file of unsigned bytes with {dimensions} dimensions; "
-            "download it again"
-        )
+        what = f"is not an idx file of unsigned bytes with {dimensions} dimensions"
+        raise DataError(f"{path}: {what_instead(path) or f'{what}; download it again'}")
     shape = tuple(np.frombuffer(content[4:start], dtype=">u4").astype(np.int64).tolist())
     expected = int(np.prod(shape, dtype=object))
     if len(content) - start != expected:
@@ -80,4 +79,5 @@ def _content(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read to its end ({error}); download it again") from None
+        what = what_instead(path) or f"cannot be read to its end ({error}); download it again"
+        raise DataError(f"{path}: {what}") from None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlsearch.data.arrays import LabelledArrays, array_source
+from tlsearch.data.pointers import what_instead
 from tlsearch.data.references import ALL, TEST, TRAIN, VAL, SourceImages
 from tlsearch.errors import DataError
 
@@ -54,9 +55,8 @@ def _load(path: Path, where: str) -> Arrays:
                 raise zipfile.BadZipFile
             return {name: _array(archive, name, where) for name in archive.files}
     except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error):
-        raise DataError(
-            f"{where}: is not a readable .npz file; write it again with numpy.savez"
-        ) from None
+        what = what_instead(path) or "is not a readable .npz file; write it again with numpy.savez"
+        raise DataError(f"{where}: {what}") from None
 
 
 def _array(archive: "np.lib.npyio.NpzFile", name: str, where: str) -> NDArray[Any]:

@@ -3,11 +3,14 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
 from tlsearch.data.memory import FEWER_IMAGES, as_text, enough_memory, free_bytes
+from tlsearch.data.pillow import TEXT_BYTES, named_warnings, reading_now
+from tlsearch.data.pointers import what_instead
 from tlsearch.data.references import ImageRef
 from tlsearch.errors import DataError, MemoryShortage, first_line, is_memory_shortage
 
@@ -33,9 +36,11 @@ def read_all(refs: Sequence[ImageRef], read: Callable[[ImageRef], T]) -> tuple[l
     """
     problems: list[str] = []
     results: list[T] = []
+    n_threads = min(MAX_THREADS, os.cpu_count() or 1)
     with (
         enough_memory("to read the images", FEWER_IMAGES),
-        ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads,
+        named_warnings(),
+        ThreadPoolExecutor(n_threads) as threads,
     ):
         for outcome in threads.map(lambda ref: _attempt(ref, read), refs):
             if isinstance(outcome, _Failure):
@@ -66,12 +71,17 @@ class _Failure:
 
 
 def _attempt(ref: ImageRef, read: Callable[[ImageRef], T]) -> T | _Failure:
+    reading_now(ref.place)
     try:
         return read(ref)
     except Exception as error:  # for broken files Pillow raises nearly any type
         if is_memory_shortage(error):
             _check_memory(ref)
-        return _Failure(f"{ref.place} ({_reason(error)})")
+        return _Failure(f"{ref.place} ({_instead(ref) or _reason(error)})")
+
+
+def _instead(ref: ImageRef) -> str | None:
+    return what_instead(ref.source) if isinstance(ref.source, Path) else None
 
 
 def _check_memory(ref: ImageRef) -> None:
@@ -89,6 +99,8 @@ def _reason(error: Exception) -> str:
         return "has too many pixels"
     if isinstance(error, MemoryError):
         return "asks for more memory than there is"
+    if isinstance(error, ValueError) and "_TEXT_" in str(error):  # names of Pillow's limits
+        return f"has a colour profile or texts of more than {TEXT_BYTES >> 20} MB"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return first_line(error)

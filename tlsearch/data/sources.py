@@ -25,6 +25,8 @@ def read_source(spec: DataSpec) -> SourceImages:
     path = Path(os.path.expanduser(spec.path))
     if not os.path.exists(path):
         raise DataError(f"{path}: no such file or folder; set data.path to where the images are")
+    if not (path.is_dir() or path.is_file()):
+        raise DataError(f"{path}: is neither a file nor a folder; give another data.path")
     kind = _kind(path) if spec.format == "auto" else spec.format
     if kind == "npz":
         return read_npz(path, str(path))

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import pwd
 import re
+import shutil
 import stat
 import subprocess
 from contextlib import suppress
@@ -18,6 +19,8 @@ MAJOR_VERSION = "18"
 USER = "tlsearch"  # the superuser in the database; as root also the system user of last resort
 PORT = 5432  # only part of the socket's name: nothing listens on TCP
 PROGRAM_SECONDS = 180.0  # for one of the programs, recovery after a crash included
+
+ROOM_BYTES = 64 << 20  # a new cluster takes 42 MB, and its log of changes grows
 
 SETTINGS = {
     "listen_addresses": "",
@@ -113,9 +116,8 @@ def create_cluster(folder: Path, *args: str) -> None:
     fixed = ["--username", USER, "--encoding=UTF8", "--locale=C", "--auth-local=trust"]
     done = run_as_server_user(folder, "initdb", *fixed, "--auth-host=reject", *settings, *args)
     if done.returncode != 0:
-        raise StorageError(
-            f"cannot create a database in {folder.parent}: {last_error(done.stdout)}"
-        )
+        why = no_room(folder, ROOM_BYTES, done.stdout) or last_error(done.stdout)
+        raise StorageError(f"cannot create a database in {folder.parent}: {why}")
 
 
 def make_reachable(path: Path, uid: int) -> None:
@@ -126,6 +128,21 @@ def make_reachable(path: Path, uid: int) -> None:
             folder.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
 
 
+def no_room(folder: Path, needed: int, text: str = "") -> str | None:
+    """Say that a folder's disk has no room for a server; None where it has.
+
+    Args:
+        folder: it exists.
+        needed: bytes.
+        text: what a program said that failed there; quotas are seen in it alone.
+    """
+    free = shutil.disk_usage(folder).free
+    if free >= needed and not _NO_ROOM.search(text):
+        return None
+    hint = "make room, set XDG_DATA_HOME to a folder elsewhere, or use another server"
+    return f"no room is left there ({free >> 20} MB free, {needed >> 20} needed); {hint}"
+
+
 def last_error(text: str) -> str:
     """Return the last line of a program's output that is an error, else the last line."""
     lines = text.split("\n")
@@ -133,6 +150,7 @@ def last_error(text: str) -> str:
     return (errors or [line.strip() for line in lines if line.strip()] or ["no message"])[-1]
 
 
+_NO_ROOM = re.compile("No space left on device|Disk quota exceeded")
 _PASSED_ON = re.compile(r"PATH|TZ|(LD|DYLD)_.*")
 # Not what sessions of a killed server say in the log at their end.
 _ERROR = re.compile(r"(FATAL|PANIC|ERROR|error): (?! ?terminating connection)")

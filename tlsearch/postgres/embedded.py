@@ -25,17 +25,20 @@ from tlsearch.postgres import sockets, stale_files
 from tlsearch.postgres.cluster import (
     MAJOR_VERSION,
     PORT,
+    ROOM_BYTES,
     USER,
     binary,
     create_cluster,
     last_error,
     make_reachable,
+    no_room,
     run_as_server_user,
     server_user,
 )
 
 DATABASE = "tlsearch"
 HALF_MADE = "postgres.init-"  # a folder whose creation is not complete
+START_BYTES = 16 << 20  # a file of the log of changes
 PATIENCE_SECONDS = 30.0  # for processes of a killed server to go away
 LOCK_SECONDS = 180.0  # for another process that creates or starts the server
 
@@ -81,6 +84,8 @@ def _create(data: Path) -> None:
     if data.exists() and any(data.iterdir()):
         raise StorageError(f"{data} is no PostgreSQL data folder: move it away")
     stale_files.remove_half_made(data.parent, HALF_MADE)
+    if why := no_room(data.parent, ROOM_BYTES):
+        raise StorageError(f"cannot create a database in {data.parent}: {why}")
     folder = Path(tempfile.mkdtemp(prefix=HALF_MADE, dir=data.parent))
     create_cluster(folder)
     folder.rename(data)
@@ -100,6 +105,8 @@ def _start(data: Path) -> Path:
         if folder := sockets.live_folder(data, "postgres"):
             return folder
         if time.monotonic() > deadline or not stale_files.will_go_away(words):
+            if why := no_room(data, START_BYTES, words):
+                words = f"FATAL: {why}"
             raise StorageError(_failure(data, "does not start", words))
         time.sleep(0.2)
 

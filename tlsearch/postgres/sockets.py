@@ -54,7 +54,7 @@ _UNASKED = (
 
 
 def new_folder(data: Path) -> Path:
-    """Return the data folder, or a private one in the temporary folder if the path is too long."""
+    """Return the data folder, or a private one in the temporary folder if its path does not do."""
     if _fits(data):
         return data
     ids = server_user(data) or (os.geteuid(), os.getegid())
@@ -79,9 +79,13 @@ def _recorded_folder(data: Path) -> list[Path]:
 
 
 def _fits(folder: Path) -> bool:
-    """Whether a socket can be there; libpq splits a host at commas."""
-    socket = folder / f".s.PGSQL.{PORT}"
-    return len(os.fsencode(socket)) < SOCKET_PATH_BYTES and "," not in str(folder)
+    """Whether a socket can be there; libpq splits a host at commas, and a URL is UTF-8."""
+    path = os.fsencode(folder / f".s.PGSQL.{PORT}")
+    try:
+        is_utf8 = path.decode().encode() == str(folder / f".s.PGSQL.{PORT}").encode()
+    except UnicodeError:
+        return False
+    return is_utf8 and len(path) < SOCKET_PATH_BYTES and b"," not in path
 
 
 def _private(folder: Path, uid: int) -> Path:

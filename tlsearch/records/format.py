@@ -1,9 +1,13 @@
 """How figures are written for people."""
 
+import math
+
 
 def percent(fraction: float | None) -> str:
-    """Return a fraction as `91.2 %`; `-` for None."""
-    return "-" if fraction is None else f"{100 * fraction:.1f} %"
+    """Return a fraction as `91.2 %`; `-` for None and for what is not finite."""
+    if fraction is None or not math.isfinite(fraction):
+        return "-"
+    return f"{100 * fraction:.1f} %"
 
 
 def points(fraction: float) -> str:
@@ -12,8 +16,8 @@ def points(fraction: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as `1:02:03` or `2:03`; `-` for None."""
-    if seconds is None:
+    """Return seconds as `1:02:03` or `2:03`; `-` for None and for what is not finite."""
+    if seconds is None or not math.isfinite(seconds):
         return "-"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -1,5 +1,6 @@
 """Reads a study spec, hashes it, and compares two."""
 
+import codecs
 import hashlib
 import json
 import tomllib
@@ -24,7 +25,7 @@ def load_spec(path: str | Path) -> StudySpec:
     """
     path = Path(path)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(_text(path.read_bytes()))
     except FileNotFoundError:
         raise SpecError([f"{path}: no such file; give the path of a study spec (TOML)"]) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -70,6 +71,16 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any], prefix: str
         elif old != new:
             found.append(f"{prefix}{key}: {json.dumps(old)} -> {json.dumps(new)}")
     return found
+
+
+def _text(data: bytes) -> str:
+    """Decode a spec; editors that do not write plain UTF-8 begin it with a byte order mark."""
+    marks = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32"}
+    marks |= {codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}
+    marks |= {codecs.BOM_UTF16_BE: "utf-16"}
+    return data.decode(
+        next((code for mark, code in marks.items() if data.startswith(mark)), "utf-8")
+    )
 
 
 def _resolve_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:

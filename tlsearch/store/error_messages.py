@@ -62,6 +62,9 @@ _SENTENCES = {
         "was migrated by another version of tlsearch while this one was at work: install that "
         "version here as well"
     ),
+    "No space left on device|Disk quota exceeded": (
+        "has no room left on its disk: make room there, and try again"
+    ),
     "lock timeout": (
         "has a session that keeps tlsearch's views or tables locked: end it, and try again"
     ),

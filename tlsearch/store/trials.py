@@ -1,8 +1,9 @@
 """Trials in the database as records."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -18,6 +19,8 @@ from tlsearch.records import (
 )
 from tlsearch.store.controls import read_controls
 from tlsearch.store.stored_study import StoredStudy
+
+T = TypeVar("T")
 
 _SILENT = text(
     "SELECT number, extract(epoch FROM clock_timestamp() - last_seen_at)"
@@ -54,7 +57,11 @@ def trial_records(
 def best_first(records: list[TrialRecord]) -> list[TrialRecord]:
     """Return the complete trials, the most accurate first, the earlier one first among equals."""
     complete = [record for record in records if record.state == "complete"]
-    return sorted(complete, key=lambda record: (-(record.val_accuracy or 0.0), record.number))
+    return sorted(complete, key=lambda record: (-_rank(record.val_accuracy), record.number))
+
+
+def _rank(val_accuracy: float | None) -> float:
+    return -math.inf if val_accuracy is None else val_accuracy
 
 
 def study_status(
@@ -101,13 +108,13 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         val_accuracy=_val_accuracy(trial),
         params=None if attrs.get("origin") == FIXED_FEATURES else _params(trial.params),
         epochs=len(trial.intermediate_values),
-        seconds=attrs.get("seconds"),
-        origin=attrs.get("origin"),
-        attempt=attrs.get("attempt", 0),
-        worker=attrs.get("worker"),
-        reason_kind=attrs.get("reason_kind"),
-        reason=attrs.get("reason"),
-        duplicate_of=attrs.get("duplicate_of"),
+        seconds=_number(attrs.get("seconds")),
+        origin=_as(str, attrs.get("origin")),
+        attempt=_as(int, attrs.get("attempt")) or 0,
+        worker=_as(str, attrs.get("worker")),
+        reason_kind=_as(str, attrs.get("reason_kind")),
+        reason=_as(str, attrs.get("reason")),
+        duplicate_of=_as(int, attrs.get("duplicate_of")),
         mean_with_fixed_features=attrs.get("mean_with_fixed_features"),
         right_alone=_pair(attrs.get("right_alone"), attrs.get("fixed_features_right_alone")),
     )
@@ -118,13 +125,27 @@ def _pair(one: int | None, other: int | None) -> tuple[int, int] | None:
 
 
 def _params(params: Mapping[str, Any]) -> Hyperparameters | None:
-    if any(name not in params for name in HYPERPARAMETER_NAMES):
+    if any(_number(params.get(name)) is None for name in HYPERPARAMETER_NAMES):
         return None
     return Hyperparameters.from_dict(params)
 
 
 def _val_accuracy(trial: FrozenTrial) -> float | None:
+    """Return a trial's accuracy; None also where another program gave it a value that is none."""
     if trial.state is TrialState.COMPLETE and trial.values:
-        return float(trial.values[0])
+        return _finite(trial.values[0])
     last = trial.last_step
-    return None if last is None else trial.intermediate_values[last]
+    return None if last is None else _finite(trial.intermediate_values[last])
+
+
+def _as(kind: type[T], value: Any) -> T | None:
+    """Return an attribute; None where another program gave it a value of another kind."""
+    return value if isinstance(value, kind) else None
+
+
+def _number(value: Any) -> float | None:
+    return _finite(value) if isinstance(value, int | float) else None
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -58,6 +58,10 @@ class StudyReader:
         """Whether the domain measures have been taken."""
         return read_measures(self._storage, self.study.study_id) is not None
 
+    def unmeasured(self) -> str | None:
+        """Return why the measures could not be taken; None where that did not happen."""
+        return read_unmeasured(self._storage, self.study.study_id)
+
     def measures(self) -> Measures:
         """Return the study's domain measures.
 

@@ -191,7 +191,7 @@ def test_all_unreadable_images_are_told_at_once(folder):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "not an image of a known format"), (b"GIF89a", "not an image of a known format")],
+    [(b"", "is empty; copy or download it again"), (b"GIF89a", "not an image of a known format")],
 )
 def test_one_unreadable_test_image_is_found(folder, content, reason):
     path = folder / "test/a/000.png"

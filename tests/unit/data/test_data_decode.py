@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tlsearch.data import ImageRef, stored_size
-from tlsearch.data.decode import decode, open_rgb
+from tlsearch.data.decode import decode, look_at, open_rgb
+from tlsearch.data.idx import read_idx
+from tlsearch.data.npz import read_npz
+from tlsearch.data.reading import read_all
+from tlsearch.errors import DataError
 
 RNG = np.random.default_rng(1)
 GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
@@ -207,3 +212,60 @@ def test_a_stored_image_always_holds_the_evaluated_crop():
     for size in range(16, 300):
         for share in np.linspace(0.5, 1, 23):
             assert size <= stored_size(size, float(share)) <= math.ceil(size / share)
+
+
+def test_large_colour_profiles_and_texts(tmp_path):
+    """Pillow's own limit is 1 MB; profiles of printers have more."""
+    path = save(tmp_path, Image.fromarray(RGB), icc_profile=bytes(3_000_000))
+    assert np.array_equal(read(path), RGB)
+    info = PngInfo()
+    info.add_text("prompt", "x" * 5_000_000, zip=True)
+    assert np.array_equal(read(save(tmp_path, Image.fromarray(RGB), "t.png", pnginfo=info)), RGB)
+
+
+def test_a_profile_without_end_is_said_in_our_words(tmp_path):
+    path = save(tmp_path, Image.fromarray(RGB), icc_profile=bytes(70_000_000))
+    _, problems = read_all([ImageRef("x", 0, path)], look_at)
+    assert problems == [f"{path} (has a colour profile or texts of more than 64 MB)"]
+
+
+def test_warnings_name_the_image_once(tmp_path, caplog, recwarn):
+    exif = b"Exif\0\0II*\0" + bytes([8, 0, 0, 0, 2, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0])
+    exif += bytes([0x0E, 1, 2, 0, 0xF4, 1, 0, 0, 0xF0, 0xFF, 0, 0, 0, 0, 0, 0])
+    odd = save(tmp_path, Image.fromarray(RGB), "odd.jpg", exif=exif)
+    large = save(tmp_path, Image.new("1", (10_000, 10_000)), "large.png")
+    plain = save(tmp_path, Image.fromarray(RGB), "plain.png")
+    refs = [ImageRef(path.name, 0, path) for path in (odd, large, plain)]
+    for _ in range(2):
+        assert read_all(refs, look_at)[1] == []
+    (said,) = caplog.records
+    assert "2 images are odd, but can be read: " in said.getMessage()
+    assert f"{large} (very large)" in said.getMessage()
+    assert f"{odd} (Tag data larger than file" in said.getMessage()
+    assert not recwarn.list
+
+
+POINTERS = {
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n": "Git LFS pointer",
+    b"/annex/objects/SHA256E-s12--abc.jpg\n": "git-annex pointer",
+    b"<!DOCTYPE html><html>": "web page",
+    b"": "is empty",
+    b"rubbish": "not an image of a known format",
+}
+
+
+@pytest.mark.parametrize("content", POINTERS)
+def test_what_stands_for_an_image(tmp_path, content):
+    path = tmp_path / "x.jpg"
+    path.write_bytes(content)
+    _, (problem,) = read_all([ImageRef("x", 0, path)], look_at)
+    assert POINTERS[content] in problem
+
+
+def test_what_stands_for_arrays(tmp_path):
+    for name in ("x.npz", "train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        (tmp_path / name).write_bytes(next(iter(POINTERS)))
+    with pytest.raises(DataError, match="Git LFS pointer"):
+        read_npz(tmp_path / "x.npz", "x.npz")
+    with pytest.raises(DataError, match="Git LFS pointer"):
+        read_idx(tmp_path)

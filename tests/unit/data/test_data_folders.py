@@ -1,6 +1,8 @@
 """Folders of images: layouts, what is passed over, and what is refused."""
 
+import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -180,3 +182,24 @@ def test_refuses_no_validation_images(make_folder):
 
 def test_refuses_idx_where_there_is_none(make_folder):
     assert "no train-images-idx3-ubyte" in refusal(make_folder({"a": 5, "b": 5}), format="idx")
+
+
+def test_pipes_sockets_and_devices_are_passed_over(make_folder):
+    """Reading them would never end."""
+    root = make_folder({"a": 5, "b": 5})
+    os.mkfifo(root / "a" / "p.png")
+    (root / "b" / "zero.png").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as open_socket:
+        here = Path.cwd()
+        os.chdir(root / "a")  # a path of a socket is short
+        open_socket.bind("s.jpg")
+        os.chdir(here)
+    catalog = load(root)
+    assert catalog.ignored == ("a/p.png", "a/s.jpg", "b/zero.png")
+    assert len(catalog.train) + len(catalog.val) + len(catalog.test) == 10
+
+
+def test_a_data_path_that_is_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "x.npz")
+    for format in ("auto", "npz", "idx", "folder"):
+        assert "is neither a file nor a folder" in refusal(tmp_path / "x.npz", format=format)
