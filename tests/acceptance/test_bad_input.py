@@ -37,6 +37,18 @@ def refused(tlsearch, *args, lines=1, **env):
     ("old", "new", "sentence"),
     [
         ("epochs = 3", "epoch = 3", "recipe.epoch: no such key; did you mean recipe.epochs?"),
+        (
+            "epochs = 3",
+            'epochs = 3\noptimizer = "adamw"\nmomentum = 0.9',
+            'momentum = 0.9 is of SGD, and optimizer is "adamw"',
+        ),
+        ("epochs = 3", "epochs = 3\nema_epochs = 4", "ema_epochs = 4 must be at most epochs = 3"),
+        (
+            "train_per_class = 8",
+            "train_per_class = 1",
+            'recipe.batch_norm = "recalibrated": 10 training images of 10 classes are too few',
+        ),
+        ("epochs = 3", "epochs = 3\nbatch_size = 1", "recipe.batch_size = 1: one image of 32"),
         ("epochs = 3", 'epochs = "3"', 'recipe.epochs = "3": must be a whole number'),
         (
             "[space]",

@@ -52,6 +52,10 @@ def test_defaults_and_round_trip():
         ),
         ({"recipe": {"optimizer": "adam"}}, "recipe.optimizer = \"adam\": must be one of 'sgd' or"),
         (
+            {"recipe": {"eval_size": 8}},
+            "[recipe]: eval_size = 8 must be 0 (the same as image_size) or at least 16",
+        ),
+        (
             {"recipe": {"epochs": 10, "ema_epochs": 10.5}},
             "[recipe]: ema_epochs = 10.5 must be at most epochs = 10",
         ),

@@ -57,7 +57,9 @@ def show_measures(study: str, storage: str | None, as_json: bool) -> None:
             "fit_error": found.fit_error,
             "fisher_ratio": found.fisher_ratio,
             "meaning": meaning(found, prior),
-            "size_meaning": size_sentence(found.sizes, reader.study.spec.recipe.image_size),
+            "size_meaning": size_sentence(
+                found.sizes, reader.study.spec.recipe.for_evaluation().image_size
+            ),
         }
         print_json(found.as_dict() | derived)
         return
@@ -65,7 +67,7 @@ def show_measures(study: str, storage: str | None, as_json: bool) -> None:
     for line in footnotes(found):
         console.print(line)
     console.print(f"\n{meaning(found, prior)}")
-    if size := size_sentence(found.sizes, reader.study.spec.recipe.image_size):
+    if size := size_sentence(found.sizes, reader.study.spec.recipe.for_evaluation().image_size):
         console.print(size)
     if prior is not None:
         console.print(f"(tlsearch prior {shlex.quote(study)} shows where)")

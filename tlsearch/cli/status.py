@@ -104,7 +104,7 @@ def _size_sentence(reader: "StudyReader") -> str | None:
     spec = reader.study.spec
     if not spec.measures.sizes or not reader.measured():
         return None
-    return size_sentence(reader.measures().sizes, spec.recipe.image_size)
+    return size_sentence(reader.measures().sizes, spec.recipe.for_evaluation().image_size)
 
 
 def _unmeasured_line(study: str, why: str | None) -> str:

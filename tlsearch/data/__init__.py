@@ -15,6 +15,7 @@ from tlsearch.data.pipeline import (
     val_batches,
 )
 from tlsearch.data.references import Catalog, ImageRef
+from tlsearch.data.sizes import load_for_recipe
 
 __all__ = [
     "Catalog",
@@ -28,6 +29,7 @@ __all__ = [
     "features_folder",
     "load_catalog",
     "load_domain",
+    "load_for_recipe",
     "load_training_data",
     "mixed_batches",
     "read_arrays",

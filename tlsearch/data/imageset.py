@@ -70,12 +70,14 @@ class TrainingData:
         fingerprint: of its catalog.
         train: the images for training.
         val: the images for validation.
+        clean: training images at the size of validation, where that differs and they are needed.
     """
 
     class_names: tuple[str, ...]
     fingerprint: str
     train: ImageSet
     val: ImageSet
+    clean: ImageSet | None = None
 
 
 def image_set(

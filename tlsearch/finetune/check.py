@@ -1,7 +1,9 @@
 """Recipes that a network or the images do not allow."""
 
-from tlsearch.backbones import Backbone, Dropping, check_dropping
-from tlsearch.errors import BackboneError, SpecError
+import torch
+
+from tlsearch.backbones import Backbone, Dropping, build, check_dropping
+from tlsearch.errors import BackboneError, SpecError, first_line
 from tlsearch.spec import RecipeSpec
 
 
@@ -29,6 +31,18 @@ def check_recipe(recipe: RecipeSpec, backbone: Backbone, n_train: int, n_classes
             f'recipe.batch_norm = "recalibrated": {n_train} training images of {n_classes} classes '
             'are too few for statistics; add images, or set recipe.batch_norm = "running"'
         )
+    if recipe.eval_size and (why := _refusal(backbone, recipe.eval_size, training=False)):
+        problems.append(
+            f"recipe.eval_size = {recipe.eval_size}: {backbone.name}, built for images of "
+            f"{backbone.image_size} pixels, cannot take this size ({why}); leave the key out"
+        )
+    alone = min(recipe.batch_size, n_train) == 1 and recipe.batch_norm != "frozen"
+    if alone and normed and _refusal(backbone, recipe.image_size, training=True):
+        problems.append(
+            f"recipe.batch_size = {recipe.batch_size}: one image of {recipe.image_size} pixels "
+            f"gives batch-norm layers of {backbone.name} one value a channel, which has no "
+            'variance; raise batch_size or image_size, or set recipe.batch_norm = "frozen"'
+        )
     try:
         dropping = Dropping(recipe.dropout, recipe.drop_path)
         check_dropping(backbone.name, backbone.image_size, dropping)
@@ -41,3 +55,14 @@ def check_recipe(recipe: RecipeSpec, backbone: Backbone, n_train: int, n_classes
 def has_batch_norm(backbone: Backbone) -> bool:
     """Whether a network has layers with running statistics."""
     return any(key.endswith("running_mean") for key in backbone.state)
+
+
+def _refusal(backbone: Backbone, size: int, *, training: bool) -> str | None:
+    """Return why a network does not take one image of this size; None where it does."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        model = build(backbone.name, 2, seed=0, image_size=backbone.image_size).train(training)
+        try:
+            model(torch.zeros(1, 3, size, size))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            return first_line(error)
+    return None

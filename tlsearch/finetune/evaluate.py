@@ -39,7 +39,7 @@ def evaluate(
     device_type = images.labels.device.type
     found = []
     for batch, _ in val_batches(
-        images, recipe, statistics.mean, statistics.std, batch_size=_BATCH_SIZE
+        images, recipe.for_evaluation(), statistics.mean, statistics.std, batch_size=_BATCH_SIZE
     ):
         with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
             outputs = model(batch)

@@ -9,15 +9,26 @@ from tlsearch.data import DeviceImages, TrainingData
 
 @dataclass(frozen=True)
 class FineTuneData:
-    """Training and validation images on a device; many fine-tunings use the same ones."""
+    """Training and validation images on a device; many fine-tunings use the same ones.
+
+    Attributes:
+        train: for training.
+        val: for validation.
+        n_classes: of all images.
+        clean: the training images at the size of validation; None = those of `train`.
+    """
 
     train: DeviceImages
     val: DeviceImages
     n_classes: int
+    clean: DeviceImages | None = None
 
     @classmethod
     def on_device(cls, data: TrainingData, device: torch.device) -> "FineTuneData":
         """Copy the images to the device as uint8."""
         return cls(
-            DeviceImages(data.train, device), DeviceImages(data.val, device), len(data.class_names)
+            DeviceImages(data.train, device),
+            DeviceImages(data.val, device),
+            len(data.class_names),
+            DeviceImages(data.clean, device) if data.clean is not None else None,
         )

@@ -40,9 +40,8 @@ def validate(
         if average is not None:
             average.write()
         if recipe.batch_norm == "recalibrated":
-            sample = clean_sample(len(data.train), recipe.seed)
-            batches = evaluation_batches(
-                data.train, recipe, statistics.mean, statistics.std, sample
-            )
+            clean, seen = data.clean or data.train, recipe.for_evaluation()
+            sample = clean_sample(len(clean), recipe.seed)
+            batches = evaluation_batches(clean, seen, statistics.mean, statistics.std, sample)
             recalibrate(model, (images for images, _ in batches))
         return evaluate(model, data.val, recipe, statistics)

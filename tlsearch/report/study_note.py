@@ -148,7 +148,9 @@ def _measured(facts: StudyFacts) -> str:
     title = "### How well the pretrained weights fit\n\n"
     if facts.measures is not None:
         table = "\n".join(_table(measures_rows(facts.measures)))
-        size = size_sentence(facts.measures.sizes, facts.study.spec.recipe.image_size)
+        size = size_sentence(
+            facts.measures.sizes, facts.study.spec.recipe.for_evaluation().image_size
+        )
         said = f" {size[0].upper()}{_plain(size[1:])}." if size else ""
         return f"{title}{meaning(facts.measures, facts.prior)}{said}\n\n{table}"
     if facts.study.spec.measures.when == "off":

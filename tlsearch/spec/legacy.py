@@ -17,6 +17,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "augment_magnitude": 9,
         "erasing": 0.0,
         "ema_epochs": 0.0,
+        "eval_size": 0,
         "optimizer": "sgd",
         "mixup": 0.0,
         "cutmix": 0.0,

@@ -9,6 +9,7 @@ from tlsearch.spec.fields import DropRateField, Fraction, PositiveInt, RangeFiel
 
 Optimizer = Literal["sgd", "adamw"]
 
+_SMALLEST_IMAGE = 16  # pixels
 _WARMUP_EPOCHS = 3  # or one fewer than there are
 MAGNITUDES = 31  # steps of the strength of an augmentation
 _MOST_ALPHA = 100.0  # of mixup and CutMix: nearly all images are mixed half and half
@@ -98,6 +99,8 @@ class RecipeSpec(Table):
         dropout: probability that an input of the classifier is dropped; `timm` = as timm
             builds the network, mostly 0.
         drop_path: the same of the last residual branch, less toward the input (stochastic depth).
+        eval_size: side of the square the network sees in validation, in the floor's features and
+            in use; 0 = `image_size`.
         eval_crop: side of the centre crop for evaluation as a share of the shorter side, in (0, 1].
         batch_norm: statistics of batch-norm layers in validation and in the model that is kept:
             `running` averages of the training, `recalibrated` on clean training images before each
@@ -108,7 +111,7 @@ class RecipeSpec(Table):
         seed: of reinitialised weights, shuffling and augmentation; the same for every trial.
     """
 
-    image_size: int = Field(224, ge=16, le=1024)
+    image_size: int = Field(224, ge=_SMALLEST_IMAGE, le=1024)
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 32
     optimizer: Optimizer = "sgd"
@@ -130,6 +133,7 @@ class RecipeSpec(Table):
     cutmix: float = Field(0.0, ge=0, le=_MOST_ALPHA)
     dropout: DropRateField = "timm"
     drop_path: DropRateField = "timm"
+    eval_size: int = Field(0, ge=0, le=1024)
     eval_crop: float = Field(0.875, gt=0, le=1)
     batch_norm: Literal["running", "recalibrated", "frozen"] = "recalibrated"
     ema_epochs: float = Field(0.0, ge=0)
@@ -164,11 +168,22 @@ class RecipeSpec(Table):
             values.pop("momentum", None)
         return values
 
+    def for_evaluation(self) -> "RecipeSpec":
+        """Return the recipe as evaluation sees it: with `eval_size` as its image size."""
+        if not self.eval_size:
+            return self
+        return self.model_copy(update={"image_size": self.eval_size, "eval_size": 0})
+
     @model_validator(mode="after")
     def _fits_together(self) -> "RecipeSpec":
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs = {self.warmup_epochs} must be below epochs = {self.epochs}"
+            )
+        if 0 < self.eval_size < _SMALLEST_IMAGE:
+            raise ValueError(
+                f"eval_size = {self.eval_size} must be 0 (the same as image_size) or at least "
+                f"{_SMALLEST_IMAGE}"
             )
         if self.ema_epochs > self.epochs:
             raise ValueError(

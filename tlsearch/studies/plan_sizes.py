@@ -174,7 +174,7 @@ class SizeMeasurer:
         return f", {duration(time.monotonic() - self._began)} so far"
 
     def _recipe(self, size: int) -> RecipeSpec:
-        return self.spec.recipe.model_copy(update={"image_size": size})
+        return self.spec.recipe.model_copy(update={"image_size": size, "eval_size": 0})
 
     def _backbone(self, size: int) -> Backbone:
         return load_backbone(self.spec.backbone.model, self.spec.backbone.weights, size)

@@ -120,14 +120,18 @@ def features_of_study(
         context: of the worker on that study.
         materials: its images and network.
         check: called after each batch; what it raises ends this.
-        image_size: side of the square the network sees, pixels; None = the recipe's.
+        image_size: side of the square the network sees, pixels; None = that of validation.
 
     Raises:
         BackboneError: the network has no pooled features, or cannot take this size.
         DataError: the images have no features of use, or changed meanwhile.
     """
     spec, fingerprint = context.study.spec, context.study.data.fingerprint
-    recipe, backbone, path = spec.recipe, materials.backbone, materials.data_spec.path
+    recipe, backbone, path = (
+        spec.recipe.for_evaluation(),
+        materials.backbone,
+        materials.data_spec.path,
+    )
     if image_size is not None and image_size != recipe.image_size:
         recipe = recipe.model_copy(update={"image_size": image_size})
         weights = context.weights or spec.backbone.weights

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tlsearch.backbones import Backbone, load_backbone
-from tlsearch.data import load_catalog, load_training_data
+from tlsearch.data import load_catalog, load_for_recipe
 from tlsearch.errors import DataError, StudyError
 from tlsearch.finetune import FineTuneData
 from tlsearch.spec import DataSpec
@@ -47,8 +47,7 @@ def _data(context: WorkerContext, spec: DataSpec) -> FineTuneData:
             f"data.path {spec.path}: these are not the images study {study.name!r} was "
             "created with; restore them, name the right folder with --data, or create a new study"
         )
-    recipe = study.spec.recipe
-    images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
+    images = load_for_recipe(catalog, study.spec.recipe)
     return FineTuneData.on_device(images, context.device)
 
 

@@ -85,7 +85,7 @@ def _sizes(
     """Measure fixed features at the sizes that the spec names, beside these predictions."""
     spec = context.study.spec
     found = []
-    for size in sorted({*spec.measures.sizes} - {spec.recipe.image_size}):
+    for size in sorted({*spec.measures.sizes} - {spec.recipe.for_evaluation().image_size}):
         start = time.monotonic()
         context.progress.preparing(f"measuring fixed features at {size} pixels")
         try:
@@ -108,7 +108,7 @@ def _source(context: WorkerContext, materials: TrainingMaterials) -> tuple[str, 
     path = context.study.spec.measures.source
     if path is None:
         return None
-    recipe = context.study.spec.recipe
+    recipe = context.study.spec.recipe.for_evaluation()
     domain: Domain = load_domain(path)
     features = features_of(
         materials.backbone,

@@ -10,13 +10,14 @@ from tests.parity.conftest import stand_in
 from tests.unit.worker.conftest import PLAIN, World
 from tests.unit.worker.memory import MemoryTrial
 from tlsearch.backbones import build
-from tlsearch.data import features_folder
-from tlsearch.finetune import load_weights
+from tlsearch.data import features_folder, load_catalog, load_for_recipe
+from tlsearch.finetune import FineTuneData, load_weights
 from tlsearch.finetune.evaluate import evaluate
 from tlsearch.measures import linear_probe
 from tlsearch.records import FIXED_FEATURES
 from tlsearch.worker import floor as floor_module
 from tlsearch.worker.beside_floor import BESIDE
+from tlsearch.worker.floor import features_of_study
 from tlsearch.worker.materials import TrainingMaterials
 
 
@@ -60,6 +61,22 @@ def test_the_model_has_the_reported_accuracy(world: World):
     for key, tensor in backbone.state.items():
         if not key.startswith("classifier"):
             assert torch.equal(model.state_dict()[key], tensor), key
+
+
+@pytest.mark.parametrize("world", [{"recipe": {"eval_size": 48}}], indirect=True)
+def test_it_sees_images_at_the_size_of_validation(world: World):
+    """What its classifier says of the features is what the model says of the images."""
+    recipe = world.context.study.spec.recipe
+    data = load_for_recipe(load_catalog(world.materials.data_spec), recipe)
+    images = FineTuneData.on_device(data, torch.device("cpu"))
+    world.materials = replace(world.materials, data=images)
+    trial = queued(world)
+    world.run()
+    train, val = features_of_study(world.context, world.materials)
+    assert trial.value == (
+        (linear_probe(train, 10).logits(val.values).argmax(axis=1) == val.labels).mean()
+    )
+    assert set(images.val.sizes.flatten().tolist()) == {48}
 
 
 def test_the_sampler_is_not_told(world: World):
