@@ -25,6 +25,7 @@ from tlsearch.studies.plan_sizes import _compared, candidate_sizes
 
 N_TRAIN, N_VAL = 320, 100
 PACE = Pace(64, 0.0, 0.01, 0.0, 0.0, 0.0, 0.0, 5)  # 3.2 s an epoch
+LEAST = FEWEST_TRIALS * 32  # seconds of so many trials of ten epochs
 
 
 def spec_of(when: str = "off", **recipe: object) -> StudySpec:
@@ -50,7 +51,7 @@ def proposed(sizes: list[SizeFacts], seconds: float, spec: StudySpec | None = No
 
 
 def test_what_is_proposed_fits_into_the_budget():
-    for seconds in (230, 300, 1_000, 5_000, 100_000):
+    for seconds in (LEAST, 300, 1_000, 5_000, 100_000):
         found = combinations(spec_of(), [size(64), size(128)], N_TRAIN, N_VAL, seconds)
         assert found
         for one in found:
@@ -65,10 +66,10 @@ def test_what_is_proposed_fits_into_the_budget():
 
 
 def test_a_budget_that_is_too_small():
-    assert proposed([size(64)], 220) is None
+    assert proposed([size(64)], LEAST - 1) is None
     least = least_seconds(spec_of(), [size(64), size(128)], N_TRAIN, N_VAL)
-    assert least == pytest.approx(224)
-    assert proposed([size(64)], 225).trials == FEWEST_TRIALS
+    assert least == pytest.approx(LEAST)
+    assert proposed([size(64)], LEAST + 1).trials == FEWEST_TRIALS
     assert least_seconds(spec_of(), [SizeFacts(64, None, refused="no")], N_TRAIN, N_VAL) is None
 
 
@@ -100,11 +101,11 @@ def test_what_more_epochs_and_trials_are_worth():
     curve = [gain_of_epochs(n) for n in range(1, 100)]
     assert curve == sorted(curve)
     assert gain_of_epochs(5) == pytest.approx(-0.02)
-    by_trials = [points(size(64), 10, n) for n in (7, 12, 16, 40)]
+    by_trials = [points(size(64), 10, n) for n in (FEWEST_TRIALS, 12, 16, 40)]
     assert by_trials == sorted(by_trials)
     assert by_trials[2] == by_trials[3]
-    assert points(size(128, 0.05, 0.02), 10, 7) == pytest.approx(0.03)
-    assert points(size(128, -0.05, 0.02), 10, 7) == pytest.approx(-0.03)
+    assert points(size(128, 0.05, 0.02), 10, FEWEST_TRIALS) == pytest.approx(0.03)
+    assert points(size(128, -0.05, 0.02), 10, FEWEST_TRIALS) == pytest.approx(-0.03)
 
 
 def test_epochs_to_choose_from():

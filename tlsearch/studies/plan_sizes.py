@@ -49,6 +49,10 @@ def candidate_sizes(image_size: int, native: int | None) -> list[int]:
     return sorted((kept - nearly) | {image_size})
 
 
+class _OutOfTimeError(Exception):
+    """There is no time for what was begun."""
+
+
 @dataclass
 class SizeMeasurer:
     """Measures sizes one after the other until the time is over.
@@ -137,6 +141,8 @@ class SizeMeasurer:
         began = time.monotonic()
         try:
             correct = self._correct_at(size)
+        except _OutOfTimeError:
+            return replace(facts, no_probe="no time for fixed features")
         except (BackboneError, DataError):
             return replace(facts, no_probe="no fixed features that differ between images")
         except Exception as error:
@@ -159,7 +165,7 @@ class SizeMeasurer:
                 recipe,
                 self.device,
                 f"data.path {self.spec.data.path}",
-                lambda: self.say(f"fixed features at {size} pixels{self._so_far()}"),
+                lambda: self._go_on(size),
             )
             for name, part in (("train", images.train), ("val", images.val))
         )
@@ -170,8 +176,11 @@ class SizeMeasurer:
         correct: Correct = probe.logits(val.values).argmax(axis=1) == val.labels
         return correct
 
-    def _so_far(self) -> str:
-        return f", {duration(time.monotonic() - self._began)} so far"
+    def _go_on(self, size: int) -> None:
+        """Say how long it took so far; give up where that is more than was expected."""
+        self.say(f"fixed features at {size} pixels, {duration(time.monotonic() - self._began)}")
+        if size != self.spec.recipe.image_size and self._left() < 0:
+            raise _OutOfTimeError
 
     def _recipe(self, size: int) -> RecipeSpec:
         return self.spec.recipe.model_copy(update={"image_size": size, "eval_size": 0})
