@@ -14,7 +14,7 @@ from tlsearch.data.pipeline import (
     train_batches,
     val_batches,
 )
-from tlsearch.data.references import Catalog, ImageRef
+from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
 from tlsearch.data.sizes import load_for_recipe
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Domain",
     "ImageRef",
     "ImageSet",
+    "PassedOver",
     "TrainingData",
     "enough_memory",
     "evaluation_batches",
@@ -32,6 +33,7 @@ __all__ = [
     "load_for_recipe",
     "load_training_data",
     "mixed_batches",
+    "passed_text",
     "read_arrays",
     "stored_size",
     "train_batches",

@@ -7,19 +7,50 @@ from dataclasses import replace
 
 from tlsearch.data.reading import read_all, unreadable
 from tlsearch.data.references import TEST, TRAIN, VAL, Catalog, ImageRef
+from tlsearch.data.scan import FIRST, NOW, Rules
 from tlsearch.data.sources import read_source
 from tlsearch.data.splits import make_splits
+from tlsearch.errors import DataError
 from tlsearch.spec import DataSpec
 
 
-def load_catalog(spec: DataSpec) -> Catalog:
+def load_catalog(spec: DataSpec, fingerprint: str | None = None) -> Catalog:
     """Find the images, split them, and compute a fingerprint; does not decode image files.
+
+    Args:
+        spec: the data.
+        fingerprint: of the catalog that a study was created with. Where a folder has another one,
+            it is read as version 0.2.0 did, which may be how the study was created.
 
     Raises:
         DataError: the data is missing, cannot be read, or is not a classification data set; one
             sentence that says what, where and what to do.
     """
-    source = read_source(spec)
+    try:
+        found = _catalog(spec, NOW)
+    except DataError:
+        former = _former(spec, fingerprint)
+        if former is None:
+            raise
+        return former
+    if fingerprint in (None, found.fingerprint):
+        return found
+    return _former(spec, fingerprint) or found
+
+
+def _former(spec: DataSpec, fingerprint: str | None) -> Catalog | None:
+    """Return the catalog as version 0.2.0 read it, where that has this fingerprint."""
+    if fingerprint is None:
+        return None
+    try:
+        found = _catalog(spec, FIRST)
+    except DataError:
+        return None
+    return found if found.fingerprint == fingerprint else None
+
+
+def _catalog(spec: DataSpec, rules: Rules) -> Catalog:
+    source = read_source(spec, rules)
     splits = make_splits(source, spec)
     if spec.bit_depth is not None:
         splits = {
@@ -31,7 +62,7 @@ def load_catalog(spec: DataSpec) -> Catalog:
         train=splits[TRAIN],
         val=splits[VAL],
         test=splits[TEST],
-        ignored=source.ignored,
+        passed=source.passed,
         fingerprint=_fingerprint(source.class_names, splits, spec.bit_depth),
     )
 

@@ -1,119 +1,102 @@
 """Reads a folder of images: one folder per class, with or without train/, val/ and test/."""
 
-import os
-import stat
-import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tlsearch.data.formats import BESIDE, LOOSE, SECOND_LINK, Kind
+from tlsearch.data.layout import check_layout, split_folders
 from tlsearch.data.reading import listed
-from tlsearch.data.references import ALL, TEST, TRAIN, VAL, ImageRef, SourceImages
+from tlsearch.data.references import TRAIN, ImageRef, SourceImages
+from tlsearch.data.scan import NOW, FolderId, Rules, Scan, composed, folder_id
 from tlsearch.errors import DataError
 
-SPLIT_FOLDERS = {
-    "train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST
-}  # fmt: skip
-EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
-    | {".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2"}
-)
+Tree = dict[str, list[Path]]  # folders by class; names of several may differ in Unicode form alone
 
 
-def read_folder(root: Path) -> SourceImages:
-    """Read class folders in `root`, or in its folders train/, val/ and test/.
+def read_folder(root: Path, rules: Rules = NOW) -> SourceImages:
+    """Read class folders in `root`, or in its folders of splits.
 
-    The name of `val` can also be valid or validation. Folders inside a class folder belong to the
-    class. Skips hidden files; lists other files that are not images in `ignored`.
+    A split may have any name that `split_of` knows. Folders inside a class folder belong to the
+    class, linked ones too. All files that are not images of a class are noted in `passed`.
 
     Raises:
-        DataError: there are no class folders, or the splits have different classes.
+        DataError: there are no class folders, the splits have different classes, or what is a split
+            and what a class may be mistaken.
     """
     try:
-        return _read_splits(root)
+        return _read_splits(Scan(root, rules))
     except OSError as error:
         raise DataError(
             f"{error.filename or root}: cannot be read ({error.strerror}); give read permission"
         ) from None
 
 
-@dataclass
-class _Scan:
-    """What was found in the folder so far."""
-
-    root: Path
-    ignored: list[str] = field(default_factory=list)
-
-    def name(self, path: Path) -> str:
-        """Return a name for `path` that is equal on every file system."""
-        return unicodedata.normalize("NFC", path.relative_to(self.root).as_posix())
-
-
-def _read_splits(root: Path) -> SourceImages:
-    scan = _Scan(root)
-    folders = _split_folders(root)
+def _read_splits(scan: Scan) -> SourceImages:
+    root = scan.root
+    folders = split_folders(scan)
     if TRAIN in folders:
-        _ignore_beside(scan, set(folders.values()))
+        _pass_over_beside(scan, folders)
     trees = {split: _class_folders(scan, folder) for split, folder in folders.items()}
     class_names = tuple(next(iter(trees.values())))
     for split, tree in trees.items():
         _check_same_classes(root, folders, set(class_names), split, set(tree))
-    splits = {split: tuple(_references(scan, tree)) for split, tree in trees.items()}
-    return SourceImages(str(root), class_names, splits, tuple(sorted(scan.ignored)))
+    splits = {
+        split: tuple(_references(scan, tree, _read_without_links(scan, folders[split], tree)))
+        for split, tree in trees.items()
+    }
+    return SourceImages(str(root), class_names, splits, scan.passed())
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
-    """Return the folder of each split, train first; `{all: root}` where there are no splits."""
-    folders = [path for path in _visible(root) if path.is_dir()]
-    splits = [path for path in folders if path.name.lower() in SPLIT_FOLDERS]
-    train = next((path for path in splits if path.name.lower() == TRAIN), None)
-    if not splits or (len(splits) < len(folders) and not (train and _has_folders(train))):
-        return {ALL: root}  # then train is a class
-    if train is None:
-        raise DataError(
-            f"{root}: has {splits[0].name}/ but no train/; "
-            "add train/, or put the class folders directly into it"
-        )
-    found = {TRAIN: train}
-    for path in splits:
-        split = SPLIT_FOLDERS[path.name.lower()]
-        if found.setdefault(split, path) != path:
-            raise DataError(
-                f"{root}: has both {found[split].name}/ and {path.name}/; keep one of them"
-            )
-    return found
-
-
-def _class_folders(scan: _Scan, folder: Path) -> dict[str, Path]:
-    """Return the class folders by name, sorted; adds files beside them to `ignored`."""
-    entries = _visible(folder)
-    scan.ignored += [scan.name(path) for path in entries if not path.is_dir()]
-    folders = {unicodedata.normalize("NFC", p.name): p for p in entries if p.is_dir()}
-    if not folders:
+def _class_folders(scan: Scan, folder: Path) -> Tree:
+    """Return the class folders by name, sorted; notes files beside them."""
+    entries = scan.visible(folder)
+    found = [path for path in entries if path.is_dir()]
+    for path in entries:
+        if path not in found:
+            scan.pass_over(_beside(scan, path), path)
+    check_layout(scan, folder, found)
+    tree: Tree = {}
+    real: set[FolderId] = {folder_id(above) for above in (folder, *folder.parents)}
+    for path in sorted(found, key=lambda each: (each.is_symlink(), each)):
+        if path.is_symlink() and scan.rules.links and folder_id(path) in real:
+            scan.pass_over(SECOND_LINK, path)
+            continue
+        real.add(folder_id(path))
+        tree.setdefault(composed(path.name), []).append(path)
+    if not tree:
         raise DataError(
             f"{folder}: has no class folders; put the images of each class into a folder "
             "with the name of the class"
         )
-    return dict(sorted(folders.items()))
+    return dict(sorted(tree.items()))
 
 
-def _references(scan: _Scan, tree: dict[str, Path]) -> Iterator[ImageRef]:
-    for label, folder in enumerate(tree.values()):
-        for name, path in sorted((scan.name(path), path) for path in _files(folder)):
-            if path.suffix.lower() in EXTENSIONS and not _is_special(path):
-                yield ImageRef(name, label, path)
-            else:
-                scan.ignored.append(name)
+def _beside(scan: Scan, path: Path) -> Kind:
+    return scan.why_not(path) or LOOSE
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for current, folders, files in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        yield from (Path(current, name) for name in files if not _hidden(name))
+def _read_without_links(scan: Scan, folder: Path, tree: Tree) -> set[FolderId]:
+    above = {folder_id(each) for each in (folder, *folder.parents)}
+    return above.union(*(scan.folder_ids(path) for paths in tree.values() for path in paths))
+
+
+def _references(scan: Scan, tree: Tree, read: set[FolderId]) -> Iterator[ImageRef]:
+    for label, folders in enumerate(tree.values()):
+        found = [path for folder in folders for path in scan.images(folder, read)]
+        named = sorted(
+            (scan.name(path), plain != scan.name(path), plain, path)
+            for path in found
+            for plain in [path.relative_to(scan.root).as_posix()]
+        )
+        taken: set[str] = set()
+        for composed_name, _, plain, path in named:  # of two that differ in form, one keeps its own
+            name = plain if composed_name in taken else composed_name
+            taken.add(name)
+            yield ImageRef(name, label, path)
 
 
 def _check_same_classes(
-    root: Path, folders: dict[str, Path], expected: set[str], split: str, found: set[str]
+    root: Path, folders: Mapping[str, Path], expected: set[str], split: str, found: set[str]
 ) -> None:
     if expected == found:
         return
@@ -127,30 +110,7 @@ def _check_same_classes(
     )
 
 
-def _ignore_beside(scan: _Scan, kept: set[Path]) -> None:
-    others = [path for path in _visible(scan.root) if path not in kept]
-    scan.ignored += [scan.name(path) + "/" * path.is_dir() for path in others]
-
-
-def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not _hidden(path.name))
-
-
-def _has_folders(folder: Path) -> bool:
-    return any(path.is_dir() for path in _visible(folder))
-
-
-def _is_special(path: Path) -> bool:
-    """Whether it is a pipe, a socket or a device, which could be read for ever."""
-    try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except OSError:  # a broken link: said where it is read
-        return False
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _raise(error: OSError) -> None:
-    raise error
+def _pass_over_beside(scan: Scan, folders: Mapping[str, Path]) -> None:
+    for path in scan.visible(scan.root):
+        if path not in folders.values():
+            scan.pass_over(BESIDE if path.is_dir() else _beside(scan, path), path)

@@ -1,12 +1,15 @@
 """The records that name images before they are decoded."""
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tlsearch.data.formats import FOREIGN, HIDDEN, Kind
 
 Pixels = NDArray[np.uint8]
 
@@ -51,6 +54,38 @@ class ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Files that are not images of a class, of one kind.
+
+    Attributes:
+        kind: what they are, and what to do.
+        names: of files, and of folders (with `/` at the end) whose files are all passed over.
+        n_files: files in all.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    n_files: int
+
+    @property
+    def text(self) -> str:
+        """Return `16 HEIC photos`."""
+        number = self.n_files or len(self.names)
+        return f"{number} {self.kind.one if number == 1 else self.kind.many}"
+
+
+def passed_text(passed: Sequence[PassedOver]) -> str:
+    """Return `16 HEIC photos (install pillow-heif, or save them as JPEG), 2 archives (...)`.
+
+    Without what is hidden or of other programs; "" where there is nothing else.
+    """
+    noted = [each for each in passed if each.kind not in (HIDDEN, FOREIGN)]
+    return ", ".join(
+        f"{each.text} ({each.kind.advice})" if each.kind.advice else each.text for each in noted
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SourceImages:
     """The images of a source, with the splits that the source has.
 
@@ -59,13 +94,13 @@ class SourceImages:
         class_names: in the order of the labels.
         splits: images by split, in order; either only `all`, or `train` and perhaps `val` and
             `test`.
-        ignored: names of files that are not images of a class.
+        passed: files that are not images of a class, by kind.
     """
 
     where: str
     class_names: tuple[str, ...]
     splits: Mapping[str, tuple[ImageRef, ...]]
-    ignored: tuple[str, ...] = ()
+    passed: tuple[PassedOver, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +110,7 @@ class Catalog:
     Attributes:
         class_names: in the order of the labels.
         train, val, test: the images of each split, in the source's order; `test` may be empty.
-        ignored: names of files that are not images of a class.
+        passed: files that are not images of a class, by kind.
         fingerprint: SHA-256 (hexadecimal) of the class names, the names and labels of all splits,
             and the content of the train and val images; equal on two machines with the same data.
     """
@@ -84,5 +119,21 @@ class Catalog:
     train: tuple[ImageRef, ...]
     val: tuple[ImageRef, ...]
     test: tuple[ImageRef, ...]
-    ignored: tuple[str, ...]
+    passed: tuple[PassedOver, ...]
     fingerprint: str
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names of what was passed over and is neither hidden nor of another program."""
+        noted = (each.names for each in self.passed if each.kind not in (HIDDEN, FOREIGN))
+        return tuple(sorted(name for names in noted for name in names))
+
+    def counts(self) -> dict[str, tuple[int, int, int]]:
+        """Return how many training, validation and test images each class has."""
+        of_split = [
+            Counter(ref.label for ref in refs) for refs in (self.train, self.val, self.test)
+        ]
+        return {
+            name: (of_split[0][label], of_split[1][label], of_split[2][label])
+            for label, name in enumerate(self.class_names)
+        }

@@ -7,6 +7,7 @@ from tlsearch.data.folders import read_folder
 from tlsearch.data.idx import holds_idx, read_idx
 from tlsearch.data.npz import read_npz
 from tlsearch.data.references import SourceImages
+from tlsearch.data.scan import CLASSES, NOW, Rules
 from tlsearch.errors import DataError
 from tlsearch.spec import DataSpec
 
@@ -14,8 +15,12 @@ BUILTIN = "builtin:"
 SHIPPED = {"fashion-mnist-30": Path(__file__).parent / "shipped" / "fashion_mnist_30.npz"}
 
 
-def read_source(spec: DataSpec) -> SourceImages:
+def read_source(spec: DataSpec, rules: Rules = NOW) -> SourceImages:
     """Read the source that `spec.path` and `spec.format` name.
+
+    Args:
+        spec: the data.
+        rules: how a folder is read.
 
     Raises:
         DataError: it does not exist, is of another kind than `spec.format`, or has a fault.
@@ -34,7 +39,9 @@ def read_source(spec: DataSpec) -> SourceImages:
         raise DataError(
             f"{path}: is not a folder; give a folder of images or a .npz file as data.path"
         )
-    return read_idx(path) if kind == "idx" else read_folder(path)
+    if kind == "idx":
+        return read_idx(path)
+    return read_folder(path, rules if kind == "folder" else CLASSES)
 
 
 def _read_builtin(name: str) -> SourceImages:

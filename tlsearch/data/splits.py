@@ -4,7 +4,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from tlsearch.data.reading import listed
-from tlsearch.data.references import ALL, TEST, TRAIN, VAL, ImageRef, SourceImages
+from tlsearch.data.references import (
+    ALL,
+    TEST,
+    TRAIN,
+    VAL,
+    ImageRef,
+    PassedOver,
+    SourceImages,
+    passed_text,
+)
 from tlsearch.errors import DataError
 from tlsearch.spec import DataSpec
 
@@ -54,8 +63,15 @@ def check_classes(source: SourceImages) -> None:
             part = "" if split == ALL else f"{split} "
             raise DataError(
                 f"{source.where}: there is no image of the class {listed(missing)} among the "
-                f"{len(refs)} {part}images; add images or remove the class"
+                f"{len(refs)} {part}images; {_add_images(source.passed)}"
             )
+
+
+def _add_images(passed: Sequence[PassedOver]) -> str:
+    """Say what to do about a class without images, where its files were passed over."""
+    noted = passed_text(passed)
+    begin = f"passed over were {noted}; " if noted else ""
+    return f"{begin}add images or remove the class"
 
 
 def _with_all_splits(source: SourceImages, spec: DataSpec) -> Splits:

@@ -21,7 +21,8 @@ class DataSpec(Table):
     Attributes:
         path: a folder of images, a folder of idx files, a .npz file, or
             `builtin:fashion-mnist-30`; relative to the spec file.
-        format: `auto` = found from the path.
+        format: `auto` = found from the path; `classes` = a folder whose folders are all classes,
+            whatever their names.
         val_fraction: share of each class for validation, where the data has no validation split.
         test_fraction: share of each class for testing, where the data has no splits.
         train_per_class, val_per_class, test_per_class: number of images to use of each class
@@ -32,7 +33,7 @@ class DataSpec(Table):
     """
 
     path: str = Field(min_length=1)
-    format: Literal["auto", "folder", "idx", "npz"] = "auto"
+    format: Literal["auto", "folder", "classes", "idx", "npz"] = "auto"
     val_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.2
     train_per_class: int = Field(0, ge=0)

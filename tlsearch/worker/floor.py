@@ -139,7 +139,7 @@ def features_of_study(
 
     @cache
     def images() -> TrainingData:
-        catalog = load_catalog(materials.data_spec)
+        catalog = load_catalog(materials.data_spec, fingerprint)
         if catalog.fingerprint != fingerprint:
             raise DataError(f"data.path {path}: the images changed meanwhile")
         return load_training_data(catalog, recipe.image_size, recipe.eval_crop)

@@ -1,13 +1,16 @@
 """The images and the network of a study, loaded on this machine and compared with the study's."""
 
+import logging
 from dataclasses import dataclass
 
 from tlsearch.backbones import Backbone, load_backbone
-from tlsearch.data import load_catalog, load_for_recipe
+from tlsearch.data import load_catalog, load_for_recipe, passed_text
 from tlsearch.errors import DataError, StudyError
 from tlsearch.finetune import FineTuneData
 from tlsearch.spec import DataSpec
 from tlsearch.worker.context import WorkerContext
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ def load_materials(context: WorkerContext) -> TrainingMaterials:
 def _data(context: WorkerContext, spec: DataSpec) -> FineTuneData:
     context.progress.preparing("reading the images")
     study = context.study
-    catalog = load_catalog(spec)
+    catalog = load_catalog(spec, study.data.fingerprint)
+    if passed := passed_text(catalog.passed):
+        _log.warning("%s: passed over were %s", spec.path, passed, extra={"study": study.name})
     if catalog.fingerprint != study.data.fingerprint:
         raise DataError(
             f"data.path {spec.path}: these are not the images study {study.name!r} was "
