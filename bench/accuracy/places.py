@@ -1,11 +1,13 @@
 """Where the bench keeps what it fetches and makes, and the source trees that it compares."""
 
+import fcntl
 import functools
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -42,6 +44,22 @@ def cache() -> Path:
     path = Path(given) if given else platformdirs.user_cache_path("tlsearch-bench") / "accuracy"
     path.mkdir(parents=True, exist_ok=True)
     return path.resolve()
+
+
+@contextmanager
+def only_run() -> Iterator[None]:
+    """Keep other runs out of the cache: they would use the same folders and databases.
+
+    Raises:
+        Absent: there is another run.
+    """
+    with (cache() / "run.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = f"wait for it, or set {CACHE_VARIABLE} to another folder"
+            raise Absent(f"another run uses {cache()}: {hint}") from None
+        yield
 
 
 def shared() -> Path:

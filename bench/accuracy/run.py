@@ -30,6 +30,7 @@ from .places import (
     earlier_tree,
     end_children_on_sigterm,
     environment,
+    only_run,
     present_tree,
 )
 from .targets import TARGETS, Prepared
@@ -71,6 +72,14 @@ class Wanted:
 def main() -> None:
     """Run what is missing."""
     given = _arguments()
+    try:
+        with only_run():
+            _run_missing(given)
+    except Absent as absent:
+        sys.exit(str(absent))
+
+
+def _run_missing(given: argparse.Namespace) -> None:
     settings = Settings(trials=given.trials, epochs=given.epochs)
     targets, arms = _present(given.targets, given.arms)
     units = wanted(targets, arms, given.seeds, settings)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .answers import Settings
+from .arm_search import as_the_quickstart_was
 from .comparison import Correct, Difference, correctness, difference
 from .places import RESULTS
 from .run import Line, lines
@@ -136,7 +137,9 @@ def _section(target: str, found: Sequence[Line], settings: Settings) -> str:
     rows = [_row(name, arms) for name in arms]
     machines = {line["machine"] for line in found[1:]}
     commits = {line["commit"][:12] for line in found[1:] if line["arm"] == OURS}
-    foot = f"{settings.trials} trials a search, {settings.epochs} epochs a training; "
+    earlier = as_the_quickstart_was(settings)
+    foot = f"{settings.trials} trials a search, {settings.epochs} epochs a training "
+    foot += f"(tlsearch 0.1: {earlier.trials} and {earlier.epochs}); "
     foot += f"{', '.join(sorted(machines))}; tlsearch at {', '.join(sorted(commits)) or 'none'}."
     lines_ = [title, "", _table_row(columns), _table_row(["---"] * len(columns))]
     return "\n".join([*lines_, *map(_table_row, rows), "", foot])

@@ -251,6 +251,8 @@ def test_it_runs_what_is_missing_and_nothing_else(tmp_path, monkeypatch, capsys)
     (results / "digits.jsonl").write_text(other)
     with pytest.raises(SystemExit, match="is of other images"):
         run.main()
+    with places.only_run(), pytest.raises(SystemExit, match="another run uses"):
+        run.main()
 
 
 def test_what_it_runs_ends_with_it(tmp_path):
