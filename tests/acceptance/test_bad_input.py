@@ -1,5 +1,6 @@
 """Bad input gets one clear sentence and exit code 2; no traceback, nothing half made."""
 
+import os
 import shutil
 
 import numpy as np
@@ -29,7 +30,8 @@ def refused(tlsearch, *args, lines=1, **env):
     said = done.stderr.strip().splitlines()
     assert len(said) == lines, done.stderr
     assert all(line.startswith("error: ") for line in said)
-    assert done.stdout == ""
+    begun = {"starting ...", "reading the images ...", "loading the pretrained network ..."}
+    assert all(line in begun or line.endswith("so far)") for line in done.stdout.splitlines())
     return done.stderr
 
 
@@ -90,6 +92,27 @@ def unreadable(pets):
     return "3.png"
 
 
+def test_images_that_changed_are_named(tlsearch, tiny, pets):
+    """By the command that would say that nothing changed, and by the worker."""
+    spec = tiny()
+    text = spec.read_text().replace("builtin:fashion-mnist-30", str(pets))
+    spec.write_text(text.replace("train_per_class = 8\nval_per_class = 5\n", "test_fraction = 0"))
+    tlsearch.run("create", str(spec))
+    assert "nothing changed" in tlsearch.run("create", str(spec)).stdout
+    Image.new("RGB", (20, 20), "red").save(pets / "cat" / "3.png")
+    for command in (["create", str(spec)], ["worker", "tiny"]):
+        said = refused(tlsearch, *command)
+        assert "these are not the images study 'tiny' was created with: 1 changed" in said
+        assert "cat/3.png" in said
+    (pets / "bird").mkdir()
+    shutil.copy(pets / "cat" / "3.png", pets / "bird" / "x.png")
+    shutil.copy(pets / "cat" / "3.png", pets / "bird" / "y.png")
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"])  # where they were never seen
+    assert "the class bird is new" in refused(tlsearch, "worker", "tiny")
+    shutil.rmtree(pets)
+    assert "nothing changed" in tlsearch.run("create", str(spec)).stdout
+
+
 def missing(pets):
     shutil.rmtree(pets)
     return str(pets)
@@ -139,7 +162,7 @@ def test_devices_and_models(tlsearch, tiny):
 
 def test_a_process_says_the_same(tlsearch):
     done = tlsearch.run_process("worker", "cars")
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout.replace("starting ...\n", "")) == (2, "")
     assert done.stderr.startswith("error: study 'cars' does not exist in this database")
     assert len(done.stderr.splitlines()) == 1
 

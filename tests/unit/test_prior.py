@@ -503,3 +503,36 @@ def test_storing(spec):
     assert Prior.from_dict(json.loads(json.dumps(prior.as_dict()))) == prior
     measures = replace(NEUTRAL, random_init=None, emd=None)
     assert Measures.from_dict(json.loads(json.dumps(measures.as_dict()))) == measures
+
+
+@pytest.mark.parametrize(
+    ("trials", "share", "epochs", "expected"),
+    [
+        (40, 0.05, 20, 40),
+        (16, 0.05, 10, 10),
+        (4, 0.05, 20, 16),
+        (1, 0.05, 20, 4),
+        (1, 0.05, 4, 1),
+        (1, 0.05, 1, 1),
+        (4, 0.5, 20, 40),
+        (1, 1.0, 20, 20),
+    ],
+)
+def test_measuring_is_a_small_share_of_the_whole(trials, share, epochs, expected):
+    from tlsearch.measures import random_init_epochs, random_init_spec
+    from tlsearch.spec import parse_spec, to_toml_dict
+
+    spec = parse_spec(
+        {
+            "name": "a",
+            "data": {"path": "x"},
+            "backbone": {"model": "resnet18"},
+            "recipe": {"epochs": epochs},
+            "budget": {"trials": trials},
+            "measures": {"random_init_share": share},
+        }
+    )
+    assert random_init_epochs(spec) == expected
+    assert expected <= max(1, max(share, 0.2) * trials * epochs)
+    measured = random_init_spec(spec, 10)
+    assert parse_spec(to_toml_dict(measured)).recipe.epochs == expected

@@ -1,7 +1,7 @@
 """A worker's progress for a program: one JSON object a line (`tlsearch worker --json-progress`).
 
-Every object has an `event`: preparing, measuring, claimed, epoch, ended, and at last done with
-`how`: spent (the studies are done), limit (the worker's own), interrupted, stopped (failures
+Every object has an `event`: preparing, measuring, note, claimed, epoch, ended, and at last done
+with `how`: spent (the studies are done), limit (the worker's own), interrupted, stopped (failures
 repeat), refused (bad input), database (out of reach) or crashed. The launcher reads them.
 """
 
@@ -51,6 +51,10 @@ class JsonProgress:
     def measuring(self, what: str) -> None:
         """Report how far the measures are."""
         self._write("measuring", what=what)
+
+    def note(self, what: str) -> None:
+        """Report what is to be kept in view."""
+        self._write("note", what=what)
 
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
         """Report which trial begins."""

@@ -10,6 +10,7 @@ from typing import NoReturn
 from tlsearch.cli.logs import resetting_logging, write_error
 from tlsearch.cli.signals import handling_signals
 from tlsearch.cli.streams import discard, flush_output, output_is_full, prepare_streams
+from tlsearch.cli.ticker import beginning
 from tlsearch.errors import TlsearchError, first_line, is_memory_shortage
 from tlsearch.threads import spin_shortly
 
@@ -25,6 +26,7 @@ def main() -> None:
 def _run() -> None:
     """Run a command, and write all of its output; that may fail at any moment (a full disk)."""
     code: str | int | None = 0
+    beginning.begin(sys.argv[1:])
     try:
         _run_command()
     except SystemExit as ended:
@@ -33,6 +35,8 @@ def _run() -> None:
         if (why := output_is_full()) is None:
             raise
         _refuse_output(why, 2)
+    finally:
+        beginning.end()
     try:
         why = flush_output()
     except BrokenPipeError:
@@ -54,6 +58,7 @@ def _run_command() -> None:
 
         app()
     except TlsearchError as error:
+        beginning.end()
         for line in str(error).splitlines():
             write_error(line)
         sys.exit(error.exit_code)

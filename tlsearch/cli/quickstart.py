@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tlsearch.cli.display import answer_lines, console
 from tlsearch.cli.options import Storage
+from tlsearch.cli.ticker import beginning
 from tlsearch.errors import InputError
 from tlsearch.records import Answer, StudyStatus
 from tlsearch.records.format import duration, percent
@@ -20,7 +21,9 @@ def quickstart(storage: Storage = None) -> None:
     from tlsearch.worker import run_worker
 
     console.print("starting: database, images, network ...")
-    study, created = create_study(spec_path(), storage)
+    beginning.end()
+    with TerminalProgress() as progress:
+        study, created = create_study(spec_path(), storage, progress)
     reader = StudyReader(study.name, storage)
     before = reader.status()
     if not created:

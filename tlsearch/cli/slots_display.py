@@ -13,10 +13,13 @@ from rich.text import Text
 
 from tlsearch.cli.display import console
 from tlsearch.cli.logs import json_is_on
+from tlsearch.cli.ticker import QUIET_SECONDS, Ticker, beginning
 from tlsearch.cli.trial_lines import claimed_line, ended_line, epoch_line, study_clause
 from tlsearch.launcher import Slot
+from tlsearch.records.format import duration
 
-_SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_BETWEEN_LINES = 4.0
+_SECONDS_UNSAID = 2.0  # how long a line stands before it says since when
 _log = logging.getLogger("tlsearch.launcher")
 
 
@@ -32,6 +35,8 @@ class SlotsDisplay:
         self._width = max(len(slot.name) for slot in slots)
         self._lines = {slot: "" for slot in slots}
         self._printed_at = dict.fromkeys(slots, float("-inf"))
+        self._latest = dict.fromkeys(slots, ("", time.monotonic()))  # the last line, and when
+        self._ticker = Ticker(self._tick)
         self._quiet = quiet
         self._live: Live | None = None
         if console.is_terminal and not quiet:
@@ -39,24 +44,29 @@ class SlotsDisplay:
                 console=console,
                 refresh_per_second=4,
                 transient=True,
+                get_renderable=self._all_lines,
                 redirect_stderr=sys.stderr.isatty(),
             )
 
     def __enter__(self) -> "SlotsDisplay":
+        beginning.end()
         if self._live:
             self._live.start()
+        elif not self._quiet:
+            self._ticker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
+        self._ticker.stop()
 
     def progress(self, slot: Slot, event: Mapping[str, Any]) -> None:
         """Show a worker's progress."""
         line = progress_line(event)
         if line is None:
             return
-        if event["event"] == "ended":
+        if event["event"] in ("ended", "note"):
             self._show_for_good(slot, line)
         else:
             self._show_for_now(slot, line)
@@ -97,16 +107,19 @@ class SlotsDisplay:
             line: the line.
             at_least_every: seconds since the slot's last printed line; before that it is left out.
         """
+        if line != self._latest[slot][0]:
+            self._latest[slot] = (line, time.monotonic())
         if line == self._lines[slot]:
             return
         if self._live:
             self._lines[slot] = line
-            self._live.update(self._all_lines())
+            self._live.refresh()
         elif time.monotonic() - self._printed_at[slot] >= at_least_every:
             self._lines[slot] = line
             self._print(slot, line)
 
     def _show_for_good(self, slot: Slot, line: str) -> None:
+        self._latest[slot] = ("", time.monotonic())
         if self._live:
             self._live.console.print(self._with_slot(slot, line))
         else:
@@ -123,8 +136,24 @@ class SlotsDisplay:
     def _with_slot(self, slot: Slot, line: str) -> Text:
         return Text(f"{slot.name:<{self._width}}  {line}")
 
+    def _tick(self) -> None:
+        """Show what the slot with the newest line does, where nothing was printed for a while."""
+        if time.monotonic() - max(self._printed_at.values()) < QUIET_SECONDS:
+            return
+        at_work = [slot for slot, (line, _) in self._latest.items() if line]
+        if at_work:
+            slot = max(at_work, key=lambda slot: self._latest[slot][1])
+            self._print(slot, self._latest[slot][0] + self._so_far(slot))
+
+    def _so_far(self, slot: Slot) -> str:
+        seconds = time.monotonic() - self._latest[slot][1]
+        return f" ({duration(seconds)} so far)" if seconds >= _SECONDS_UNSAID else ""
+
     def _all_lines(self) -> Text:
-        lines = [self._with_slot(slot, line) for slot, line in self._lines.items()]
+        lines = [
+            self._with_slot(slot, line + self._so_far(slot) * bool(line))
+            for slot, line in self._lines.items()
+        ]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
 
@@ -173,6 +202,7 @@ def _ended(event: Mapping[str, Any]) -> str:
 _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "preparing": lambda event: f"{event['what']} ...",
     "measuring": lambda event: str(event["what"]),
+    "note": lambda event: str(event["what"]),
     "claimed": lambda event: claimed_line(event["number"], event["attempt"]),
     "epoch": lambda event: epoch_line(
         event["number"], event["epoch"], event["epochs"], event["val_accuracy"]

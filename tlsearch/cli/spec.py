@@ -57,14 +57,17 @@ def _with_minutes(spec: "StudySpec", minutes: float) -> "StudySpec":
 
 def check(spec: SpecPath, as_json: Json = False) -> None:
     """Validate a spec, its images and its network without training."""
+    from tlsearch.cli.terminal_progress import TerminalProgress
     from tlsearch.spec import load_spec
     from tlsearch.studies.create import check_study
 
-    checked = check_study(load_spec(spec))
+    loaded = load_spec(spec)
     if as_json:
-        print_json(_as_json(checked))
-    else:
-        console.print("\n".join(_lines(checked)))
+        print_json(_as_json(check_study(loaded)))
+        return
+    with TerminalProgress() as progress:
+        checked = check_study(loaded, progress)
+    console.print("\n".join(_lines(checked)))
 
 
 def _as_json(checked: "CheckedStudy") -> dict[str, object]:

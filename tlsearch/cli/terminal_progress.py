@@ -9,19 +9,20 @@ from rich.live import Live
 from rich.text import Text
 
 from tlsearch.cli.display import console
+from tlsearch.cli.ticker import QUIET_SECONDS, Ticker, beginning
 from tlsearch.cli.trial_lines import claimed_line, ended_line, epoch_line, study_clause
 from tlsearch.records import EpochReport, StudyStatus, TrialRecord
 from tlsearch.records.format import duration
-from tlsearch.store.outages import DATABASE_ERRORS
 
 if TYPE_CHECKING:
     from tlsearch.studies.read import StudyReader
 
-_SECONDS_BETWEEN_LINES = 5.0  # where every line is kept
+_SECONDS_BETWEEN_LINES = 4.0  # where every line is kept
+_SECONDS_UNSAID = 2.0  # how long a line stands before it says since when
 
 
 class TerminalProgress:
-    """Shows a worker's progress."""
+    """Shows a worker's progress; what takes long says for how long it has, again and again."""
 
     def __init__(self) -> None:
         self._readers: Mapping[str, StudyReader] = {}
@@ -29,16 +30,25 @@ class TerminalProgress:
         self._status: StudyStatus | None = None
         self._printed_at = 0.0
         self._last_line = ""
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._line = ""  # what is under way
+        self._since = time.monotonic()
+        self._ticker = Ticker(self._tick)
+        self._live = Live(
+            console=console, refresh_per_second=4, transient=True, get_renderable=self._renderable
+        )
 
     def __enter__(self) -> "TerminalProgress":
+        beginning.end()
         if console.is_terminal:
             self._live.start()
+        else:
+            self._ticker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if console.is_terminal:
             self._live.stop()
+        self._ticker.stop()
 
     def follow(self, readers: Mapping[str, "StudyReader"]) -> None:
         """Show the state of studies as well; `readers` are by study name.
@@ -62,6 +72,12 @@ class TerminalProgress:
     def measuring(self, what: str) -> None:
         """Show how far the measures are."""
         self._show_for_now(what, _SECONDS_BETWEEN_LINES)
+
+    def note(self, what: str) -> None:
+        """Show what is to be kept in view."""
+        line = self._line
+        self._show_for_good(what)
+        self._line = line
 
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
         """Show the trial that begins."""
@@ -93,6 +109,8 @@ class TerminalProgress:
 
     def _read_status(self) -> None:
         """Read the study's state; while the database is away the last one is kept."""
+        from tlsearch.store.outages import DATABASE_ERRORS  # loads much
+
         if self._reader is not None:
             with suppress(*DATABASE_ERRORS):
                 self._status = self._reader.status()
@@ -128,17 +146,33 @@ class TerminalProgress:
             at_least_every: seconds since the last printed line; before that it is left out.
         """
         line = self._with_study(line)
+        self._line, self._since = line, time.monotonic()
         if console.is_terminal:
-            self._live.update(Text(line))
+            self._live.refresh()
         elif line != self._last_line and time.monotonic() - self._printed_at >= at_least_every:
             self._print(line)
 
     def _show_for_good(self, line: str) -> None:
         line = self._with_study(line)
+        self._line = ""
         if console.is_terminal:
             self._live.console.print(line)
         else:
             self._print(line)
+
+    def _renderable(self) -> Text:
+        return Text(self._line + self._so_far())
+
+    def _so_far(self) -> str:
+        seconds = time.monotonic() - self._since
+        return f" ({duration(seconds)} so far)" if seconds >= _SECONDS_UNSAID else ""
+
+    def _tick(self) -> None:
+        """Show what is under way where nothing was printed for a while."""
+        if self._line and time.monotonic() - self._printed_at >= QUIET_SECONDS:
+            self._printed_at = time.monotonic()
+            console.print(self._line + self._so_far())
+            console.file.flush()
 
     def _with_study(self, line: str) -> str:
         if self._reader is None or len(self._readers) == 1:

@@ -1,11 +1,12 @@
 """Images, labels and splits: from a data spec to normalised batches on a device."""
 
-from tlsearch.data.cache import features_folder, load_training_data, verify_images
+from tlsearch.data.cache import features_folder, load_training_data, read_once
 from tlsearch.data.cachefile import read_arrays, write_arrays
 from tlsearch.data.catalog import load_catalog
 from tlsearch.data.decode import stored_size
 from tlsearch.data.domain import Domain, load_domain
 from tlsearch.data.imageset import ImageSet, TrainingData
+from tlsearch.data.manifest import keep_names, what_changed
 from tlsearch.data.memory import enough_memory
 from tlsearch.data.mixing import mixed_batches
 from tlsearch.data.pipeline import (
@@ -14,6 +15,7 @@ from tlsearch.data.pipeline import (
     train_batches,
     val_batches,
 )
+from tlsearch.data.reading import watched_reading
 from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
 from tlsearch.data.sizes import load_for_recipe
 
@@ -28,6 +30,7 @@ __all__ = [
     "enough_memory",
     "evaluation_batches",
     "features_folder",
+    "keep_names",
     "load_catalog",
     "load_domain",
     "load_for_recipe",
@@ -35,9 +38,11 @@ __all__ = [
     "mixed_batches",
     "passed_text",
     "read_arrays",
+    "read_once",
     "stored_size",
     "train_batches",
     "val_batches",
-    "verify_images",
+    "watched_reading",
+    "what_changed",
     "write_arrays",
 ]

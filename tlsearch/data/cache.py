@@ -1,18 +1,21 @@
 """Decodes a catalog once and stores the images in the user's cache folder."""
 
+import hashlib
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from tlsearch.data.cachefile import read_arrays, write_arrays
-from tlsearch.data.decode import decode, look_at, stored_size
+from tlsearch.data.colours import Look, Used
+from tlsearch.data.decode import decode_and_look, look_at, stored_size
 from tlsearch.data.imageset import ImageSet, TrainingData, canvas_shapes, image_set, packed
 from tlsearch.data.memory import FEWER_IMAGES, check_room, enough_memory
-from tlsearch.data.reading import read_all, unreadable
+from tlsearch.data.reading import counted_within, read_all, unreadable
 from tlsearch.data.references import TRAIN, VAL, Catalog, ImageRef, Pixels
 
 VERSION = 2  # raise it when decoding or the names of the arrays change
@@ -35,26 +38,42 @@ def load_training_data(catalog: Catalog, image_size: int, eval_crop: float) -> T
     Raises:
         DataError: images cannot be read; the message counts those of all splits.
     """
-    short_side = stored_size(image_size, eval_crop)
-    path = cache_folder() / f"{catalog.fingerprint}-{short_side}-v{VERSION}.safetensors"
+    path = _path(catalog, image_size, eval_crop)
     sets = _read(path, catalog)
     if sets is None:
-        sets = _decode(catalog, short_side)
+        sets, _ = _decode(catalog, stored_size(image_size, eval_crop))
         _keep(path, sets)
         sets = _read(path, catalog) or sets  # mapped, they take no memory of their own
     train, val = sets
     return TrainingData(catalog.class_names, catalog.fingerprint, train, val)
 
 
-def verify_images(catalog: Catalog) -> None:
-    """Check that every image can be decoded, test images too.
+def read_once(catalog: Catalog, image_size: int, eval_crop: float) -> list[Look]:
+    """Decode every image, test images too, unless that was done before, and keep what is needed.
+
+    Training and validation images go into the cache, as by `load_training_data`; of all images it
+    is kept how they look.
+
+    Returns:
+        How the images for training, validation and testing look, in this order.
 
     Raises:
-        DataError: some cannot; the message names the first five and says how many there are.
+        DataError: some cannot be read; the message names the first five and says how many.
     """
-    _, problems = read_all([*catalog.train, *catalog.val, *catalog.test], look_at)
+    path = _path(catalog, image_size, eval_crop)
+    tests, problems = read_all(catalog.test, ImageRef.digest)
     if problems:
         raise unreadable(problems)
+    seen = _read_looks(path, catalog, tests)
+    if seen is not None and _read(path, catalog) is not None:
+        return seen
+    sets, looks = _decode(catalog, stored_size(image_size, eval_crop))
+    _keep(path, sets)
+    found, problems = read_all(catalog.test, look_at)
+    if problems:
+        raise unreadable(problems)
+    _keep_looks(path, [*looks, *found], tests)
+    return [*looks, *found]
 
 
 def cache_folder() -> Path:
@@ -67,40 +86,80 @@ def features_folder() -> Path:
     return user_cache_path("tlsearch") / "features"
 
 
-def _decode(catalog: Catalog, short_side: int) -> Sets:
+def _path(catalog: Catalog, image_size: int, eval_crop: float) -> Path:
+    short_side = stored_size(image_size, eval_crop)
+    return cache_folder() / f"{catalog.fingerprint}-{short_side}-v{VERSION}.safetensors"
+
+
+def _decode(catalog: Catalog, short_side: int) -> tuple[Sets, list[Look]]:
     refs = [*catalog.train, *catalog.val]
     labels = [ref.label for ref in refs]
     n_train = len(catalog.train)
     with enough_memory("for the decoded images", FEWER_IMAGES):
-        images, problems = _decode_all(refs, short_side)
+        images, looks, problems = _decode_all(refs, short_side)
         if problems:
             raise unreadable(problems + read_all(catalog.test, look_at)[1])
         val_images, images[n_train:] = images[n_train:], []
-        return packed(images, labels[:n_train]), packed(val_images, labels[n_train:])
+        sets = packed(images, labels[:n_train]), packed(val_images, labels[n_train:])
+        return sets, looks
 
 
-def _decode_all(refs: list[ImageRef], short_side: int) -> tuple[list[Pixels], list[str]]:
+def _decode_all(
+    refs: list[ImageRef], short_side: int
+) -> tuple[list[Pixels], list[Look], list[str]]:
     """Decode in parts; refuse as soon as the images so far say that not all of them fit."""
     images: list[Pixels] = []
+    looks: list[Look] = []
     problems: list[str] = []
     for start in range(0, len(refs), _PART):
-        found, failed = read_all(
-            refs[start : start + _PART], partial(decode, short_side=short_side)
-        )
-        images += found
+        part = refs[start : start + _PART]
+        with counted_within(start, len(refs)):
+            found, failed = read_all(part, partial(decode_and_look, short_side=short_side))
+        images += [image for image, _ in found]
+        looks += [look for _, look in found]
         problems += failed
         taken = sum(image.nbytes for image in images)
         left = len(refs) - start - _PART
         if images and left > 0:
             check_room(left * taken // len(images), "for the decoded images", FEWER_IMAGES)
-    return images, problems
+    return images, looks, problems
+
+
+def _looks_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-looks{path.suffix}")
+
+
+def _keep_looks(path: Path, looks: list[Look], tests: list[bytes]) -> None:
+    rows = [[k.height, k.width, k.used.largest, k.used.white, k.used.known] for k in looks]
+    arrays: dict[str, NDArray[Any]] = {"looks": np.array(rows, np.int64)}
+    arrays["tests"] = _content_of(tests)
+    with suppress(OSError):
+        write_arrays(_looks_path(path), arrays)
+
+
+def _read_looks(path: Path, catalog: Catalog, tests: list[bytes]) -> list[Look] | None:
+    """Return how the images look, if this was kept of the very same ones."""
+    found = read_arrays(_looks_path(path))
+    n_images = len(catalog.train) + len(catalog.val) + len(catalog.test)
+    if found is None or not {"looks", "tests"} <= set(found):
+        return None
+    if len(found["looks"]) != n_images or not np.array_equal(found["tests"], _content_of(tests)):
+        return None
+    return [
+        Look(h, w, Used(most, white, bool(k))) for h, w, most, white, k in found["looks"].tolist()
+    ]
+
+
+def _content_of(tests: list[bytes]) -> NDArray[np.uint8]:
+    """Hash the content of the test images, which is not in the fingerprint."""
+    return np.frombuffer(hashlib.sha256(b"".join(tests)).digest(), np.uint8)
 
 
 def _keep(path: Path, sets: Sets) -> None:
     with suppress(OSError, MemoryError):  # without a cache file the next worker decodes again
         write_arrays(path, _arrays(sets))
         for former in path.parent.glob(f"{path.stem.rpartition('-v')[0]}-v*{path.suffix}"):
-            if former != path:
+            if former not in (path, _looks_path(path)):
                 former.unlink(missing_ok=True)
 
 

@@ -31,6 +31,12 @@ def stored_size(image_size: int, eval_crop: float) -> int:
     return math.ceil(image_size / eval_crop - 1e-6)  # 21 / 0.7 comes out a little above 30
 
 
+def decode_and_look(ref: ImageRef, short_side: int) -> tuple[Pixels, Look]:
+    """Do as `decode` and as `look_at`, at once."""
+    image, look = _opened(ref)
+    return np.asarray(fit(image, short_side)), look
+
+
 def decode(ref: ImageRef, short_side: int) -> Pixels:
     """Decode an image and fit it.
 

@@ -1,8 +1,10 @@
 """Reads many images in threads, and reports all failures in one sentence."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,10 +17,32 @@ from tlsearch.data.references import ImageRef
 from tlsearch.errors import DataError, MemoryShortage, first_line, is_memory_shortage
 
 T = TypeVar("T")
+Tell = Callable[[int, int], None]  # images that are read, and all of them
 
 MAX_THREADS = 8
 SHOWN = 5
 _PLENTY = 1 << 31  # with so many bytes free, a file that wants more is broken
+
+
+_tell: ContextVar[Tell] = ContextVar("_tell", default=lambda *_: None)
+
+
+@contextmanager
+def watched_reading(tell: Tell) -> Iterator[None]:
+    """Tell how many images are read, whoever reads them in the block."""
+    token = _tell.set(tell)
+    try:
+        yield
+    finally:
+        _tell.reset(token)
+
+
+@contextmanager
+def counted_within(start: int, total: int) -> Iterator[None]:
+    """Count the images that are read in the block as part of more."""
+    tell = _tell.get()
+    with watched_reading(lambda n, _: tell(start + n, total)):
+        yield
 
 
 class UnreadableImageError(Exception):
@@ -42,7 +66,9 @@ def read_all(refs: Sequence[ImageRef], read: Callable[[ImageRef], T]) -> tuple[l
         named_warnings(),
         ThreadPoolExecutor(n_threads) as threads,
     ):
-        for outcome in threads.map(lambda ref: _attempt(ref, read), refs):
+        tell = _tell.get()
+        for n, outcome in enumerate(threads.map(lambda ref: _attempt(ref, read), refs), start=1):
+            tell(n, len(refs))
             if isinstance(outcome, _Failure):
                 problems.append(outcome.text)
             else:

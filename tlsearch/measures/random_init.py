@@ -4,6 +4,8 @@ Plested et al., section 4.1 and Table 1, column "trained from random initializat
 difference from fixed features is clear also with hyperparameters that are not the best ones.
 """
 
+import math
+
 from tlsearch.records import Hyperparameters, Range, measures_study_name
 from tlsearch.spec import (
     BudgetSpec,
@@ -15,13 +17,19 @@ from tlsearch.spec import (
     StudySpec,
 )
 
+MOST_SHARE = 0.2  # of the study's epochs, unless the spec's share is larger
 WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 1e-2}
 
 
 def random_init_epochs(spec: StudySpec) -> int:
-    """Return the epochs that the share of the budget allows, at least those of one trial."""
-    share = spec.measures.random_init_share * spec.budget.trials * spec.recipe.epochs
-    return max(spec.recipe.epochs, round(share))
+    """Return the epochs that the share of the budget allows, and those of one trial at least.
+
+    That least is cut where the budget has few trials: to `MOST_SHARE` of all epochs.
+    """
+    total = spec.budget.trials * spec.recipe.epochs
+    share = spec.measures.random_init_share
+    wanted = max(spec.recipe.epochs, round(share * total))
+    return max(1, min(wanted, math.floor(max(share, MOST_SHARE) * total)))
 
 
 def random_init_spec(spec: StudySpec, n_body_layers: int) -> StudySpec:
@@ -35,7 +43,13 @@ def random_init_spec(spec: StudySpec, n_body_layers: int) -> StudySpec:
     return spec.model_copy(
         update={
             "name": measures_study_name(spec.name),
-            "recipe": spec.recipe.model_copy(update={"epochs": epochs}),
+            "recipe": spec.recipe.model_copy(
+                update={
+                    "epochs": epochs,
+                    "warmup_epochs": min(spec.recipe.warmup_epochs, epochs - 1),
+                    "ema_epochs": min(spec.recipe.ema_epochs, float(epochs)),
+                }
+            ),
             "space": SpaceSpec(**fixed),
             "measures": MeasuresSpec(when="off"),
             "prior": PriorSpec(),

@@ -14,8 +14,8 @@ from tlsearch import __version__
 from tlsearch.artifacts import check_place
 from tlsearch.backbones import Backbone, has_linear_head, load_backbone
 from tlsearch.dashboard.notes import write_note
-from tlsearch.data import Catalog, load_catalog, load_domain, verify_images
-from tlsearch.errors import BackboneError, InputError, SpecError, StudyError, described
+from tlsearch.data import Catalog, keep_names, load_catalog, load_domain, read_once
+from tlsearch.errors import BackboneError, DataError, InputError, SpecError, StudyError, described
 from tlsearch.finetune import check_recipe
 from tlsearch.measures import check_size, random_init_spec
 from tlsearch.optuna_ext.history import HIDDEN
@@ -42,6 +42,8 @@ from tlsearch.store.stored_study import (
 )
 from tlsearch.store.studies import NewStudy, find_study, read_study, write_studies
 from tlsearch.worker import Progress, measure_study
+from tlsearch.worker.materials import check_same_images, reading_images
+from tlsearch.worker.progress import HarmlessProgress, SilentProgress
 
 T = TypeVar("T")
 
@@ -66,15 +68,20 @@ class CheckedStudy:
     space: SearchSpace
 
 
-def check_study(spec: StudySpec) -> CheckedStudy:
+def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStudy:
     """Check data, network and search space without training.
+
+    Args:
+        spec: the spec.
+        progress: told what is being read.
 
     Raises:
         SpecError: with every problem found in any of them.
     """
     problems: list[str] = []
-    catalog = _collect(problems, lambda: _verified_catalog(spec))
-    backbone = _collect(problems, lambda: _backbone(spec))
+    told = HarmlessProgress(progress or SilentProgress())
+    catalog = _collect(problems, lambda: _verified_catalog(spec, told))
+    backbone = _collect(problems, lambda: _backbone(spec, told))
     if catalog is not None:
         _collect(problems, lambda: _check_measurable(spec, catalog))
     if catalog is not None and backbone is not None:
@@ -110,7 +117,7 @@ def create_study(
         spec: a spec, or the path of a TOML file.
         storage: a PostgreSQL URL; without one the environment's, the spec's, or the embedded
             server.
-        progress: told what happens, if the spec says that creating a study measures it.
+        progress: told what happens.
 
     Returns:
         The study, and whether it was created now.
@@ -118,6 +125,7 @@ def create_study(
     Raises:
         SpecError: the spec has problems; nothing is written.
         StudyError: another spec has this name; the message says what differs.
+        DataError: the study exists, but its images have changed.
         StorageError: the database cannot be used.
     """
     if not isinstance(spec, StudySpec):
@@ -127,10 +135,12 @@ def create_study(
     existing = read_study(database, spec.name)
     created = False
     if existing is None:
-        created = write_studies(database, _family(check_study(spec)))
+        created = write_studies(database, _family(check_study(spec, progress)))
         existing = find_study(database, spec.name)
         _write_note(database, existing)
     _same_spec(existing, spec)
+    if not created:
+        _same_images(existing, HarmlessProgress(progress or SilentProgress()))
     if existing.spec.measures.when == "create":
         measure_study(spec.name, where, progress=progress)
     return existing, created
@@ -170,6 +180,17 @@ def _same_spec(existing: StoredStudy, spec: StudySpec) -> None:
         f"study {spec.name!r} exists with another spec (stored -> given): {'; '.join(differing)}; "
         "choose another name, or give the spec that it was created from"
     )
+
+
+def _same_images(existing: StoredStudy, progress: Progress) -> None:
+    """Refuse a study whose images have changed; they need not be on this machine."""
+    try:
+        with reading_images(progress):
+            catalog = load_catalog(existing.spec.data, existing.data.fingerprint)
+    except DataError as error:
+        _log.warning("the images of study %r cannot be read here: %s", existing.name, error)
+        return
+    check_same_images(existing, catalog, existing.spec.data.path)
 
 
 def _attrs(checked: CheckedStudy) -> dict[str, Any]:
@@ -247,13 +268,19 @@ def _check_size(spec: StudySpec, size: int) -> None:
         ) from error
 
 
-def _verified_catalog(spec: StudySpec) -> Catalog:
-    catalog = load_catalog(spec.data)
-    verify_images(catalog)
+def _verified_catalog(spec: StudySpec, progress: Progress) -> Catalog:
+    with reading_images(progress):
+        catalog = load_catalog(spec.data)
+        for size in dict.fromkeys(
+            (spec.recipe.image_size, spec.recipe.for_evaluation().image_size)
+        ):
+            read_once(catalog, size, spec.recipe.eval_crop)
+    keep_names(catalog)
     return catalog
 
 
-def _backbone(spec: StudySpec) -> Backbone:
+def _backbone(spec: StudySpec, progress: Progress) -> Backbone:
+    progress.preparing("loading the pretrained network")
     return load_backbone(spec.backbone.model, spec.backbone.weights, spec.recipe.image_size)
 
 

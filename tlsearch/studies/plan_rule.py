@@ -16,10 +16,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tlsearch.finetune.lr_range import STEPS
 from tlsearch.finetune.pace import Pace
-from tlsearch.measures import random_init_epochs
 from tlsearch.spec import StudySpec
+from tlsearch.worker.expected_time import measuring_seconds
 
 FEWEST_TRIALS = 8  # the starting trials, with two draws
 ENOUGH_TRIALS = 16
@@ -214,13 +213,8 @@ def _measuring(
     n_images: tuple[int, int],
 ) -> float:
     """Return the seconds of the measures: random initialisation, features, range of rates."""
-    if spec.measures.when == "off":
-        return 0.0
     recipe = spec.recipe.model_copy(update={"epochs": epochs})
     budget = spec.budget.model_copy(update={"trials": trials})
     planned = spec.model_copy(update={"recipe": recipe, "budget": budget})
-    random_init = pace.setup + random_init_epochs(planned) * pace.epoch_seconds(*n_images, recipe)
-    features = sum(n_images) * pace.val_image if facts.probe is None else facts.probe.seconds
-    n_train = n_images[0]
-    lr_range = STEPS * min(recipe.batch_size, n_train) * pace.step_image
-    return random_init + features + lr_range
+    features = None if facts.probe is None else facts.probe.seconds
+    return measuring_seconds(planned, pace, *n_images, features)

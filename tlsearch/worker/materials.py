@@ -1,14 +1,29 @@
 """The images and the network of a study, loaded on this machine and compared with the study's."""
 
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tlsearch.backbones import Backbone, load_backbone
-from tlsearch.data import load_catalog, load_for_recipe, passed_text
+from tlsearch.data import (
+    Catalog,
+    keep_names,
+    load_catalog,
+    load_for_recipe,
+    passed_text,
+    watched_reading,
+    what_changed,
+)
 from tlsearch.errors import DataError, StudyError
 from tlsearch.finetune import FineTuneData
 from tlsearch.spec import DataSpec
+from tlsearch.store.stored_study import StoredStudy, StudyData
 from tlsearch.worker.context import WorkerContext
+from tlsearch.worker.progress import Progress
+
+_SECONDS_BETWEEN_COUNTS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -21,11 +36,13 @@ class TrainingMaterials:
         data_spec: the study's `[data]` table, with the path on this machine.
         data: its training and validation images, on the device.
         backbone: its pretrained network.
+        catalog: its images on the disk; None where they are not needed.
     """
 
     data_spec: DataSpec
     data: FineTuneData
     backbone: Backbone
+    catalog: Catalog | None = None
 
 
 def load_materials(context: WorkerContext) -> TrainingMaterials:
@@ -38,22 +55,69 @@ def load_materials(context: WorkerContext) -> TrainingMaterials:
     spec = context.study.spec.data
     if context.data_path:
         spec = spec.model_copy(update={"path": context.data_path})
-    return TrainingMaterials(spec, _data(context, spec), _backbone(context))
+    data, catalog = _data(context, spec)
+    return TrainingMaterials(spec, data, _backbone(context), catalog)
 
 
-def _data(context: WorkerContext, spec: DataSpec) -> FineTuneData:
-    context.progress.preparing("reading the images")
+def check_same_images(study: StoredStudy, catalog: Catalog, path: str) -> None:
+    """Make sure that images are those a study was created with.
+
+    Raises:
+        DataError: they are not; it says which, as far as that is known here.
+    """
+    if catalog.fingerprint == study.data.fingerprint:
+        return
+    why = what_changed(catalog, study.data.fingerprint) or _other_numbers(study.data, catalog)
+    raise DataError(
+        f"data.path {path}: these are not the images study {study.name!r} was created with"
+        f"{f': {why}' if why else ''}; restore them, name the right folder with --data, or create "
+        "a new study"
+    )
+
+
+def _other_numbers(before: StudyData, now: Catalog) -> str | None:
+    """Say how classes and numbers of images differ from those of a study."""
+    gone = sorted(set(before.class_names) - set(now.class_names))
+    new = sorted(set(now.class_names) - set(before.class_names))
+    parts = [f"the class {name} is gone" for name in gone[:3]]
+    parts += [f"the class {name} is new" for name in new[:3]]
+    numbers = {
+        "training": (before.n_train, len(now.train)),
+        "validation": (before.n_val, len(now.val)),
+        "test": (before.n_test, len(now.test)),
+    }
+    parts += [
+        f"{now} {what} images instead of {n}" for what, (n, now) in numbers.items() if n != now
+    ]
+    return ", ".join(parts) or None
+
+
+@contextmanager
+def reading_images(progress: Progress) -> Iterator[None]:
+    """Tell how many images are read, now and then."""
+    said_at = time.monotonic()
+    progress.preparing("reading the images")
+
+    def tell(n: int, total: int) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= _SECONDS_BETWEEN_COUNTS:
+            said_at = time.monotonic()
+            progress.preparing(f"reading the images, {n} of {total}")
+
+    with watched_reading(tell):
+        yield
+
+
+def _data(context: WorkerContext, spec: DataSpec) -> tuple[FineTuneData, Catalog]:
     study = context.study
-    catalog = load_catalog(spec, study.data.fingerprint)
-    if passed := passed_text(catalog.passed):
-        _log.warning("%s: passed over were %s", spec.path, passed, extra={"study": study.name})
-    if catalog.fingerprint != study.data.fingerprint:
-        raise DataError(
-            f"data.path {spec.path}: these are not the images study {study.name!r} was "
-            "created with; restore them, name the right folder with --data, or create a new study"
-        )
-    images = load_for_recipe(catalog, study.spec.recipe)
-    return FineTuneData.on_device(images, context.device)
+    with reading_images(context.progress):
+        catalog = load_catalog(spec, study.data.fingerprint)
+        if passed := passed_text(catalog.passed):
+            _log.warning("%s: passed over were %s", spec.path, passed, extra={"study": study.name})
+        check_same_images(study, catalog, spec.path)
+        images = load_for_recipe(catalog, study.spec.recipe)
+    keep_names(catalog)
+    return FineTuneData.on_device(images, context.device), catalog
 
 
 def _backbone(context: WorkerContext) -> Backbone:

@@ -22,6 +22,9 @@ class Progress(Protocol):
     def measuring(self, what: str) -> None:
         """The study is being measured; called again as that goes on."""
 
+    def note(self, what: str) -> None:
+        """Something to be kept in view, such as how long the study will take."""
+
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
         """A trial was claimed; `counts` are the study's trials by state."""
 
@@ -42,6 +45,9 @@ class SilentProgress:
         """Ignore."""
 
     def measuring(self, what: str) -> None:
+        """Ignore."""
+
+    def note(self, what: str) -> None:
         """Ignore."""
 
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
@@ -79,6 +85,10 @@ class HarmlessProgress:
     def measuring(self, what: str) -> None:
         """Pass it on."""
         self._try(lambda: self._shown.measuring(what))
+
+    def note(self, what: str) -> None:
+        """Pass it on."""
+        self._try(lambda: self._shown.note(what))
 
     def claimed(self, number: int, attempt: int, counts: dict[str, int]) -> None:
         """Pass it on."""

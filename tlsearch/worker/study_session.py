@@ -5,11 +5,13 @@ from functools import cached_property
 
 from tlsearch.errors import StudyError
 from tlsearch.store.claims import Claim, Refusal
-from tlsearch.store.measures import read_prior
+from tlsearch.store.measures import read_measures, read_prior
 from tlsearch.store.outages import DATABASE_ERRORS
 from tlsearch.store.stored_study import StoredStudy
+from tlsearch.store.trials import trial_counts
 from tlsearch.worker.checkpoints import remove_unneeded_files
 from tlsearch.worker.context import WorkerContext
+from tlsearch.worker.expected_time import expected_time
 from tlsearch.worker.materials import TrainingMaterials, load_materials
 from tlsearch.worker.measuring import Measuring
 from tlsearch.worker.optuna_trials import OptunaTrials
@@ -76,7 +78,20 @@ class StudySession:
 
     @cached_property
     def _materials(self) -> TrainingMaterials:
-        return load_materials(self._context)
+        materials = load_materials(self._context)
+        if not self._has_begun() and (expected := expected_time(self._context, materials)):
+            self._context.progress.note(expected)
+        return materials
+
+    def _has_begun(self) -> bool:
+        """Whether a trial of the study has begun, or the study was measured."""
+        context = self._context
+        counts = context.retry.call(lambda: trial_counts(context.database, context.study.study_id))
+        if any(n for state, n in counts.items() if state != "waiting"):
+            return True
+        return context.retry.call(
+            lambda: read_measures(context.database, context.study.study_id) is not None
+        )
 
     @cached_property
     def _trials(self) -> OptunaTrials:

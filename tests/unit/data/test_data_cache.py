@@ -13,9 +13,12 @@ from tlsearch.data import (
     Catalog,
     ImageRef,
     TrainingData,
+    keep_names,
     load_catalog,
     load_training_data,
-    verify_images,
+    read_once,
+    watched_reading,
+    what_changed,
 )
 from tlsearch.errors import DataError
 from tlsearch.spec import DataSpec
@@ -179,7 +182,10 @@ def test_all_unreadable_images_are_told_at_once(folder):
         truncate(folder / name)
     (folder / "test/b/001.png").write_text("no image at all")
     catalog = catalog_of(folder)
-    for refuse in (lambda: verify_images(catalog), lambda: load_training_data(catalog, 16, 0.8)):
+    for refuse in (
+        lambda: read_once(catalog, 16, 0.8),
+        lambda: load_training_data(catalog, 16, 0.8),
+    ):
         with pytest.raises(DataError) as caught:
             refuse()
         text = str(caught.value)
@@ -198,7 +204,7 @@ def test_one_unreadable_test_image_is_found(folder, content, reason):
     path.write_bytes(content)
     catalog = catalog_of(folder)
     with pytest.raises(DataError) as caught:
-        verify_images(catalog)
+        read_once(catalog, 16, 0.8)
     expected = f"1 image cannot be read: {path} ({reason}); replace or remove the broken files"
     assert str(caught.value) == expected
     load_training_data(catalog, 16, 0.8)
@@ -211,14 +217,14 @@ def test_truncated_files_of_any_format_are_refused(folder, format):
     Image.fromarray(pixels).save(path, format=format)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DataError, match=r"train/a/000\.png \(.+\); replace"):
-        verify_images(catalog_of(folder))
+        read_once(catalog_of(folder), 16, 0.8)
 
 
 def test_decompression_bombs_are_refused(folder, monkeypatch):
     Image.new("RGB", (30, 20)).save(folder / "train/a/000.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 299)  # Pillow refuses twice as many
     with pytest.raises(DataError, match=r"1 image .*train/a/000\.png \(has too many pixels\)"):
-        verify_images(catalog_of(folder))
+        read_once(catalog_of(folder), 16, 0.8)
 
 
 def test_files_that_vanish_are_told(folder):
@@ -229,7 +235,7 @@ def test_files_that_vanish_are_told(folder):
 
 
 def test_good_images_pass(folder):
-    verify_images(catalog_of(folder))
+    read_once(catalog_of(folder), 16, 0.8)
 
 
 def test_a_full_disk_costs_the_cache_only(folder, cache_home):
@@ -237,3 +243,57 @@ def test_a_full_disk_costs_the_cache_only(folder, cache_home):
         data = load_training_data(catalog_of(folder), 16, 0.8)
     assert data.train.pixels.nbytes == 3 * (4 * 20 * 24 + 20 * 40 + 30 * 20)
     assert cached(cache_home) == []
+
+
+def test_images_are_decoded_once_for_check_create_and_worker(folder, monkeypatch):
+    from tlsearch.data import decode as decoding
+
+    decoded = []
+
+    def opened(ref):
+        decoded.append(ref.name)
+        return real(ref)
+
+    real = decoding._opened
+    monkeypatch.setattr(decoding, "_opened", opened)
+    first = read_once(catalog_of(folder), 16, 0.8)
+    assert len(decoded) == len(set(decoded)) == len(first) == 18
+    assert read_once(catalog_of(folder), 16, 0.8) == first
+    data = load_training_data(catalog_of(folder), 16, 0.8)
+    assert len(decoded) == 18
+    assert [(look.height, look.width) for look in first[:2]] == [(10, 20), (10, 12)]
+    Image.new("RGB", (5, 7)).save(folder / "test/a/000.png")  # not in the fingerprint
+    again = read_once(catalog_of(folder), 16, 0.8)
+    assert [
+        (one.height, one.width) for one, other in zip(again, first, strict=True) if one != other
+    ] == [(7, 5)]
+    truncate(folder / "test/a/000.png")
+    with pytest.raises(DataError, match="1 image cannot be read"):
+        read_once(catalog_of(folder), 16, 0.8)
+    assert same(load_training_data(catalog_of(folder), 16, 0.8), data)
+
+
+def test_how_many_are_read_is_told(folder):
+    told: list[tuple[int, int]] = []
+    with watched_reading(lambda n, total: told.append((n, total))):
+        catalog = catalog_of(folder)
+        assert told == [(n, 12) for n in range(1, 13)]
+        load_training_data(catalog, 16, 0.8)
+    assert told[12:] == told[:12]
+    load_training_data(catalog, 24, 0.8)
+    assert len(told) == 24
+
+
+def test_what_changed_is_known_where_the_images_were_seen(folder):
+    before = catalog_of(folder)
+    keep_names(before)
+    assert what_changed(before, before.fingerprint) is None
+    assert what_changed(before, "0" * 64) is None
+    Image.new("RGB", (5, 7)).save(folder / "train/a/000.png")
+    (folder / "train/a/001.png").unlink()
+    (folder / "val/a/000.png").rename(folder / "val/a/new.png")
+    Image.new("RGB", (5, 8)).save(folder / "test/a/more.png")
+    assert what_changed(catalog_of(folder), before.fingerprint) == (
+        "2 new (test/a/more.png, val/a/new.png), 2 gone (train/a/001.png, val/a/000.png), "
+        "1 changed (train/a/000.png)"
+    )
