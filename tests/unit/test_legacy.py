@@ -7,6 +7,7 @@ from tests.parity.conftest import stand_in
 from tlsearch.finetune.checkpoint import identity_of
 from tlsearch.finetune.checkpointfile import sha256
 from tlsearch.records import Hyperparameters
+from tlsearch.space import resolve
 from tlsearch.spec import (
     LEGACY,
     RecipeSpec,
@@ -16,6 +17,13 @@ from tlsearch.spec import (
     spec_hash,
     to_toml_dict,
     with_legacy_values,
+)
+from tlsearch.store.stored_study import (
+    Provenance,
+    StudyBackbone,
+    StudyData,
+    from_attrs,
+    to_attrs,
 )
 
 MINIMAL = {"name": "a", "data": {"path": "x"}, "backbone": {"model": "resnet18"}}
@@ -97,3 +105,19 @@ def test_a_checkpoint_from_before_a_key_is_of_the_same_training():
     assert identity_of(backbone, recipe, knobs, (300, 200), 10) == then
     other = recipe.model_copy(update={"batch_norm": "recalibrated"})
     assert identity_of(backbone, other, knobs, (300, 200), 10) != then
+
+
+def test_a_study_that_is_read_has_them():
+    """Whatever the defaults are today."""
+    spec = parse_spec(MINIMAL)
+    space = resolve(spec.space, 6)
+    data = StudyData(("a", "b"), "0" * 64, 10, 5, 5)
+    backbone, provenance = StudyBackbone(("stem", "classifier"), "0" * 64), Provenance({}, None)
+    attrs = to_attrs(spec, space, data, backbone, provenance)
+    attrs |= {"spec": stored_by_an_older_version()}
+    del attrs["space"]["optimizer"]
+    found = from_attrs(1, "a", json.loads(json.dumps(attrs)))
+    recipe = found.spec.recipe
+    assert {key: getattr(recipe, key) for key in LEGACY["recipe"]} == LEGACY["recipe"]
+    assert recipe.batch_norm != RecipeSpec().batch_norm  # a default that has changed since
+    assert found.space == space
