@@ -27,7 +27,8 @@ END $$;
 COMMENT ON ROLE tlsearch_reader IS 'May read the studies of tlsearch';
 
 GRANT USAGE ON SCHEMA tlsearch TO tlsearch_reader;
-GRANT SELECT ON tlsearch.installed, tlsearch.migrations, tlsearch.controls, tlsearch.worker_sessions
+GRANT SELECT ON tlsearch.installed, tlsearch.migrations, tlsearch.controls,
+                tlsearch.worker_sessions, tlsearch.expected_accuracies
 TO tlsearch_reader;
 
 -- All views, and all columns of attempts but its tokens. Default privileges would do for views to

@@ -16,7 +16,7 @@ import argparse
 import json
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.model_selection import KFold
 
-from tlsearch.records import Hyperparameters
+from tlsearch.records import FIXED_FEATURES, Hyperparameters
 from tlsearch.space import SearchSpace
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -142,8 +142,19 @@ class Surrogate:
     def observed(self, mean_curve: Array, seed: int, number: int) -> Array:
         """Return a curve as one run would show it, the same for the same seed and trial number."""
         chance = np.random.default_rng([NOISE, seed, number]).integers(ALIKE)
+        return self._replayed(mean_curve, self._alike(mean_curve)[chance])
+
+    def expected(self, mean_curve: Array) -> float:
+        """Return the mean of the final accuracies that `observed` can show."""
+        shown = [self._replayed(mean_curve, row)[-1] for row in self._alike(mean_curve)]
+        return float(np.mean(shown))
+
+    def _alike(self, mean_curve: Array) -> NDArray[np.intp]:
+        """Return the rows of the table that a residual may come from."""
         expected = self.table.final - self.residuals[:, -1]
-        row = np.argsort(np.abs(expected - mean_curve[-1]), kind="stable")[chance]
+        return np.argsort(np.abs(expected - mean_curve[-1]), kind="stable")[:ALIKE]
+
+    def _replayed(self, mean_curve: Array, row: int) -> Array:
         noisy = np.clip(mean_curve + self.residuals[row], 0.0, 1.0)
         seen: Array = np.round(noisy * self.table.n_val) / self.table.n_val
         return seen
@@ -238,7 +249,8 @@ def read_table(target: str) -> Table:
     """Read a table, without the trials that failed."""
     lines = (RESULTS / f"table-{target}.jsonl").read_text().splitlines()
     header, *trials = [json.loads(line) for line in lines]
-    complete = [trial for trial in trials if trial["state"] == "complete"]
+    trained = [trial for trial in trials if trial["origin"] != FIXED_FEATURES]
+    complete = [trial for trial in trained if trial["state"] == "complete"]
     return Table(
         target=target,
         space=SearchSpace.from_dict(header),
@@ -249,16 +261,24 @@ def read_table(target: str) -> Table:
         epoch_seconds=float(
             np.median([trial["seconds"] / len(trial["curve"]) for trial in complete])
         ),
-        left_out=len(trials) - len(complete),
+        left_out=len(trained) - len(complete),
     )
 
 
-def fit_surrogate(table: Table) -> Surrogate:
-    """Fit every candidate, and keep the one that errs least on trials it has not seen."""
+def fit_surrogate(
+    table: Table, models: Mapping[str, Fit] = MODELS, forms: Sequence[bool] = (True, False)
+) -> Surrogate:
+    """Fit every candidate, and keep the one that errs least on trials it has not seen.
+
+    Args:
+        table: what to fit them to.
+        models: the candidates.
+        forms: whether each sees canonical hyperparameters; both are tried.
+    """
     scores, best = {}, None
-    for canonical in (True, False):
+    for canonical in forms:
         features = np.array([table.features(one, canonical) for one in table.hyperparameters])
-        for name, fit in MODELS.items():
+        for name, fit in models.items():
             predicted = out_of_fold(fit, features, table.curves)
             label = f"{name}, {'canonical' if canonical else 'as drawn'}"
             scores[label] = score(predicted[:, :, -1], table.final)

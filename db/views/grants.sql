@@ -11,4 +11,5 @@ BEGIN
     LOOP
         EXECUTE format('GRANT SELECT ON %s TO tlsearch_reader', what);
     END LOOP;
+    GRANT SELECT ON tlsearch.expected_accuracies TO tlsearch_reader;  -- newer than the role may be
 END $$;

@@ -48,6 +48,7 @@ COMMENT ON COLUMN tlsearch.hyperparameters.l2sp_layers IS 'Lowest layers under L
 -- alone.
 CREATE VIEW tlsearch.best_trials AS
 SELECT ranked.study, ranked.rank, ranked.trial, ranked.val_accuracy,
+       likely.expected_accuracy, likely.sd AS expected_accuracy_sd,
        drawn.reinit_layers, drawn.high_lr, drawn.low_lr_ratio, drawn.low_layers, drawn.alpha,
        drawn.beta, drawn.l2sp_layers,
        tlsearch.read_text(origin.value_json) AS origin,
@@ -83,7 +84,8 @@ LEFT JOIN LATERAL (
     FROM tlsearch.attempts WHERE attempts.trial_id = ranked.trial_id
 ) AS held ON true
 LEFT JOIN trial_user_attributes AS origin
-    ON origin.trial_id = ranked.trial_id AND origin.key = 'origin';
+    ON origin.trial_id = ranked.trial_id AND origin.key = 'origin'
+LEFT JOIN tlsearch.expected_accuracies AS likely ON likely.trial_id = ranked.trial_id;
 COMMENT ON VIEW tlsearch.best_trials IS
     'Complete trials, ranked in each study; of Optuna''s own studies those with one objective';
 COMMENT ON COLUMN tlsearch.best_trials.study IS 'The study''s name';
@@ -91,6 +93,9 @@ COMMENT ON COLUMN tlsearch.best_trials.rank IS '1 = the best of its study; of eq
 COMMENT ON COLUMN tlsearch.best_trials.trial IS 'The trial''s number in its study, from 0';
 COMMENT ON COLUMN tlsearch.best_trials.val_accuracy IS
     'Top-1 on the validation images after the last epoch, a fraction; else the objective';
+COMMENT ON COLUMN tlsearch.best_trials.expected_accuracy IS
+    'What its hyperparameters should reach on new images, by all trials of the study; a fraction';
+COMMENT ON COLUMN tlsearch.best_trials.expected_accuracy_sd IS 'Standard deviation of that';
 COMMENT ON COLUMN tlsearch.best_trials.reinit_layers IS
     'Top layers started from random weights; 1 = the classifier alone';
 COMMENT ON COLUMN tlsearch.best_trials.high_lr IS 'Peak learning rate above the low layers';
@@ -118,6 +123,7 @@ SELECT names.study, trials.number AS trial, lower(trials.state::text) AS state,
            (SELECT tlsearch.read_value(intermediate_value, intermediate_value_type::text)
             FROM trial_intermediate_values AS curve WHERE curve.trial_id = trials.trial_id
             ORDER BY step DESC LIMIT 1)) AS val_accuracy,
+       likely.expected_accuracy, likely.sd AS expected_accuracy_sd,
        (SELECT max(step) FROM trial_intermediate_values AS curve
         WHERE curve.trial_id = trials.trial_id) AS epochs,
        tlsearch.read_text(attrs.origin) AS origin,
@@ -160,13 +166,18 @@ LEFT JOIN LATERAL (
            sum(first_epoch - 1) AS resumed_epochs,
            date_part('epoch', sum(coalesce(ended_at, last_seen_at) - started_at)) AS seconds
     FROM tlsearch.attempts WHERE attempts.trial_id = trials.trial_id
-) AS held ON true;
+) AS held ON true
+LEFT JOIN tlsearch.expected_accuracies AS likely ON likely.trial_id = trials.trial_id;
 COMMENT ON VIEW tlsearch.trials_flat IS 'Every trial, whatever its state, in one row';
 COMMENT ON COLUMN tlsearch.trials_flat.study IS 'The study''s name';
 COMMENT ON COLUMN tlsearch.trials_flat.trial IS 'The trial''s number in its study, from 0';
 COMMENT ON COLUMN tlsearch.trials_flat.state IS 'waiting, running, complete, pruned or fail';
 COMMENT ON COLUMN tlsearch.trials_flat.val_accuracy IS
     'Of a complete trial its result, else what it reported last; a fraction';
+COMMENT ON COLUMN tlsearch.trials_flat.expected_accuracy IS
+    'What its hyperparameters should reach on new images, by all trials of the study; a fraction;'
+    ' NULL unless complete';
+COMMENT ON COLUMN tlsearch.trials_flat.expected_accuracy_sd IS 'Standard deviation of that';
 COMMENT ON COLUMN tlsearch.trials_flat.epochs IS 'Last epoch it reported';
 COMMENT ON COLUMN tlsearch.trials_flat.origin IS
     'Where it came from: fixed_features, default, prior, draw, opposite, user, or what the sampler'

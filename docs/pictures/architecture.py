@@ -29,6 +29,7 @@ PLACES = {
     "measures": (0.87, "do the weights fit?"),
     "store": (0.1425, "studies, claims; db/"),
     "prior": (0.50, "where to start"),
+    "estimate": (0.30, "what to expect of it"),
     "backbones": (0.87, "networks, layers"),
     "space": (0.30, "the search space"),
     "artifacts": (0.07, "files of trials"),

@@ -64,11 +64,31 @@ def test_best_and_status(tlsearch, tiny):
     assert (status["ended"], status["budget_trials"]) == (3, 3)
     assert status["best"]["number"] == best[0]["number"]
     shown = tlsearch.run("best", "tiny", "--top", "3").stdout.splitlines()
-    assert len(shown) == 6
-    assert shown[4].startswith(f"recommended: trial {best[0]['number']}, ")
-    assert shown[5].startswith("model files: ")
-    assert shown[0].split()[:3] == ["trial", "val_accuracy", "reinit_layers"]
-    assert "3 of 3 trials done" in tlsearch.run("status", "tiny").stdout
+    assert len(shown) == 7
+    assert shown[4].startswith("val_accuracy: as seen")
+    assert shown[5].startswith(f"recommended: trial {best[0]['number']}, ")
+    assert shown[6].startswith("model files: ")
+    assert shown[0].split()[:4] == ["trial", "val_accuracy", "expected", "reinit_layers"]
+    text = tlsearch.run("status", "tiny").stdout
+    assert "3 of 3 trials done" in text
+    assert re.search(r"best \d+\.\d % \(trial \d\), expected \d+\.\d ± \d+\.\d %\n", text)
+
+
+def test_every_complete_trial_has_an_expected_accuracy(tlsearch, tiny):
+    """Also the last one of a worker that stops at its own limit; ranks follow it where asked to."""
+    tlsearch.run("create", str(tiny(trials=6, sampler="random")))
+    ended = tlsearch.json("worker", "tiny", "--trials", "1")
+    assert ended[0]["expected_accuracy"] == ended[0]["val_accuracy"]
+    tlsearch.run("worker", "tiny")
+    seen = tlsearch.json("best", "tiny", "--top", "6")
+    assert all(0 < trial["expected_accuracy"] < 1 for trial in seen)
+    assert all(0 < trial["expected_accuracy_sd"] < 0.3 for trial in seen)
+    if len(seen) >= 4:
+        assert [t["expected_accuracy"] for t in seen] != [t["val_accuracy"] for t in seen]
+    expected = tlsearch.json("best", "tiny", "--top", "6", "--by", "expected")
+    order = sorted(seen, key=lambda trial: -trial["expected_accuracy"])
+    assert [t["number"] for t in expected] == [t["number"] for t in order]
+    assert "Invalid value" in tlsearch.run("best", "tiny", "--by", "luck", rc=2).stderr
 
 
 def test_layers(tlsearch):

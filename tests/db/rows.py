@@ -145,6 +145,12 @@ class Rows:
         self._insert("tlsearch.worker_sessions", values | more)
         return worker_id
 
+    def expected(self, study_id: int, trial_id: int, accuracy: float, sd: float) -> None:
+        """Write what is expected of a trial."""
+        values = {"expected_accuracy": accuracy, "sd": sd, "n_trials": 1}
+        keys = {"trial_id": trial_id, "study_id": study_id}
+        self._insert("tlsearch.expected_accuracies", {**keys, **values})
+
     def attempt(
         self,
         study_id: int,

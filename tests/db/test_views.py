@@ -53,12 +53,15 @@ class TestBestTrials:
         trial_id = rows.trial(study_id, 3, value=0.5, params=PARAMS, curve=[0.1, 0.5], origin="tpe")
         rows.attempt(study_id, trial_id, 1, worker, 0, 10, "preempted", last_epoch=1)
         rows.attempt(study_id, trial_id, 2, worker, 100, 20, "complete", last_epoch=2)
+        rows.expected(study_id, trial_id, 0.45, 0.03)
         (found,) = rows.names("SELECT * FROM tlsearch.best_trials")
         assert found == {
             "study": "a",
             "rank": 1,
             "trial": 3,
             "val_accuracy": 0.5,
+            "expected_accuracy": 0.45,
+            "expected_accuracy_sd": 0.03,
             **PARAMS,
             "origin": "tpe",
             "epochs": 2,
@@ -159,6 +162,7 @@ class TestTrialsFlat:
         )
         rows.attempt(study_id, trial_id, 1, worker, 0, 10, "preempted", last_epoch=1)
         rows.attempt(study_id, trial_id, 2, worker, 100, 20, "complete", first_epoch=2)
+        rows.expected(study_id, trial_id, 0.45, 0.03)
         rows.ask("SET timezone = 'Asia/Tokyo'")
         (found,) = rows.names("SELECT * FROM tlsearch.trials_flat")
         assert found == {
@@ -166,6 +170,8 @@ class TestTrialsFlat:
             "trial": 3,
             "state": "complete",
             "val_accuracy": 0.5,
+            "expected_accuracy": 0.45,
+            "expected_accuracy_sd": 0.03,
             "epochs": 2,
             "origin": "prior",
             **PARAMS,

@@ -17,7 +17,7 @@ from tlsearch.records import (
     answer_words,
     lead_sentence,
 )
-from tlsearch.records.format import duration, percent
+from tlsearch.records.format import duration, expected_percent, percent
 from tlsearch.report.rising import Rising
 
 console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -51,6 +51,8 @@ def trial_as_json(trial: TrialRecord) -> dict[str, Any]:
     return {
         "number": trial.number,
         "val_accuracy": trial.val_accuracy,
+        "expected_accuracy": trial.expected_accuracy,
+        "expected_accuracy_sd": trial.expected_accuracy_sd,
         "params": trial.params.as_dict() if trial.params else None,
         "epochs": trial.epochs,
         "seconds": trial.seconds,
@@ -125,7 +127,8 @@ def rising_as_json(found: Rising | None) -> dict[str, Any] | None:
 
 def trials_lines(trials: Sequence[TrialRecord]) -> list[str]:
     """Return a heading and a line a trial with its seven hyperparameters, in columns."""
-    heading = ["trial", "val_accuracy", *HYPERPARAMETER_NAMES, "epochs", "time", "origin"]
+    accuracies = ["val_accuracy", "expected"]
+    heading = ["trial", *accuracies, *HYPERPARAMETER_NAMES, "epochs", "time", "origin"]
     return columns([heading, *(_cells(trial) for trial in trials)])
 
 
@@ -133,7 +136,8 @@ def _cells(trial: TrialRecord) -> list[str]:
     values = trial.params.as_dict().values() if trial.params else ["-"] * len(HYPERPARAMETER_NAMES)
     texts = [value if isinstance(value, str) else f"{value:.3g}" for value in values]
     ending = [str(trial.epochs), duration(trial.seconds), trial.origin or "-"]
-    return [str(trial.number), percent(trial.val_accuracy), *texts, *ending]
+    expected = expected_percent(trial.expected_accuracy, trial.expected_accuracy_sd)
+    return [str(trial.number), percent(trial.val_accuracy), expected, *texts, *ending]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

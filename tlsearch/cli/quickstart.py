@@ -9,7 +9,7 @@ from tlsearch.cli.options import Storage
 from tlsearch.cli.ticker import beginning
 from tlsearch.errors import InputError
 from tlsearch.records import Answer, StudyStatus
-from tlsearch.records.format import duration, percent
+from tlsearch.records.format import duration, percent, points
 
 
 def quickstart(storage: Storage = None) -> None:
@@ -65,6 +65,9 @@ def _show_result(status: StudyStatus, answer: Answer | None) -> None:
         ("plain fine-tuning default", percent(status.default_val_accuracy), "validation accuracy"),
         (f"best of {status.ended} trials", percent(best.val_accuracy), "validation accuracy"),
     ]
+    if best.expected_accuracy is not None and best.expected_accuracy_sd is not None:
+        what = f"± {points(best.expected_accuracy_sd)}, on new images"
+        rows.append(("  expected accuracy", percent(best.expected_accuracy), what))
     params = best.params.as_dict() if best.params else {}
     rows += [(f"  {k}", f"{v:.4g}", _MEANING[k]) for k, v in params.items()]
     rows += [

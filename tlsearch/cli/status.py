@@ -1,6 +1,7 @@
 """`tlsearch status` and `best`: where a study stands."""
 
 import shlex
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +18,7 @@ from tlsearch.cli.display import (
 )
 from tlsearch.cli.options import Json, Storage, StudyName
 from tlsearch.records import size_sentence
-from tlsearch.records.format import duration, percent
+from tlsearch.records.format import duration, expected_percent, percent
 from tlsearch.report.budget import budget_sentence, pace_sentence
 from tlsearch.report.rising import rising_sentence
 
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
     from tlsearch.records import StudyStatus, TrialRecord
     from tlsearch.spec import StudySpec
     from tlsearch.studies.read import StudyReader
+
+
+EXPECTED = (
+    "val_accuracy: as seen, a lucky figure for the best of many; expected: what a trial should"
+    " reach on new images, ± its standard deviation"
+)
+
+
+class By(StrEnum):
+    """What trials are ranked by."""
+
+    SEEN = "seen"
+    EXPECTED = "expected"
 
 
 def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> None:
@@ -60,13 +74,16 @@ def best(
     answer: Annotated[
         bool, typer.Option("--answer", help="The recommended answer and its model files alone.")
     ] = False,
+    by: Annotated[
+        By, typer.Option(help="Rank by the accuracy that was seen, or by the expected one.")
+    ] = By.SEEN,
     as_json: Json = False,
 ) -> None:
     """Show the best complete trials, and the recommended answer."""
     from tlsearch.studies.read import StudyReader
 
     reader = StudyReader(study, storage)
-    found = reader.best(top)
+    found = reader.best(top, by=by.value)
     if answer and as_json:
         print_json(answer_as_json(reader.answer()))
     elif answer and found:
@@ -74,7 +91,7 @@ def best(
     elif as_json:
         print_json([trial_as_json(trial) for trial in found])
     elif found:
-        console.print("\n".join([*trials_lines(found), *answer_lines(reader.answer())]))
+        console.print("\n".join([*trials_lines(found), EXPECTED, *answer_lines(reader.answer())]))
         if longer := rising_sentence(reader.rising()):
             console.print(longer)
     else:
@@ -94,6 +111,9 @@ def _lines(found: "StudyStatus") -> list[str]:
     lines.append(f"  plain fine-tuning default {percent(found.default_val_accuracy)}")
     if found.best:
         lines.append(f"  best {percent(found.best.val_accuracy)} (trial {found.best.number})")
+        if found.best.expected_accuracy is not None:
+            expected = (found.best.expected_accuracy, found.best.expected_accuracy_sd)
+            lines[-1] += f", expected {expected_percent(*expected)}"
     lines.append(f"  training time {duration(found.train_seconds)}")
     if pace := pace_sentence(found):
         lines.append(f"  {pace}")

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from optuna.storages import RDBStorage
 
 from tlsearch.records import FIXED_FEATURES, TrialRecord
+from tlsearch.store.expected import read_expected, with_expected
 from tlsearch.store.trials import to_record
 
 # As optuna_dashboard._note stores a note: a version that grows with each edit, and pieces of text.
@@ -23,6 +24,8 @@ _STATES = sa.text(
     " (SELECT md5(string_agg(key || value_json, ' ' ORDER BY key)) FROM study_user_attributes AS a"
     "   WHERE a.study_id = studies.study_id) AS attrs,"
     " (SELECT c::text FROM tlsearch.controls AS c WHERE c.study_id = studies.study_id) AS controls,"
+    " (SELECT max(computed_at) FROM tlsearch.expected_accuracies AS e"
+    "   WHERE e.study_id = studies.study_id) AS expected,"
     " (SELECT v.why FROM tlsearch.verdict(studies.study_id) AS v) AS why"
     " FROM studies JOIN study_user_attributes AS spec"
     "   ON spec.study_id = studies.study_id AND spec.key = 'spec'"
@@ -62,7 +65,8 @@ def note_states(storage: RDBStorage) -> dict[str, str]:
     with storage.engine.connect() as connection:
         rows = connection.execute(_STATES).all()
     return {
-        row.study_name: f"{row.study_id} {row.ended} {row.attrs} {row.controls}" for row in rows
+        row.study_name: f"{row.study_id} {row.ended} {row.attrs} {row.controls} {row.expected}"
+        for row in rows
     }
 
 
@@ -70,7 +74,9 @@ def top_trials(storage: RDBStorage, study_id: int, top: int) -> list[TrialRecord
     """Return the best complete trials without reading the others; duplicates are left out."""
     with storage.engine.connect() as connection:
         trial_ids = connection.execute(_TOP, {"study_id": study_id, "top": top}).scalars().all()
-    return [to_record(storage.get_trial(trial_id)) for trial_id in trial_ids]
+    records = [to_record(storage.get_trial(trial_id)) for trial_id in trial_ids]
+    numbers = [record.number for record in records]
+    return with_expected(records, read_expected(storage.engine, study_id, numbers))
 
 
 def default_accuracy(storage: RDBStorage, study_id: int) -> float | None:

@@ -10,6 +10,13 @@ def percent(fraction: float | None) -> str:
     return f"{100 * fraction:.1f} %"
 
 
+def expected_percent(accuracy: float | None, sd: float | None) -> str:
+    """Return an expected accuracy and its standard deviation as `79.5 ± 2.9 %`; `-` for None."""
+    if accuracy is None or sd is None:
+        return "-"
+    return f"{100 * accuracy:.1f} ± {100 * sd:.1f} %"
+
+
 def points(fraction: float) -> str:
     """Return a difference of two fractions as `1.2 points` (of a per cent), without its sign."""
     return f"{abs(100 * fraction):.1f} points"

@@ -49,6 +49,10 @@ class TrialRecord:
             fixed features, a fraction; None where that is not known.
         right_alone: validation images that it gets right and fixed features do not, and the other
             way round; None where that is not known.
+        expected_accuracy: what its hyperparameters should reach on new images, by all trials of
+            the study (`tlsearch.estimate`), a fraction; None unless complete, and until a worker
+            has computed it.
+        expected_accuracy_sd: standard deviation of that, a fraction.
     """
 
     number: int
@@ -66,6 +70,8 @@ class TrialRecord:
     silent_seconds: float | None = None
     mean_with_fixed_features: float | None = None
     right_alone: tuple[int, int] | None = None
+    expected_accuracy: float | None = None
+    expected_accuracy_sd: float | None = None
 
 
 def reason_line(kind: str | None, reason: str | None) -> str | None:

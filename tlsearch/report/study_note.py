@@ -19,7 +19,7 @@ from tlsearch.records import (
     lead_sentence,
     size_sentence,
 )
-from tlsearch.records.format import percent, points
+from tlsearch.records.format import expected_percent, percent, points
 from tlsearch.report.budget import budget_sentence
 from tlsearch.report.measures_table import meaning, measures_rows
 from tlsearch.report.rising import Rising, rising_sentence
@@ -110,6 +110,7 @@ def _standing(facts: StudyFacts) -> str:
     if facts.best:
         lines += ["", *_table(_best_rows(facts.best))]
         lines += ["", f"The best of many trials looks better than it is: {_precision(facts)}."]
+        lines[-1] += " “Expected” is what a trial should reach on new images, by all trials."
     if facts.answer is not None:
         lines += ["", f"**Recommended:** {_plain(answer_words(facts.answer))}."]
         if not_clear := lead_sentence(facts.answer.lead):
@@ -126,13 +127,13 @@ def _floor(fixed_features: float | None) -> str:
 
 
 def _best_rows(best: Sequence[TrialRecord]) -> list[list[str]]:
-    rows = [["trial", "validation", *HYPERPARAMETER_NAMES, "origin"]]
+    rows = [["trial", "validation", "expected", *HYPERPARAMETER_NAMES, "origin"]]
     for trial in best:
         values = trial.params.as_dict().values() if trial.params else []
         shown = [f"{value:.3g}" for value in values] or ["-"] * len(HYPERPARAMETER_NAMES)
-        rows.append(
-            [str(trial.number), percent(trial.val_accuracy), *shown, _plain(trial.origin or "-")]
-        )
+        expected = expected_percent(trial.expected_accuracy, trial.expected_accuracy_sd)
+        accuracies = [percent(trial.val_accuracy), expected]
+        rows.append([str(trial.number), *accuracies, *shown, _plain(trial.origin or "-")])
     return rows
 
 

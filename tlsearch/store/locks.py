@@ -14,6 +14,7 @@ from tlsearch.errors import StorageError
 
 PROJECT_KEY = 0x746C7365  # "tlse": no other program's; SQL functions take it from here
 CREATE_KEY = 0  # no study has this id
+MEASURING, EXPECTING = 1, 2  # kinds of slow work
 LOCK_TIMEOUT = "55P03"  # SQLSTATE lock_not_available
 
 
@@ -50,16 +51,21 @@ def create_lock(engine: sa.Engine, timeout_seconds: float = 60) -> Iterator[None
 
 
 @contextmanager
-def sole_attempt(engine: sa.Engine, study_id: int) -> Iterator[bool]:
+def sole_attempt(engine: sa.Engine, study_id: int, work: int = MEASURING) -> Iterator[bool]:
     """Hold a lock for slow work on a study that one process is enough for, if it is free.
 
     Unlike `study_lock` no process waits for it, it has no time limit, and it guards no trials.
+
+    Args:
+        engine: of the database.
+        study_id: Optuna's key of the study.
+        work: MEASURING or EXPECTING; the one does not hinder the other.
 
     Yields:
         Whether it was free.
     """
     with engine.connect() as connection:
-        values = {"project": PROJECT_KEY + 1, "study": study_id}
+        values = {"project": PROJECT_KEY + work, "study": study_id}
         yield bool(connection.execute(_TRY, values).scalar_one())
         with suppress(sa.exc.DBAPIError):  # the server let it go when the connection broke
             connection.rollback()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -18,9 +18,11 @@ from tlsearch.records import (
     TrialRecord,
 )
 from tlsearch.store.controls import read_controls
+from tlsearch.store.expected import read_expected, with_expected
 from tlsearch.store.stored_study import StoredStudy
 
 T = TypeVar("T")
+By = Literal["seen", "expected"]
 
 _SILENT = text(
     "SELECT number, extract(epoch FROM clock_timestamp() - last_seen_at)"
@@ -51,17 +53,31 @@ def trial_records(
     """
     history = history or StudyHistory(storage.engine, study_id)
     history.refresh()
-    return [to_record(trial) for trial in history.trials()]
+    records = [to_record(trial) for trial in history.trials()]
+    return with_expected(records, read_expected(storage.engine, study_id))
 
 
-def best_first(records: list[TrialRecord]) -> list[TrialRecord]:
-    """Return the complete trials, the most accurate first, the earlier one first among equals."""
+def best_first(records: list[TrialRecord], by: By = "seen") -> list[TrialRecord]:
+    """Return the complete trials, the most accurate first, the earlier one first among equals.
+
+    Args:
+        records: trials in any state.
+        by: `seen`, the accuracy they showed, or `expected`; those without come last then.
+    """
     complete = [record for record in records if record.state == "complete"]
-    return sorted(complete, key=lambda record: (-_rank(record.val_accuracy), record.number))
+    if by == "expected":
+        return sorted(
+            complete, key=lambda record: (-_rank(record.expected_accuracy), *_seen(record))
+        )
+    return sorted(complete, key=_seen)
 
 
-def _rank(val_accuracy: float | None) -> float:
-    return -math.inf if val_accuracy is None else val_accuracy
+def _seen(record: TrialRecord) -> tuple[float, int]:
+    return -_rank(record.val_accuracy), record.number
+
+
+def _rank(accuracy: float | None) -> float:
+    return -math.inf if accuracy is None else accuracy
 
 
 def study_status(

@@ -14,7 +14,7 @@ from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
 from tlsearch.store.models import model_files
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import find_study
-from tlsearch.store.trials import best_first, study_status, trial_records
+from tlsearch.store.trials import By, best_first, study_status, trial_records
 
 
 class StudyReader:
@@ -37,10 +37,10 @@ class StudyReader:
         """Return where the study stands."""
         return study_status(self._storage, self.study, self._history)
 
-    def best(self, top: int | None = None) -> list[TrialRecord]:
-        """Return the complete trials, the most accurate on validation first."""
+    def best(self, top: int | None = None, *, by: By = "seen") -> list[TrialRecord]:
+        """Return the complete trials, the most accurate first; see `best_trials`."""
         records = trial_records(self._storage, self.study.study_id, self._history)
-        return best_first(records)[:top]
+        return best_first(records, by)[:top]
 
     def answer(self) -> Answer | None:
         """Return the recommended answer with its model files; None before a trial is complete."""
@@ -134,17 +134,19 @@ def recommended_answer(study_name: str, storage: str | None = None) -> Answer | 
 
 
 def best_trials(
-    study_name: str, storage: str | None = None, *, top: int | None = None
+    study_name: str, storage: str | None = None, *, top: int | None = None, by: By = "seen"
 ) -> list[TrialRecord]:
-    """Return the complete trials of a study, the most accurate on validation first.
+    """Return the complete trials of a study, the most accurate first.
 
     Args:
         study_name: the study.
         storage: a PostgreSQL URL; without one the environment's, or the embedded server.
         top: at most so many; None = all.
+        by: `seen`, the accuracy they showed on the validation images, or `expected`, what they
+            should reach on new ones (`TrialRecord.expected_accuracy`).
 
     Raises:
         StudyError: no such study.
         StorageError: the database cannot be reached.
     """
-    return StudyReader(study_name, storage).best(top)
+    return StudyReader(study_name, storage).best(top, by=by)

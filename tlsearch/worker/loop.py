@@ -107,6 +107,8 @@ class WorkerLoop:
         """
         while self._sessions:
             if self._limits.reached(len(self._ended)):
+                for session in self._sessions:
+                    session.leave()
                 return self._summary(False, "this worker's limit is reached")
             if not self._turn() and self._sessions:
                 self._signals.requested.wait(min(poll_seconds(s.study) for s in self._sessions))
@@ -141,6 +143,7 @@ class WorkerLoop:
             self._progress.ended(trial)
 
     def _leave(self, session: StudySession, refusal: Refusal) -> None:
+        session.leave()
         session.clean_up()
         self._sessions.remove(session)
         name = session.study.name

@@ -18,6 +18,7 @@ from tlsearch.optuna_ext.storage import BatchedStorage
 from tlsearch.prior import normal_priors
 from tlsearch.records import FIXED_FEATURES, Hyperparameters, Prior, TrialRecord
 from tlsearch.sampler import build_pruner, build_sampler, origin_of
+from tlsearch.store.expected import read_expected, with_expected
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import load_optuna_study
 from tlsearch.store.trials import to_record, trial_counts
@@ -170,7 +171,9 @@ class OptunaTrials:
     def record(self, trial_id: int) -> TrialRecord | None:
         """Return a trial as the database holds it; None where it was deleted."""
         with suppress(KeyError):
-            return to_record(self._database.get_trial(trial_id))
+            record = to_record(self._database.get_trial(trial_id))
+            engine, study_id = self._database.engine, self._study.study_id
+            return with_expected([record], read_expected(engine, study_id, [record.number]))[0]
         return None
 
     def close(self, trial_id: int) -> None:

@@ -12,6 +12,7 @@ from tlsearch.store.trials import trial_counts
 from tlsearch.worker.checkpoints import remove_unneeded_files
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.expected_time import expected_time
+from tlsearch.worker.expecting import Expecting
 from tlsearch.worker.materials import TrainingMaterials, load_materials
 from tlsearch.worker.measuring import Measuring
 from tlsearch.worker.optuna_trials import OptunaTrials
@@ -35,7 +36,14 @@ class StudySession:
     @cached_property
     def runner(self) -> TrialRunner:
         """What claims and runs its trials."""
-        return TrialRunner(self._context, self._materials, self._trials)
+        return TrialRunner(
+            self._context, self._materials, self._trials, self.expecting.trial_completed
+        )
+
+    @cached_property
+    def expecting(self) -> Expecting:
+        """What keeps the expected accuracies of its trials up to date."""
+        return Expecting(self._context)
 
     @cached_property
     def measuring(self) -> Measuring | None:
@@ -68,6 +76,10 @@ class StudySession:
         except StudyError:
             self.clean_up()
             raise
+
+    def leave(self) -> None:
+        """See that every complete trial has its expected accuracy, as this worker leaves."""
+        self.expecting.catch_up()
 
     def clean_up(self) -> None:
         """Remove files that dead workers left, once the study is over or deleted."""

@@ -9,7 +9,7 @@ from tlsearch.store.claims import Claim, Refusal
 from tlsearch.worker.attempt import Attempt
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.duplicates import Duplicates
-from tlsearch.worker.endings import Ending, Released
+from tlsearch.worker.endings import Complete, Duplicate, Ending, Floor, Released
 from tlsearch.worker.floor import FixedFeatures
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.materials import TrainingMaterials
@@ -24,16 +24,27 @@ class TrialRunner:
     From the moment a trial is being claimed until `run` returns, signals are held: the first one
     asks the training to stop at its next step, and only then, with the trial back in the queue,
     does it end the worker. So `claim` holds them, and `run` (or a refusal) releases them.
+
+    Args:
+        context: what the worker needs to work on the study.
+        materials: what it trains with.
+        trials: Optuna's side of the study's trials.
+        on_complete: called when a trial is complete and recorded; raises nothing.
     """
 
     def __init__(
-        self, context: WorkerContext, materials: TrainingMaterials, trials: RunningTrials
+        self,
+        context: WorkerContext,
+        materials: TrainingMaterials,
+        trials: RunningTrials,
+        on_complete: Callable[[], None] = lambda: None,
     ) -> None:
         self._context = context
         self._materials = materials
         self._trials = trials
         self._duplicates = Duplicates()
         self._fixed = FixedFeatures(context, materials)
+        self._on_complete = on_complete
 
     def claim(self, keep: int = 0) -> Claim | Refusal:
         """Claim the study's next trial; a claim has to be followed by `run`.
@@ -75,6 +86,8 @@ class TrialRunner:
         try:
             held = HeldTrial.of(self._context, claim, self._materials, self._trials, self._fixed)
             ending = Attempt(held, self._duplicates).run()
+            if isinstance(ending, Complete | Floor | Duplicate):
+                self._on_complete()
             trial = self._record(claim, ending)
             if trial is not None:
                 on_ended(trial)

@@ -27,11 +27,14 @@ class Session:
         self.study = replace(study, name=name)
         self.answers = answers
         self.last = last
-        self.cleaned = False
+        self.cleaned = self.left = False
         self.runner = SimpleNamespace(run=self._run)
 
     def next(self) -> Any:
         return self.answers.pop(0) if self.answers else self.last
+
+    def leave(self) -> None:
+        self.left = True
 
     def clean_up(self) -> None:
         self.cleaned = True
