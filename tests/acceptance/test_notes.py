@@ -16,6 +16,7 @@ from tlsearch.dashboard.notes import NoteUpdater, write_note
 from tlsearch.records import BEING_CREATED_PREFIX
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import set_state
+from tlsearch.store.expected import write_expected
 from tlsearch.store.studies import find_study
 
 
@@ -85,15 +86,18 @@ def test_what_a_note_says_once_there_are_trials(made):
     made.add(0.99, state=TrialState.PRUNED)
     made.add(0.75, origin="user", user_attrs={"duplicate_of": 7})
     set_state(made.storage.engine, [made.study.study_id], "paused")
+    figures = {8: (0.71, 0.03), 7: (0.72, 0.03)}
+    write_expected(made.storage.engine, made.study.study_id, figures)
     write_note(made.storage, made.study)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in made.note.splitlines()]
     note = made.note
     assert "9 of 20 trials are done: 8 complete, 1 pruned, 0 failed." in note
     assert "default has **60.0 %**. No trial runs now: the study is paused." in note
-    best = [row for row in rows if len(row) == 10 and row[0].isdigit()]
+    best = [row for row in rows if len(row) == 11 and row[0].isdigit()]
     accuracies = ["75.0 %", "74.0 %", "73.0 %", "72.0 %", "71.0 %"]
     assert [row[:2] for row in best] == [[str(8 - n), acc] for n, acc in enumerate(accuracies)]
-    assert best[0][3] == "0.007"
+    assert [row[2] for row in best[:3]] == ["71.0 ± 3.0 %", "72.0 ± 3.0 %", "-"]
+    assert best[0][4] == "0.007"
     assert {row[-1] for row in best} == {"prior"}
     assert "Fixed features beat training from random weights by 26.0 points" in note
     assert ["Fisher score", "2.50", "1.35", "3.47", "1.18", "0.83"] in rows
