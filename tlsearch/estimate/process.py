@@ -28,9 +28,9 @@ Array = NDArray[np.float64]
 RESTARTS = 1  # beside the start at the priors' medians
 _LENGTHS, _SIGNALS = (0.05, 50.0), (0.05, 20.0)  # bounds, in cubes and in the data's variances
 _LENGTH_SPREAD = math.sqrt(3)  # of its log-normal prior
-_SIGNAL_SPREAD = 0.8
-_TRAINING_NOISE = 0.7  # its prior's median, as a share of the noise of the validation images
-_TRAINING_SPREAD = 0.5
+_SIGNAL_SPREAD = 0.6
+_TRAINING_NOISE = 0.3  # its prior's median, as a share of the noise of the validation images
+_TRAINING_SPREAD = 1.0
 _TRAINING_BOUNDS = 20.0  # times less and more than the noise of the validation images
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 
