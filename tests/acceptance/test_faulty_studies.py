@@ -151,7 +151,8 @@ def test_files_of_a_trial_that_fails_go(tlsearch, tiny, storage_url, artifacts):
 def test_files_of_a_training_that_diverges_go(tlsearch, tiny, storage_url, artifacts):
     space = "high_lr = 1.0\nbeta = 10.0"
     tlsearch.run("create", str(tiny(trials=1, epochs=60, space=space)))
-    tlsearch.run("worker", "tiny")
+    done = tlsearch.run("worker", "tiny", rc=1)
+    assert "every trial that trained failed: nan: the loss is not finite" in done.stderr
     (attempt,) = attempts_of(storage_url)
     assert attempt.ended == "fail"
     assert attempt.failure_kind == "nan"

@@ -152,7 +152,7 @@ def test_a_trial_whose_workers_keep_dying_fails_with_its_reason(tlsearch, tiny, 
         wait_until(partial(attempts_under_way, storage_url, attempt), f"attempt {attempt} begins")
         worker.kill()
         worker.communicate()
-    tlsearch.run("worker", "tiny")
+    tlsearch.run("worker", "tiny", rc=1)
     (record,) = records_of(storage_url)
     assert record.state == "fail"
     assert record.reason_kind == "stalled"

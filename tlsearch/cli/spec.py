@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tlsearch.cli.data_table import class_lines, passed_lines
 from tlsearch.cli.display import console, print_json
 from tlsearch.cli.options import Json, SpecPath, Storage
 
@@ -33,16 +34,20 @@ def create(
     loaded = load_spec(spec)
     if minutes is not None:
         loaded = _with_minutes(loaded, minutes)
+
+    found: list[CheckedStudy] = []
     if as_json or loaded.measures.when != "create":
-        study, created = create_study(loaded, storage)
+        study, created = create_study(loaded, storage, on_checked=found.append)
     else:
         with TerminalProgress() as progress:
-            study, created = create_study(loaded, storage, progress)
+            study, created = create_study(loaded, storage, progress, on_checked=found.append)
     if as_json:
         print_json({"name": study.name, "created": created, "spec_hash": study.spec_hash})
         return
     did = "created" if created else "exists with this very spec; nothing changed"
     console.print(f"study {study.name!r} {did} (spec {study.spec_hash[:12]})")
+    for line in (line for checked in found for line in _image_lines(checked)):
+        console.print(line)
     console.print(f"run trials with: tlsearch worker {shlex.quote(study.name)}")
     if storage is None and loaded.storage is not None:
         console.print("the spec names its database: give other commands --storage as well")
@@ -72,6 +77,7 @@ def check(spec: SpecPath, as_json: Json = False) -> None:
 
 def _as_json(checked: "CheckedStudy") -> dict[str, object]:
     from tlsearch.spec import spec_hash
+    from tlsearch.studies.findings import decoded_memory, notes
 
     catalog = checked.catalog
     return {
@@ -81,13 +87,22 @@ def _as_json(checked: "CheckedStudy") -> dict[str, object]:
         "n_train": len(catalog.train),
         "n_val": len(catalog.val),
         "n_test": len(catalog.test),
+        "class_counts": {name: list(counts) for name, counts in catalog.counts().items()},
         "ignored_files": list(catalog.ignored),
+        "passed_over": {
+            each.kind.many: {"files": each.n_files, "names": list(each.names)}
+            for each in catalog.passed
+        },
+        "memory_bytes": decoded_memory(checked),
+        "notes": notes(checked),
         "space": checked.space.as_dict(),
     }
 
 
 def _lines(checked: "CheckedStudy") -> list[str]:
+    from tlsearch.data import as_text
     from tlsearch.spec import spec_hash
+    from tlsearch.studies.findings import decoded_memory, notes, steps_text
 
     catalog, space = checked.catalog, checked.space
     lines = [
@@ -95,16 +110,24 @@ def _lines(checked: "CheckedStudy") -> list[str]:
         f"images    {len(catalog.class_names)} classes; {len(catalog.train)} train, "
         f"{len(catalog.val)} validation, {len(catalog.test)} test; all readable",
     ]
-    if catalog.ignored:
-        names = ", ".join(catalog.ignored[:5]) + (" ..." if len(catalog.ignored) > 5 else "")
-        lines.append(f"          ignored, not images: {len(catalog.ignored)} ({names})")
-    lines.append(
-        f"network   {checked.backbone.name}: {space.n_body_layers} body layers and the classifier"
-    )
+    lines += [*class_lines(catalog), *passed_lines(catalog.passed)]
+    memory = as_text(decoded_memory(checked))
+    lines += [
+        f"memory    {memory} for the decoded images, on the device of each worker",
+        f"network   {checked.backbone.name}: {space.n_body_layers} body layers and the classifier",
+        f"steps     {steps_text(checked)}",
+    ]
     for name, given in space.ranges.items():
         values = f"{given.low:g} (fixed)" if given.fixed else f"{given.low:g} to {given.high:g}"
         lines.append(f"search    {name:<14} {values}")
-    return lines
+    return lines + [f"note      {note}" for note in notes(checked)]
+
+
+def _image_lines(checked: "CheckedStudy") -> list[str]:
+    from tlsearch.studies.findings import notes
+
+    lines = [*class_lines(checked.catalog), *passed_lines(checked.catalog.passed)]
+    return [line.strip() for line in lines] + [f"note: {note}" for note in notes(checked)]
 
 
 def layers(

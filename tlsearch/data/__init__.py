@@ -3,12 +3,14 @@
 from tlsearch.data.cache import features_folder, load_training_data, read_once
 from tlsearch.data.cachefile import read_arrays, write_arrays
 from tlsearch.data.catalog import load_catalog
+from tlsearch.data.colours import Look, narrow_range
 from tlsearch.data.decode import stored_size
 from tlsearch.data.domain import Domain, load_domain
 from tlsearch.data.imageset import ImageSet, TrainingData
 from tlsearch.data.manifest import keep_names, what_changed
-from tlsearch.data.memory import enough_memory
+from tlsearch.data.memory import as_text, enough_memory, free_bytes
 from tlsearch.data.mixing import mixed_batches
+from tlsearch.data.needs import decoded_bytes
 from tlsearch.data.pipeline import (
     DeviceImages,
     evaluation_batches,
@@ -25,17 +27,22 @@ __all__ = [
     "Domain",
     "ImageRef",
     "ImageSet",
+    "Look",
     "PassedOver",
     "TrainingData",
+    "as_text",
+    "decoded_bytes",
     "enough_memory",
     "evaluation_batches",
     "features_folder",
+    "free_bytes",
     "keep_names",
     "load_catalog",
     "load_domain",
     "load_for_recipe",
     "load_training_data",
     "mixed_batches",
+    "narrow_range",
     "passed_text",
     "read_arrays",
     "read_once",

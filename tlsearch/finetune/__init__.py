@@ -1,5 +1,6 @@
 """The fine-tuning engine: hyperparameters in, learning curve out; no search and no database."""
 
+from tlsearch.finetune.batch_size import few_values, steps_of
 from tlsearch.finetune.check import check_recipe
 from tlsearch.finetune.checkpoint import curve_of, load_weights, model_only
 from tlsearch.finetune.engine import fine_tune
@@ -15,6 +16,7 @@ __all__ = [
     "ParameterGroup",
     "check_recipe",
     "curve_of",
+    "few_values",
     "fine_tune",
     "fixed_features_model",
     "group_parameters",
@@ -22,4 +24,5 @@ __all__ = [
     "load_weights",
     "lr_range_test",
     "model_only",
+    "steps_of",
 ]

@@ -1,20 +1,17 @@
 """Creates studies: checks a spec against its data and network, and writes it to the database."""
 
 import logging
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
 from optuna.storages import RDBStorage
 
-from tlsearch import __version__
 from tlsearch.artifacts import check_place
 from tlsearch.backbones import Backbone, has_linear_head, load_backbone
 from tlsearch.dashboard.notes import write_note
-from tlsearch.data import Catalog, keep_names, load_catalog, load_domain, read_once
+from tlsearch.data import Catalog, Look, keep_names, load_catalog, load_domain, read_once
 from tlsearch.errors import BackboneError, DataError, InputError, SpecError, StudyError, described
 from tlsearch.finetune import check_recipe
 from tlsearch.measures import check_size, random_init_spec
@@ -34,13 +31,13 @@ from tlsearch.spec import (
 from tlsearch.store.connect import given_storage, open_storage, resolve_url
 from tlsearch.store.stored_study import (
     FLOOR,
-    Provenance,
     StoredStudy,
     StudyBackbone,
     StudyData,
     to_attrs,
 )
 from tlsearch.store.studies import NewStudy, find_study, read_study, write_studies
+from tlsearch.studies.provenance import provenance
 from tlsearch.worker import Progress, measure_study
 from tlsearch.worker.materials import check_same_images, reading_images
 from tlsearch.worker.progress import HarmlessProgress, SilentProgress
@@ -48,7 +45,6 @@ from tlsearch.worker.progress import HarmlessProgress, SilentProgress
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_VERSIONED = ("torch", "timm", "optuna", "sqlalchemy", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -60,12 +56,14 @@ class CheckedStudy:
         catalog: the images and their splits.
         backbone: the pretrained network.
         space: the search space, every range filled in.
+        looks: how the images for training, validation and testing look, in this order.
     """
 
     spec: StudySpec
     catalog: Catalog
     backbone: Backbone
     space: SearchSpace
+    looks: tuple[Look, ...]
 
 
 def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStudy:
@@ -80,7 +78,7 @@ def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStu
     """
     problems: list[str] = []
     told = HarmlessProgress(progress or SilentProgress())
-    catalog = _collect(problems, lambda: _verified_catalog(spec, told))
+    catalog, looks = _collect(problems, lambda: _verified_catalog(spec, told)) or (None, ())
     backbone = _collect(problems, lambda: _backbone(spec, told))
     if catalog is not None:
         _collect(problems, lambda: _check_measurable(spec, catalog))
@@ -105,11 +103,14 @@ def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStu
         _collect(problems, lambda: resolve_url(spec.storage))
     if problems or catalog is None or backbone is None or space is None:
         raise SpecError(problems)
-    return CheckedStudy(spec, catalog, backbone, space)
+    return CheckedStudy(spec, catalog, backbone, space, looks)
 
 
 def create_study(
-    spec: StudySpec | str | Path, storage: str | None = None, progress: Progress | None = None
+    spec: StudySpec | str | Path,
+    storage: str | None = None,
+    progress: Progress | None = None,
+    on_checked: Callable[[CheckedStudy], None] = lambda _: None,
 ) -> tuple[StoredStudy, bool]:
     """Create a study, or find the one that was created from the same spec.
 
@@ -118,6 +119,7 @@ def create_study(
         storage: a PostgreSQL URL; without one the environment's, the spec's, or the embedded
             server.
         progress: told what happens.
+        on_checked: called before a new study is written.
 
     Returns:
         The study, and whether it was created now.
@@ -135,7 +137,9 @@ def create_study(
     existing = read_study(database, spec.name)
     created = False
     if existing is None:
-        created = write_studies(database, _family(check_study(spec, progress)))
+        checked = check_study(spec, progress)
+        on_checked(checked)
+        created = write_studies(database, _family(checked))
         existing = find_study(database, spec.name)
         _write_note(database, existing)
     _same_spec(existing, spec)
@@ -206,7 +210,7 @@ def _attrs(checked: CheckedStudy) -> dict[str, Any]:
             n_test=len(catalog.test),
         ),
         StudyBackbone(tuple(layer.name for layer in layers), checked.backbone.fingerprint()),
-        Provenance(_versions(), _git_commit()),
+        provenance(),
     )
 
 
@@ -268,15 +272,15 @@ def _check_size(spec: StudySpec, size: int) -> None:
         ) from error
 
 
-def _verified_catalog(spec: StudySpec, progress: Progress) -> Catalog:
+def _verified_catalog(spec: StudySpec, progress: Progress) -> tuple[Catalog, tuple[Look, ...]]:
+    recipe = spec.recipe
+    looks: list[Look] = []
     with reading_images(progress):
         catalog = load_catalog(spec.data)
-        for size in dict.fromkeys(
-            (spec.recipe.image_size, spec.recipe.for_evaluation().image_size)
-        ):
-            read_once(catalog, size, spec.recipe.eval_crop)
+        for size in dict.fromkeys((recipe.image_size, recipe.for_evaluation().image_size)):
+            looks = read_once(catalog, size, recipe.eval_crop)
     keep_names(catalog)
-    return catalog
+    return catalog, tuple(looks)
 
 
 def _backbone(spec: StudySpec, progress: Progress) -> Backbone:
@@ -293,34 +297,3 @@ def _collect(problems: list[str], step: Callable[[], T]) -> T | None:
     except InputError as error:
         problems.append(str(error))
     return None
-
-
-def _versions() -> dict[str, str]:
-    found = {"tlsearch": __version__}
-    for package in _VERSIONED:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _git_commit() -> str | None:
-    """Return the commit tlsearch runs from, with `-dirty` where files differ; None outside git."""
-    folder = Path(__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        # An installed copy may be inside another repository, whose commit says nothing of ours.
-        tracked = subprocess.run(
-            ["git", "-C", str(folder), "ls-files", "--error-unmatch", __file__],
-            capture_output=True,
-            check=False,
-            timeout=10,
-        )
-        if tracked.returncode:
-            return None
-        return subprocess.run(
-            command, capture_output=True, check=True, text=True, timeout=10
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -98,12 +98,14 @@ class WorkerLoop:
         self._failures = FailureStreak()
         self._ended: list[tuple[str, TrialRecord]] = []  # with the name of its study
         self._why: list[str] = []
+        self._fruitless: list[str] = []
 
     def run(self) -> WorkerSummary:
         """Run trials until the budgets or a limit are reached.
 
         Raises:
-            WorkerStopped: three trials in a row failed for the same reason.
+            WorkerStopped: three trials in a row failed for the same reason, or all trials of a
+                study that is over.
         """
         while self._sessions:
             if self._limits.reached(len(self._ended)):
@@ -112,6 +114,8 @@ class WorkerLoop:
                 return self._summary(False, "this worker's limit is reached")
             if not self._turn() and self._sessions:
                 self._signals.requested.wait(min(poll_seconds(s.study) for s in self._sessions))
+        if self._fruitless:
+            raise WorkerStopped("; ".join(self._fruitless))
         return self._summary(True, "; ".join(self._why))
 
     def _turn(self) -> bool:
@@ -150,6 +154,12 @@ class WorkerLoop:
         stopped = refusal.verdict == "stopped"
         done = f"study {name!r} is done: {refusal.why}"
         self._why.append(f"study {name!r} was stopped" if stopped else done)
+        failure = None if stopped else session.failure_of_all()
+        if failure is not None:
+            self._fruitless.append(
+                f"study {name!r} is over ({refusal.why}), and every trial that trained failed: "
+                f"{failure}; create a study with a spec that mends it"
+            )
 
     def _summary(self, budget_spent: bool, why: str) -> WorkerSummary:
         trials = tuple(trial for _, trial in self._ended)

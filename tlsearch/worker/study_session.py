@@ -4,11 +4,12 @@ from contextlib import suppress
 from functools import cached_property
 
 from tlsearch.errors import StudyError
+from tlsearch.records import FIXED_FEATURES, reason_line
 from tlsearch.store.claims import Claim, Refusal
 from tlsearch.store.measures import read_measures, read_prior
 from tlsearch.store.outages import DATABASE_ERRORS
 from tlsearch.store.stored_study import StoredStudy
-from tlsearch.store.trials import trial_counts
+from tlsearch.store.trials import trial_counts, trial_records
 from tlsearch.worker.checkpoints import remove_unneeded_files
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.expected_time import expected_time
@@ -80,6 +81,19 @@ class StudySession:
     def leave(self) -> None:
         """See that every complete trial has its expected accuracy, as this worker leaves."""
         self.expecting.catch_up()
+
+    def failure_of_all(self) -> str | None:
+        """Return why the last trial failed, if all that were trained did; None if not.
+
+        What no trial trains, the classifier on fixed features, says nothing of the others.
+        """
+        context = self._context
+        records = context.retry.call(lambda: trial_records(context.database, self.study.study_id))
+        trained = [each for each in records if each.origin != FIXED_FEATURES]
+        ended = [each for each in trained if each.state in ("complete", "pruned", "fail")]
+        if not ended or any(each.state != "fail" for each in ended):
+            return None
+        return reason_line(ended[-1].reason_kind, ended[-1].reason) or "no reason is known"
 
     def clean_up(self) -> None:
         """Remove files that dead workers left, once the study is over or deleted."""

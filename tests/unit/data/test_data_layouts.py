@@ -273,9 +273,7 @@ def test_every_file_is_counted_or_named(make_folder):
         "hidden files": 5,
     }
     assert found_in(catalog) + sum(each.n_files for each in catalog.passed) == files_in(root)
-    assert catalog.counts() == {"cat": (5, 2, 2), "dog": (4, 2, 2)} or sum(
-        sum(counts) for counts in catalog.counts().values()
-    ) == found_in(catalog)
+    assert sum(map(sum, catalog.counts().values())) == found_in(catalog) == 16
     heic = next(each for each in catalog.passed if each.kind.one == "HEIC photo")
     assert heic.names == ("cat/a.HEIC", "cat/b.heif")
     assert "install pillow-heif" in heic.kind.advice

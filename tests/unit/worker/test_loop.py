@@ -28,6 +28,7 @@ class Session:
         self.answers = answers
         self.last = last
         self.cleaned = self.left = False
+        self.failure: str | None = None
         self.runner = SimpleNamespace(run=self._run)
 
     def next(self) -> Any:
@@ -38,6 +39,9 @@ class Session:
 
     def clean_up(self) -> None:
         self.cleaned = True
+
+    def failure_of_all(self) -> str | None:
+        return self.failure
 
     def _run(self, claim: Claim, tell: Any) -> TrialRecord | None:
         record = OUTCOMES[claim.token]
@@ -75,6 +79,21 @@ def test_it_runs_until_the_budget_is_spent(world: World):
     assert summary.why == "study 'a' is done: its budget of 2 trials is spent"
     assert session.cleaned
     assert world.told.ended_trials == [RECORD, RECORD]
+
+
+def test_a_study_whose_trials_all_failed_is_not_done(world: World):
+    a, b = Session(world, "a", [claim("nan")]), Session(world, "b", [claim("complete", 2)])
+    a.failure = "nan: the loss is not finite"
+    with pytest.raises(WorkerStopped, match=r"study 'a' is over .*every trial.* failed: nan: the"):
+        run(world, a, b)
+    assert b.cleaned
+    assert len(world.told.ended_trials) == 2
+
+
+def test_a_study_that_was_stopped_may_have_failed_trials(world: World):
+    a = Session(world, "a", [claim("nan")], Refusal("stopped", "the study was stopped"))
+    a.failure = "nan: the loss is not finite"
+    assert run(world, a).why == "study 'a' was stopped"
 
 
 def test_studies_take_turns(world: World):
