@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,13 +61,23 @@ max_attempts = {max_attempts}
 """
 
 
+_BEGUN = re.compile(
+    r"^(starting|reading the images.*|loading the pretrained network) \.\.\.( \(.* so far\))?\n",
+    re.M,
+)
+
+
 @dataclass(frozen=True)
 class Done:
-    """What a command left behind."""
+    """What a command left behind, without what is said on the way: that depends on the machine."""
 
     returncode: int
     stdout: str
     stderr: str
+
+    @classmethod
+    def of(cls, returncode: int, stdout: str, stderr: str) -> "Done":
+        return cls(returncode, _BEGUN.sub("", stdout), stderr)
 
 
 class Command:
@@ -90,7 +101,7 @@ class Command:
         """Run a process to its end."""
         process = self.start(*args)
         stdout, stderr = process.communicate(timeout=240)
-        return Done(process.returncode, stdout, stderr)
+        return Done.of(process.returncode, stdout, stderr)
 
     def run(self, *args: str, rc: int = 0, **env: str) -> Done:
         """Run the same program inside this process, where its libraries are loaded already."""
@@ -106,7 +117,7 @@ class Command:
                 main()
         signal.signal(signal.SIGTERM, at_sigterm)
         code = ended.value.code or 0
-        done = Done(int(code), *self._capsys.readouterr())
+        done = Done.of(int(code), *self._capsys.readouterr())
         assert done.returncode == rc, (args, done)
         return done
 

@@ -2,12 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import tlsearch as library
+from tlsearch.records import Range
+from tlsearch.store.connect import open_storage
+from tlsearch.store.studies import find_study
 
 
 def test_create_then_again_then_changed(tlsearch, tiny):
@@ -26,9 +30,6 @@ def test_create_then_again_then_changed(tlsearch, tiny):
 
 
 def test_what_is_stored_with_a_study(tlsearch, tiny, storage_url):
-    from tlsearch.store.connect import open_storage
-    from tlsearch.store.studies import find_study
-
     tlsearch.run("create", str(tiny()))
     found = find_study(open_storage(storage_url), "tiny")
     assert {"tlsearch", "torch", "timm", "optuna"} <= set(found.provenance.versions)
@@ -64,10 +65,13 @@ def test_best_and_status(tlsearch, tiny):
     assert (status["ended"], status["budget_trials"]) == (3, 3)
     assert status["best"]["number"] == best[0]["number"]
     shown = tlsearch.run("best", "tiny", "--top", "3").stdout.splitlines()
-    assert len(shown) == 7
+    assert "  tlsearch budget tiny --trials 6" in shown[8]
+    assert "  tlsearch create --from tiny --set recipe.image_size=48 " in "\n".join(shown[8:])
     assert shown[4].startswith("val_accuracy: as seen")
     assert shown[5].startswith(f"recommended: trial {best[0]['number']}, ")
-    assert shown[6].startswith("model files: ")
+    *names, place = re.split(", | in ", shown[6].removeprefix("model files: "))
+    assert all((Path(place) / name).is_file() for name in names)
+    assert shown[7] == "next:"
     assert shown[0].split()[:4] == ["trial", "val_accuracy", "expected", "reinit_layers"]
     text = tlsearch.run("status", "tiny").stdout
     assert "3 of 3 trials done" in text
@@ -202,3 +206,55 @@ def test_help_names_every_command(tlsearch):
     for command in ("create", "worker", "status", "best", "layers", "check", "db", "quickstart"):
         assert command in text
         assert json.dumps(tlsearch.run(*command.split(), "--help").stdout)
+
+
+def test_another_study_of_the_same_data(tlsearch, tiny):
+    tlsearch.run("create", str(tiny(trials=3, epochs=9)))
+    tlsearch.run("budget", "tiny", "--trials", "5")
+    made = ["create", "--from", "tiny", "--set", "recipe.image_size=48", "--set", "recipe.epochs=2"]
+    said = tlsearch.run(*made).stdout
+    name = "tiny-image_size-48-epochs-2"
+    assert f"study '{name}' created" in said
+    assert f"study '{name}' exists with this very spec" in tlsearch.run(*made).stdout
+    database = open_storage(tlsearch.storage_url)
+    one, other = find_study(database, "tiny").spec, find_study(database, name).spec
+    assert other.recipe == one.recipe.model_copy(update={"image_size": 48, "epochs": 2})
+    assert (other.data, other.backbone, other.space) == (one.data, one.backbone, one.space)
+    assert other.budget.trials == 5, "as it is now"
+    more = ["--set", "name=mine", "--set", "budget.gpu_hours=2", "--set", "sampler.name=random"]
+    more += ["--set", "space.high_lr=[0.001, 0.01]", "--set", "recipe.horizontal_flip=false"]
+    tlsearch.run("create", "--from", "tiny", *more)
+    mine = find_study(database, "mine").spec
+    assert (mine.budget.gpu_hours, mine.sampler.name) == (2, "random")
+    assert mine.space.high_lr == Range(0.001, 0.01)
+    assert not mine.recipe.horizontal_flip
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        ([], "give a spec (a TOML file), or --from STUDY"),
+        (["x.toml", "--from", "tiny", "--set", "name=x"], "give a spec (a TOML file), or --from"),
+        (["x.toml", "--set", "name=x"], "--set needs --from STUDY"),
+        (["--from", "tiny"], "--from needs what is to differ"),
+        (["--from", "tiny", "--set", "name"], "must be KEY=VALUE"),
+        (["--from", "tiny", "--set", "name=x", "--set", "name=y"], "name is set twice"),
+        (["--from", "tiny", "--set", "recipe.epoch=3"], "did you mean recipe.epochs?"),
+        (["--from", "tiny", "--set", "name.x=3"], "name.x: name is a value, not a table"),
+        (["--from", "tiny", "--set", "name=tiny", "--set", "recipe.epochs=4"], "another spec"),
+        (["--from", "cars", "--set", "recipe.epochs=4"], "study 'cars' does not exist"),
+    ],
+)
+def test_what_no_study_can_be_made_from(tlsearch, tiny, args, sentence):
+    tlsearch.run("create", str(tiny()))
+    said = " ".join(tlsearch.run("create", *args, rc=2).stderr.replace("│", " ").split())
+    assert sentence in said
+
+
+def test_fewer_epochs_have_a_shorter_warm_up(tlsearch, tiny):
+    path = tiny(epochs=9)
+    path.write_text(path.read_text().replace("warmup_epochs = 0\n", ""))
+    tlsearch.run("create", str(path))
+    tlsearch.run("create", "--from", "tiny", "--set", "recipe.epochs=2")
+    recipe = find_study(open_storage(tlsearch.storage_url), "tiny-epochs-2").spec.recipe
+    assert (recipe.epochs, recipe.warmup_epochs) == (2, 1)

@@ -83,12 +83,18 @@ def answer_as_json(answer: Answer | None) -> dict[str, Any] | None:
     }
 
 
-def answer_lines(answer: Answer | None) -> list[str]:
-    """Return what is recommended, and whether anything is clearly ahead of fixed features."""
+def answer_lines(answer: Answer | None, place: str | None = None) -> list[str]:
+    """Return what is recommended, and whether anything is clearly ahead of fixed features.
+
+    Args:
+        answer: what is recommended.
+        place: where model files lie.
+    """
     if answer is None:
         return []
     files = [name or "(not kept)" for name in answer.models]
-    lines = [f"recommended: {answer_words(answer)}", f"model files: {', '.join(files)}"]
+    where = f" in {place}" if place is not None and any(answer.models) else ""
+    lines = [f"recommended: {answer_words(answer)}", f"model files: {', '.join(files)}{where}"]
     return [*lines, *filter(None, [lead_sentence(answer.lead)])]
 
 

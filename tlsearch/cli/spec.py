@@ -1,6 +1,8 @@
 """`tlsearch create`, `check` and `layers`: a study's spec, its images and its network."""
 
 import shlex
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +17,19 @@ if TYPE_CHECKING:
 
 
 def create(
-    spec: SpecPath,
+    spec: Annotated[
+        Path | None, typer.Argument(metavar="[SPEC.toml]", help="Study spec, or give --from.")
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option("--from", metavar="STUDY", help="A study like this one, but for --set."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="With --from: a key of the spec; may be repeated."
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -28,18 +42,17 @@ def create(
 ) -> None:
     """Create a study from its spec, or say that it exists."""
     from tlsearch.cli.terminal_progress import TerminalProgress
-    from tlsearch.spec import load_spec
     from tlsearch.studies.create import create_study
 
-    loaded = load_spec(spec)
+    loaded = _spec_of(spec, like, settings or [], storage)
     if minutes is not None:
         loaded = _with_minutes(loaded, minutes)
-
     found: list[CheckedStudy] = []
-    if as_json or loaded.measures.when != "create":
+    if as_json:
         study, created = create_study(loaded, storage, on_checked=found.append)
     else:
         with TerminalProgress() as progress:
+            progress.preparing("starting")
             study, created = create_study(loaded, storage, progress, on_checked=found.append)
     if as_json:
         print_json({"name": study.name, "created": created, "spec_hash": study.spec_hash})
@@ -51,6 +64,35 @@ def create(
     console.print(f"run trials with: tlsearch worker {shlex.quote(study.name)}")
     if storage is None and loaded.storage is not None:
         console.print("the spec names its database: give other commands --storage as well")
+
+
+def _spec_of(
+    path: Path | None, like: str | None, settings: Sequence[str], storage: str | None
+) -> "StudySpec":
+    """Return the spec in a file, or that of a study with some keys changed."""
+    if (path is None) == (like is None):
+        raise typer.BadParameter("give a spec (a TOML file), or --from STUDY with --set KEY=VALUE")
+    if path is not None:
+        if settings:
+            raise typer.BadParameter("--set needs --from STUDY; in a spec edit the file")
+        from tlsearch.spec import load_spec
+
+        return load_spec(path)
+    from tlsearch.studies.derive import derive_spec
+
+    values: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = (part.strip() for part in setting.partition("="))
+        if not (key and equals and value):
+            raise typer.BadParameter(
+                f"--set {setting}: must be KEY=VALUE, such as recipe.epochs=30"
+            )
+        if key in values:
+            raise typer.BadParameter(f"--set {setting}: {key} is set twice; give it once")
+        values[key] = value
+    if not values:
+        raise typer.BadParameter("--from needs what is to differ: --set recipe.image_size=128")
+    return derive_spec(like or "", values, storage)
 
 
 def _with_minutes(spec: "StudySpec", minutes: float) -> "StudySpec":
@@ -71,6 +113,7 @@ def check(spec: SpecPath, as_json: Json = False) -> None:
         print_json(_as_json(check_study(loaded)))
         return
     with TerminalProgress() as progress:
+        progress.preparing("starting")
         checked = check_study(loaded, progress)
     console.print("\n".join(_lines(checked)))
 

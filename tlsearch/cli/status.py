@@ -87,17 +87,40 @@ def best(
     if answer and as_json:
         print_json(answer_as_json(reader.answer()))
     elif answer and found:
-        console.print("\n".join(answer_lines(reader.answer())))
+        console.print("\n".join(answer_lines(reader.answer(), reader.models_place())))
     elif as_json:
         print_json([trial_as_json(trial) for trial in found])
     elif found:
-        console.print("\n".join([*trials_lines(found), EXPECTED, *answer_lines(reader.answer())]))
+        recommended = answer_lines(reader.answer(), reader.models_place())
+        console.print("\n".join([*trials_lines(found), EXPECTED, *recommended]))
         if longer := rising_sentence(reader.rising()):
             console.print(longer)
+        console.print("\n".join(_next_lines(reader)))
     else:
         console.print(
             f"no trial of study {study!r} is complete yet; run tlsearch worker {shlex.quote(study)}"
         )
+
+
+def _next_lines(reader: "StudyReader") -> list[str]:
+    """Return what may be typed next."""
+    status, rising, spec = reader.status(), reader.rising(), reader.study.spec
+    name = shlex.quote(reader.study.name)
+    found: dict[str, str] = {}
+    if status.controls.over:
+        found[f"tlsearch budget {name} --trials {2 * status.budget_trials}"] = "go on with it"
+    else:
+        left = max(0, status.budget_trials - status.ended)
+        found[f"tlsearch worker {name}"] = f"run the other trials ({left} left)"
+    like = f"tlsearch create --from {name} --set recipe"
+    if rising is not None and rising.beyond_noise:
+        found[f"{like}.epochs={rising.epochs_to_try}"] = "the same images for longer"
+    size = min(1024, 16 * round(spec.recipe.image_size * 1.5 / 16))
+    if size > spec.recipe.image_size:
+        found[f"{like}.image_size={size}"] = "the same images at another size"
+    found["tlsearch dashboard"] = "curves, confused classes and importances in a browser"
+    width = max(map(len, found))
+    return ["next:", *(f"  {command:<{width}}  {what}" for command, what in found.items())]
 
 
 def _lines(found: "StudyStatus") -> list[str]:

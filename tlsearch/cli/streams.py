@@ -1,5 +1,6 @@
 """What a command relies on: three open streams that take any character, and a sensible width."""
 
+import codecs
 import os
 import sys
 from contextlib import suppress
@@ -7,6 +8,21 @@ from typing import TextIO
 
 _SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")  # read by rich and typer
 _LARGEST_SIZE = 10_000
+
+
+_PLAIN = {"±": "+-", "→": "->", "…": "..."}
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """Write our own signs in ASCII, and other characters that an encoding has not as escapes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    escaped = (_PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in text)
+    return "".join(escaped), error.end
+
+
+codecs.register_error("tlsearch.plainly", _plainly)
 
 
 def prepare_streams() -> None:
@@ -24,7 +40,7 @@ def prepare_streams() -> None:
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
-            reconfigure(errors="backslashreplace")
+            reconfigure(errors="tlsearch.plainly")
     for name in _SIZES:
         if not _is_size(os.environ.get(name, "1")):
             del os.environ[name]

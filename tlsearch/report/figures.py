@@ -1,6 +1,5 @@
 """Figures under matplotlib's own defaults, whatever a user's or a folder's matplotlibrc says."""
 
-import importlib
 import importlib.util
 import logging
 import os
@@ -37,14 +36,15 @@ def drawable(text: str) -> str:
 def _matplotlib() -> ModuleType:
     """Import matplotlib, if need be without settings of the user's that keep it from that."""
     try:
-        return importlib.import_module("matplotlib")
+        import matplotlib
     except ImportError:
         raise
     except Exception:
         for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
             del sys.modules[name]
         with _without_settings():
-            return importlib.import_module("matplotlib")
+            import matplotlib
+    return matplotlib
 
 
 @contextmanager

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
-from tlsearch.store.curves import read_endings
-from tlsearch.store.stored_study import StoredStudy
+    from tlsearch.store.stored_study import StoredStudy
 
 LAST_SHARE = 0.3  # of the epochs: what counts as the end of a curve
 FEWEST_EPOCHS = 6  # below that the end is most of the training
@@ -48,8 +49,10 @@ class Rising:
         return LONGER * self.epochs
 
 
-def read_rising(engine: sa.Engine, study: StoredStudy) -> Rising | None:
+def read_rising(engine: "sa.Engine", study: "StoredStudy") -> Rising | None:
     """Return what `rising` says of a study's complete trials."""
+    from tlsearch.store.curves import read_endings  # help texts need no database
+
     epochs = study.spec.recipe.epochs
     last = end_of(epochs)
     if last is None:

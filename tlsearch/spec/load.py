@@ -33,7 +33,7 @@ def load_spec(path: str | Path) -> StudySpec:
     except tomllib.TOMLDecodeError as error:
         raise SpecError([f"{path}: is not valid TOML ({error}); correct that line"]) from None
     try:
-        return parse_spec(_resolve_paths(document, path.absolute().parent))
+        return parse_spec(resolve_paths(document, path.absolute().parent))
     except SpecError as error:
         raise SpecError([f"{path}: {problem}" for problem in error.problems]) from None
 
@@ -83,7 +83,7 @@ def _text(data: bytes) -> str:
     )
 
 
-def _resolve_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+def resolve_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make the paths of images and weights absolute; names that are not paths stay."""
     for table_name, key, is_path in PATHS:
         table = document.get(table_name)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from optuna.storages import RDBStorage
 
+from tlsearch.artifacts import artifacts_place, default_folder
 from tlsearch.errors import StudyError
 from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import Answer, Measures, Prior, StudyStatus, TrialRecord, answer_of
@@ -53,6 +54,11 @@ class StudyReader:
     def rising(self) -> Rising | None:
         """Return how the best trials' curves rise at their end; None where it cannot be told."""
         return read_rising(self._storage.engine, self.study)
+
+    def models_place(self) -> str:
+        """Return where model files lie: a folder or a bucket."""
+        place = artifacts_place(None, self.study.spec.checkpoints.folder)
+        return place or str(default_folder())
 
     def measured(self) -> bool:
         """Whether the domain measures have been taken."""
