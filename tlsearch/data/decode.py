@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tlsearch.data.colours import (
     Look,
@@ -15,6 +15,7 @@ from tlsearch.data.colours import (
     needs_all_bits,
 )
 from tlsearch.data.depth import Samples, samples_of
+from tlsearch.data.formats import register_all
 from tlsearch.data.orientation import leave_as_stored, orientation_of, upright
 from tlsearch.data.reading import UnreadableImageError
 from tlsearch.data.references import ImageRef, Pixels
@@ -73,8 +74,18 @@ def _of_array(ref: ImageRef) -> tuple[Image.Image, Used]:
     return eight_bits_to_rgb(image, Samples("", deep=False), ref.bits)
 
 
+def _open(path: Path) -> Image.Image:
+    """Open a file, with the help of other packages where Pillow does not know its format."""
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        if not register_all():
+            raise
+        return Image.open(path)
+
+
 def _of_file(path: Path, bits: int | None) -> tuple[Image.Image, Used]:
-    with Image.open(path) as image:
+    with _open(path) as image:
         samples, orientation = samples_of(image, path), orientation_of(image)
         leave_as_stored(image)
         image.load()

@@ -1,18 +1,24 @@
 """Reads idx files, the format of MNIST and of data sets like it."""
 
 import gzip
+import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlsearch.data.arrays import LabelledArrays, array_source
+from tlsearch.data.formats import OTHER
 from tlsearch.data.pointers import what_instead
 from tlsearch.data.references import TEST, TRAIN, SourceImages
+from tlsearch.data.scan import NOW, Rules, Scan
+from tlsearch.data.split_names import split_of
 from tlsearch.errors import DataError
 
 PREFIXES = {TRAIN: "train", TEST: "t10k"}
+_IDX_NAME = re.compile(r"(.+)-(?:images-idx3|labels-idx1)-ubyte")
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 
@@ -21,8 +27,12 @@ def holds_idx(folder: Path) -> bool:
     return any(_find(folder, f"train-{kind}") for kind in (IMAGES, LABELS))
 
 
-def read_idx(folder: Path) -> SourceImages:
+def read_idx(folder: Path, rules: Rules = NOW) -> SourceImages:
     """Read train-* and, if they are there, t10k-* (the test split); plain or .gz.
+
+    Args:
+        folder: the folder.
+        rules: whether splits under other names are refused.
 
     Raises:
         DataError: a file is missing or broken, or the numbers of images and labels differ.
@@ -32,7 +42,22 @@ def read_idx(folder: Path) -> SourceImages:
         for split, prefix in PREFIXES.items()
         if split == TRAIN or any(_find(folder, f"{prefix}-{kind}") for kind in (IMAGES, LABELS))
     }
-    return array_source(str(folder), arrays)
+    source = array_source(str(folder), arrays)
+    read = {f"{PREFIXES[split]}-{kind}" for split in arrays for kind in (IMAGES, LABELS)}
+    scan = Scan(folder, NOW)
+    for path in scan.visible(folder):
+        name = path.name.removesuffix(".gz")
+        if name in read:
+            continue
+        match = _IDX_NAME.fullmatch(name)
+        if rules.strict and match and split_of(match[1]) is not None:
+            raise DataError(
+                f"{path}: is not read, for the files of an idx data set begin with "
+                f"{' or '.join(f'{prefix}-' for prefix in PREFIXES.values())}; rename it, or move "
+                "it away"
+            )
+        scan.pass_over(OTHER, path)
+    return replace(source, passed=scan.passed())
 
 
 def read_idx_file(path: Path, dimensions: int) -> NDArray[np.uint8]:

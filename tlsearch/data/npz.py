@@ -2,6 +2,8 @@
 
 import zipfile
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlsearch.data.arrays import LabelledArrays, array_source
+from tlsearch.data.formats import ARRAYS
 from tlsearch.data.pointers import what_instead
-from tlsearch.data.references import ALL, TEST, TRAIN, VAL, SourceImages
+from tlsearch.data.references import ALL, TEST, TRAIN, VAL, PassedOver, SourceImages
+from tlsearch.data.scan import NOW, Rules
+from tlsearch.data.split_names import split_of
 from tlsearch.errors import DataError
 
 PAIRS = {
@@ -20,10 +25,12 @@ PAIRS = {
     ALL: ("images", "labels"),
 }
 
+CLASS_NAMES = "class_names"
+
 Arrays = dict[str, NDArray[Any]]
 
 
-def read_npz(path: Path, where: str) -> SourceImages:
+def read_npz(path: Path, where: str, rules: Rules = NOW) -> SourceImages:
     """Read `x_train, y_train[, x_val, y_val][, x_test, y_test]` or `images, labels`.
 
     A text array `class_names` is optional.
@@ -31,6 +38,7 @@ def read_npz(path: Path, where: str) -> SourceImages:
     Args:
         path: the file.
         where: its name for the user, for messages.
+        rules: whether splits under other names are refused.
 
     Raises:
         DataError: the file is broken, or an array is missing or has a wrong type or shape.
@@ -44,7 +52,23 @@ def read_npz(path: Path, where: str) -> SourceImages:
             f"{where}: has {', '.join(sorted(arrays)) or 'no arrays'}; it must have x_train and "
             "y_train, or images and labels"
         )
-    return array_source(where, found, _class_names(where, arrays))
+    read = {CLASS_NAMES}.union(*(PAIRS[split] for split in found))
+    left = sorted(set(arrays) - read)
+    if rules.strict:
+        _check_left(where, left)
+    source = array_source(where, found, _class_names(where, arrays))
+    return replace(source, passed=(PassedOver(ARRAYS, tuple(left), len(left)),)) if left else source
+
+
+def _check_left(where: str, names: Sequence[str]) -> None:
+    """Refuse a split under a name that is not read: without it one would be made up."""
+    for name in names:
+        split = split_of(name.removeprefix("x_").removeprefix("y_"))
+        if split is not None:
+            array = PAIRS[split][int(name.startswith("y_") or "label" in name)]
+            raise DataError(
+                f"{where}: {name} is not read; name it {array}, or leave it out of the file"
+            )
 
 
 def _load(path: Path, where: str) -> Arrays:
@@ -81,7 +105,7 @@ def _pair(where: str, arrays: Arrays, images: str, labels: str) -> LabelledArray
 
 
 def _class_names(where: str, arrays: Arrays) -> tuple[str, ...] | None:
-    names = arrays.get("class_names")
+    names = arrays.get(CLASS_NAMES)
     if names is None:
         return None
     if names.dtype.kind != "U" or names.ndim != 1 or names.size == 0:

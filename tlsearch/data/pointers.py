@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tlsearch.data.formats import kind_by_content
+
 _BYTES = 512
 
 
@@ -29,4 +31,5 @@ def _what_begins(begin: bytes) -> str | None:
         return "is a git-annex pointer, not the file itself; run git annex get where it lies"
     if begin.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "is a web page, not the file itself; download it again"
-    return None
+    kind = kind_by_content(begin)
+    return None if kind is None else f"is a {kind.one}, which Pillow cannot open; {kind.advice}"

@@ -34,13 +34,13 @@ def read_source(spec: DataSpec, rules: Rules = NOW) -> SourceImages:
         raise DataError(f"{path}: is neither a file nor a folder; give another data.path")
     kind = _kind(path) if spec.format == "auto" else spec.format
     if kind == "npz":
-        return read_npz(path, str(path))
+        return read_npz(path, str(path), rules)
     if not path.is_dir():
         raise DataError(
             f"{path}: is not a folder; give a folder of images or a .npz file as data.path"
         )
     if kind == "idx":
-        return read_idx(path)
+        return read_idx(path, rules)
     return read_folder(path, rules if kind == "folder" else CLASSES)
 
 

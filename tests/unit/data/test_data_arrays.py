@@ -1,6 +1,7 @@
 """Sources of arrays: .npz and idx."""
 
 import gzip
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,30 @@ def test_refuses_damaged_gz(tmp_path, damage):
     path = idx_folder(tmp_path, zipped=True) / "train-images-idx3-ubyte.gz"
     path.write_bytes(damage(path.read_bytes()))
     assert "ubyte.gz: cannot be read to its end" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x_valid", "x_dev", "y_validation", "x_testing", "val_images"])
+def test_a_split_of_npz_under_another_name_is_refused(tmp_path, name):
+    images, labels = np.zeros((4, 9, 9), np.uint8), np.arange(4) % 2
+    said = refusal(npz(tmp_path, x_train=images, y_train=labels, **{name: images}))
+    assert re.search(rf"{name} is not read; name it [xy]_(val|test)", said)
+
+
+def test_arrays_that_are_not_read_are_named(tmp_path):
+    images, labels = np.zeros((20, 9, 9), np.uint8), np.arange(20) % 2
+    more = {"extra": np.arange(3), "weights": np.arange(2)}
+    catalog = load(npz(tmp_path, images=images, labels=labels, **more))
+    assert [each.text for each in catalog.passed] == ["2 arrays that are not read"]
+    assert catalog.ignored == ("extra", "weights")
+
+
+def test_files_beside_idx_are_named_or_refused(tmp_path):
+    for split, n in (("train", 20), ("t10k", 4)):
+        images, labels = np.zeros((n, 9, 9), np.uint8), (np.arange(n) % 2).astype(np.uint8)
+        (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(idx(images))
+        (tmp_path / f"{split}-labels-idx1-ubyte").write_bytes(idx(labels))
+    (tmp_path / "readme.txt").write_text("x")
+    assert load_catalog(DataSpec(path=str(tmp_path))).ignored == ("readme.txt",)
+    (tmp_path / "val-images-idx3-ubyte.gz").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"val-images-idx3-ubyte.gz: is not read"):
+        load_catalog(DataSpec(path=str(tmp_path)))

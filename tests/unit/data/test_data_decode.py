@@ -269,3 +269,29 @@ def test_what_stands_for_arrays(tmp_path):
         read_npz(tmp_path / "x.npz", "x.npz")
     with pytest.raises(DataError, match="Git LFS pointer"):
         read_idx(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("begin", "advice"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "is a HEIC photo, which Pillow cannot open; install"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "is a JPEG XL image, which Pillow cannot open"),
+        (bytes(128) + b"DICM", "is a DICOM file, which Pillow cannot open; convert them"),
+    ],
+)  # fmt: skip
+def test_photos_of_other_formats_under_the_name_of_an_image(tmp_path, monkeypatch, begin, advice):
+    monkeypatch.setattr("tlsearch.data.decode.register_all", lambda: False)
+    path = tmp_path / "IMG_0001.jpg"
+    path.write_bytes(begin + bytes(400))
+    _, (problem,) = read_all([ImageRef("x", 0, path)], look_at)
+    assert f"{path} ({advice}" in problem
+
+
+def test_heic_where_its_package_is_installed(tmp_path):
+    """Also under the name of another format."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    image = Image.new("RGB", (64, 48), (200, 40, 90))
+    for name in ("x.heic", "y.jpg"):
+        image.save(tmp_path / name, format="HEIF")
+        assert np.abs(read(tmp_path / name).astype(int) - (200, 40, 90)).max() < 8
