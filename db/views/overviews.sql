@@ -188,6 +188,17 @@ COMMENT ON COLUMN tlsearch.gpu_hours.useful_hours IS 'The part that led, or may 
 COMMENT ON COLUMN tlsearch.gpu_hours.lost_hours IS
     'The part that was spent on failed trials and on epochs that have to be trained again';
 
+CREATE VIEW tlsearch.kept_models AS
+SELECT names.study, trials.number AS trial, kept.token || '.safetensors' AS file
+FROM tlsearch.attempts AS kept JOIN trials USING (trial_id)
+JOIN tlsearch.study_names AS names ON names.study_id = kept.study_id
+WHERE kept.has_model AND kept.ended_at IS NOT NULL;
+COMMENT ON VIEW tlsearch.kept_models IS
+    'The files of trained models that are kept, in the study''s folder of checkpoints';
+COMMENT ON COLUMN tlsearch.kept_models.study IS 'The study''s name';
+COMMENT ON COLUMN tlsearch.kept_models.trial IS 'The trial''s number';
+COMMENT ON COLUMN tlsearch.kept_models.file IS 'The file''s name';
+
 CREATE VIEW tlsearch.measures AS
 SELECT names.study,
        tlsearch.read_number(found ->> 'fixed_features') AS fixed_features,

@@ -21,6 +21,7 @@ VIEWS = (
     "workers",
     "trial_attempts",
     "gpu_hours",
+    "kept_models",
     "measures",
 )
 BEGIN = datetime(2026, 3, 1, 12, 0, 0)

@@ -2,11 +2,10 @@
 
 import sqlalchemy as sa
 
-from tlsearch.artifacts import attempt_file
-
+# The view, because who may only read does not see the tokens that name the files of others.
 _MODELS = sa.text(
-    "SELECT number, token FROM tlsearch.attempts AS kept JOIN trials USING (trial_id)"
-    " WHERE kept.study_id = :study_id AND has_model"
+    "SELECT trial, file FROM tlsearch.kept_models JOIN studies ON study_name = study"
+    " WHERE study_id = :study_id"
 )
 
 
@@ -14,4 +13,4 @@ def model_files(engine: sa.Engine, study_id: int) -> dict[int, str]:
     """Return the names of the model files that are kept, by trial number."""
     with engine.connect() as connection:
         rows = connection.execute(_MODELS, {"study_id": study_id}).all()
-    return {number: attempt_file(str(token)) for number, token in rows}
+    return {trial: file for trial, file in rows}
