@@ -114,7 +114,7 @@ def test_seeds_are_queued_once_whatever_the_number_of_workers(tlsearch, tiny):
     queued = [
         t for t in trials_of(tlsearch.storage_url, "tiny") if "fixed_params" in t.system_attrs
     ]
-    assert len(queued) == 7
+    assert len(queued) == 8
     assert origins_of(tlsearch.storage_url, "tiny/measures") == ["random_init"]
 
 
@@ -381,8 +381,8 @@ def test_an_edit_made_twice_queues_its_mode_once(tlsearch, tiny):
     path.write_text(path.read_text() + "\n[prior]\nmode.high_lr = 0.05\n")
     first = tlsearch.json("prior", "tiny", "--spec", str(path), "--apply")
     again = tlsearch.json("prior", "tiny", "--spec", str(path), "--apply")
-    assert first["queued"] == again["queued"] == 7
-    assert len(trials_of(tlsearch.storage_url, "tiny")) == 8
+    assert first["queued"] == again["queued"] == 8
+    assert len(trials_of(tlsearch.storage_url, "tiny")) == 9
 
 
 def test_a_name_too_long_for_its_measuring_study(tlsearch, tiny):

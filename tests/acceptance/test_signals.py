@@ -50,6 +50,8 @@ def test_while_it_starts(tlsearch, tiny, storage_url, artifacts):
     tlsearch.run("create", str(tiny(trials=1, epochs=LONG)))
     worker = start_worker(storage_url)
     line = read_line(worker)
+    while line.startswith("starting ..."):
+        line = read_line(worker)
     assert line.startswith("reading the images")
     worker.terminate()
     assert_ended_by_sigterm(worker, storage_url)
