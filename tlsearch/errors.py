@@ -46,7 +46,10 @@ class SpecError(InputError):
 
 
 class DataError(InputError):
-    """Images, labels or splits that cannot be used."""
+    """Images, labels or splits that cannot be used; names of files are in it, on one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(on_one_line(message))
 
 
 class BackboneError(InputError):
@@ -106,6 +109,7 @@ class WorkerStopped(TlsearchError):
     """The worker gave up after repeated failures of one kind."""
 
 
+_BREAKS = frozenset("\n\r\t\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029")  # str.splitlines
 _NO_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",
@@ -122,6 +126,21 @@ def is_memory_shortage(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     said = str(error).lower()
     return isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY)
+
+
+def on_one_line(text: str) -> str:
+    r"""Write what would break or turn a line, in the name of a file say, as `\n` or `\u202e`."""
+    return "".join(
+        char
+        if char.isprintable() or (char.isspace() and char not in _BREAKS) or _is_stand_in(char)
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def _is_stand_in(char: str) -> bool:
+    """Whether a character stands for a byte that is no UTF-8; output knows what to do with it."""
+    return "\udc80" <= char <= "\udcff"
 
 
 def described(error: BaseException) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tlsearch.errors import on_one_line
+
 if TYPE_CHECKING:
     from tlsearch.data import Catalog, PassedOver
 
@@ -34,7 +36,8 @@ def passed_lines(passed: "Sequence[PassedOver]") -> list[str]:
 
 def _passed(passed: "Sequence[PassedOver]") -> Iterator[str]:
     for each in passed:
-        names = ", ".join(each.names[:_NAMES]) + (", ..." if len(each.names) > _NAMES else "")
+        names = on_one_line(", ".join(each.names[:_NAMES]))
+        names += ", ..." if len(each.names) > _NAMES else ""
         advice = f"; {each.kind.advice}" if each.kind.advice else ""
         yield f"{each.text} ({names}){advice}"
 
