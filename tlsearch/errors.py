@@ -125,6 +125,8 @@ def is_memory_shortage(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     said = str(error).lower()
+    if isinstance(error, ImportError):  # a library that is not mapped
+        return "failed to map segment" in said or "cannot allocate memory" in said
     return isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY)
 
 

@@ -120,6 +120,8 @@ def test_file_errors(tmp_path):
         ("none.toml", None, "no such file"),
         ("bad.toml", "name = ", "is not valid TOML"),
         ("binary.toml", b"\xff\xfe\x00", "cannot be read"),
+        ("digits.toml", b"x = " + b"9" * 5000, "is not valid TOML"),
+        ("deep.toml", b"x = " + b"[" * 100_000, "is not valid TOML"),
     ]:
         path = tmp_path / name
         if content is not None:

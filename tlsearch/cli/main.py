@@ -4,6 +4,8 @@ An exception that a signal handler raises inside an import is caught by some lib
 a traceback, so `handling_signals` comes first.
 """
 
+import errno
+import os
 import sys
 from typing import NoReturn
 
@@ -66,7 +68,7 @@ def _run_command() -> None:
         discard(sys.stdout)
         sys.exit(1)
     except Exception as error:
-        sentence = _memory_sentence(error) or _database_sentence(error)
+        sentence = _memory_sentence(error) or _database_sentence(error) or _system_sentence(error)
         if sentence is None:
             raise
         write_error(sentence)
@@ -77,6 +79,17 @@ def _memory_sentence(error: Exception) -> str | None:
     if not is_memory_shortage(error):
         return None
     return f"too little memory ({first_line(error)}); end other programs or raise the limit"
+
+
+def _system_sentence(error: Exception) -> str | None:
+    """Return a sentence on a file that cannot be used, or on too many open ones."""
+    if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
+        return None
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open; raise the limit (ulimit -n), or end other programs"
+    if error.filename is None or error.strerror is None:
+        return None
+    return f"{os.fsdecode(error.filename)}: {error.strerror}; check the file and its rights"
 
 
 def _database_sentence(error: Exception) -> str | None:

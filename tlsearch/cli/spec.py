@@ -52,7 +52,6 @@ def create(
         study, created = create_study(loaded, storage, on_checked=found.append)
     else:
         with TerminalProgress() as progress:
-            progress.preparing("starting")
             study, created = create_study(loaded, storage, progress, on_checked=found.append)
     if as_json:
         print_json({"name": study.name, "created": created, "spec_hash": study.spec_hash})
@@ -113,7 +112,6 @@ def check(spec: SpecPath, as_json: Json = False) -> None:
         print_json(_as_json(check_study(loaded)))
         return
     with TerminalProgress() as progress:
-        progress.preparing("starting")
         checked = check_study(loaded, progress)
     console.print("\n".join(_lines(checked)))
 

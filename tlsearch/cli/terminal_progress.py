@@ -38,7 +38,8 @@ class TerminalProgress:
         )
 
     def __enter__(self) -> "TerminalProgress":
-        beginning.end()
+        self._line, self._since = "starting ...", beginning.began
+        self._printed_at = beginning.end()
         if console.is_terminal:
             self._live.start()
         else:

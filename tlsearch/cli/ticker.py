@@ -40,30 +40,35 @@ class Ticker:
 
 
 class Beginning:
-    """Says that a slow command has begun, until it shows something itself."""
+    """Says that a slow command has begun, until it shows something itself.
+
+    Attributes:
+        began: when, on the monotonic clock.
+    """
 
     def __init__(self) -> None:
-        self._began = self._said = time.monotonic()
+        self.began = self._said = time.monotonic()
         self._ticker = Ticker(self._show)
         self._any = False
 
     def begin(self, args: Sequence[str]) -> None:
         """Watch a command that is slow and prints for people."""
+        self.began = self._said = time.monotonic()
         if set(args[:1]) & _SLOW_COMMANDS and not any("json" in arg for arg in args):
-            self._began = self._said = time.monotonic()
             self._ticker = Ticker(self._show)
             self._any = False
             self._ticker.start()
 
-    def end(self) -> None:
-        """Say no more; may be repeated."""
+    def end(self) -> float:
+        """Say no more, and return when something was said last; may be repeated."""
         self._ticker.stop()
+        return self._said
 
     def _show(self) -> None:
         now = time.monotonic()
         if now - self._said < (QUIET_SECONDS if self._any else _FIRST_SECONDS):
             return
-        sofar = f" ({now - self._began:.0f} s so far)" if self._any else ""
+        sofar = f" ({now - self.began:.0f} s so far)" if self._any else ""
         self._said, self._any = now, True
         sys.stdout.write(f"starting ...{sofar}\n")
         sys.stdout.flush()

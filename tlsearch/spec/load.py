@@ -30,7 +30,7 @@ def load_spec(path: str | Path) -> StudySpec:
         raise SpecError([f"{path}: no such file; give the path of a study spec (TOML)"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError([f"{path}: cannot be read ({error}); give a readable TOML file"]) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, too
         raise SpecError([f"{path}: is not valid TOML ({error}); correct that line"]) from None
     try:
         return parse_spec(resolve_paths(document, path.absolute().parent))

@@ -107,6 +107,7 @@ class StudySession:
         materials = load_materials(self._context)
         if not self._has_begun() and (expected := expected_time(self._context, materials)):
             self._context.progress.note(expected)
+            self._context.progress.preparing("the search begins")
         return materials
 
     def _has_begun(self) -> bool:
