@@ -33,11 +33,15 @@ def test_any_name_works(rows: Rows, name: str) -> None:
     rows.study("another")
     trial_id = rows.trial(study_id, 0, value=0.5, params=PARAMS, curve=[0.5], origin=name)
     rows.attempt(study_id, trial_id, 1, worker, 0, 1, None, reason=name)
-    for view in set(VIEWS) - {"hyperparameters"}:  # which knows trials by their key
+    # hyperparameters knows trials by their key; the trial is held, so it keeps no model yet.
+    for view in set(VIEWS) - {"hyperparameters", "kept_models"}:
         found = rows.ask(f"SELECT study FROM tlsearch.{view} WHERE study = %s", name)
         assert found == [(name,)], view
     assert rows.ask("SELECT origin, worker FROM tlsearch.trials_flat") == [(name, None)]
     assert rows.ask("SELECT worker, reason FROM tlsearch.trial_attempts") == [(name, name)]
+    assert rows.ask("SELECT study FROM tlsearch.kept_models") == []
+    rows.ask("UPDATE tlsearch.attempts SET has_model = true, ended_at = now() RETURNING 1")
+    assert rows.ask("SELECT study, trial FROM tlsearch.kept_models") == [(name, 0)]
 
 
 def test_names_that_are_too_long_are_refused(rows: Rows) -> None:
