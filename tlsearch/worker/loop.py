@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tlsearch.errors import WorkerStopped
+from tlsearch.errors import MemoryShortage, WorkerStopped
 from tlsearch.records import TrialRecord, reason_line
 from tlsearch.store.claims import Claim, Refusal
 from tlsearch.store.stored_study import StoredStudy
@@ -75,7 +75,8 @@ class FailureStreak:
         if kind is not None:
             self._in_a_row.append((kind, trial_id))
         if len(set(self._in_a_row)) == _SAME_FAILURES:
-            raise WorkerStopped(
+            error = MemoryShortage if kind == "out_of_memory" else WorkerStopped
+            raise error(
                 f"{_SAME_FAILURES} trials in a row failed for the same reason, so this worker "
                 f"stops: {reason_line(kind, trial.reason)}"
             )
@@ -99,6 +100,7 @@ class WorkerLoop:
         self._ended: list[tuple[str, TrialRecord]] = []  # with the name of its study
         self._why: list[str] = []
         self._fruitless: list[str] = []
+        self._failed_by: list[str] = []
 
     def run(self) -> WorkerSummary:
         """Run trials until the budgets or a limit are reached.
@@ -106,6 +108,7 @@ class WorkerLoop:
         Raises:
             WorkerStopped: three trials in a row failed for the same reason, or all trials of a
                 study that is over.
+            MemoryShortage: the same, and the reason was too little memory.
         """
         while self._sessions:
             if self._limits.reached(len(self._ended)):
@@ -115,7 +118,8 @@ class WorkerLoop:
             if not self._turn() and self._sessions:
                 self._signals.requested.wait(min(poll_seconds(s.study) for s in self._sessions))
         if self._fruitless:
-            raise WorkerStopped("; ".join(self._fruitless))
+            short = all(each.startswith("out_of_memory") for each in self._failed_by)
+            raise (MemoryShortage if short else WorkerStopped)("; ".join(self._fruitless))
         return self._summary(True, "; ".join(self._why))
 
     def _turn(self) -> bool:
@@ -156,9 +160,10 @@ class WorkerLoop:
         self._why.append(f"study {name!r} was stopped" if stopped else done)
         failure = None if stopped else session.failure_of_all()
         if failure is not None:
+            self._failed_by.append(failure)
             self._fruitless.append(
                 f"study {name!r} is over ({refusal.why}), and every trial that trained failed: "
-                f"{failure}; create a study with a spec that mends it"
+                f"{failure}; create a study with a spec that fixes it"
             )
 
     def _summary(self, budget_spent: bool, why: str) -> WorkerSummary:

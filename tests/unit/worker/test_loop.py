@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.worker.conftest import PLAIN, World
-from tlsearch.errors import WorkerStopped
+from tlsearch.errors import MemoryShortage, WorkerStopped
 from tlsearch.records import TrialRecord
 from tlsearch.store.claims import Claim, Refusal
 from tlsearch.worker.loop import FailureStreak, Limits, WorkerLoop, WorkerSummary
@@ -88,6 +88,20 @@ def test_a_study_whose_trials_all_failed_is_not_done(world: World):
         run(world, a, b)
     assert b.cleaned
     assert len(world.told.ended_trials) == 2
+
+
+def test_too_little_memory_for_any_trial_is_exit_code_2(world: World):
+    session = Session(world, "a", [])
+    session.failure = "out_of_memory: cpu has too little memory"
+    with pytest.raises(MemoryShortage, match="every trial that trained failed: out_of_memory"):
+        run(world, session)
+    assert MemoryShortage.exit_code == 2
+    streak = FailureStreak()
+    failed = replace(RECORD, state="fail", reason_kind="out_of_memory", reason="cpu has too little")
+    for trial_id in range(2):
+        streak.note(trial_id, failed)
+    with pytest.raises(MemoryShortage, match="3 trials in a row"):
+        streak.note(2, failed)
 
 
 def test_a_study_that_was_stopped_may_have_failed_trials(world: World):
