@@ -5,7 +5,8 @@
 The configurations are plain fine-tuning with two random layers at a rate of .05 (AdamW: .001), and
 the same from the linear probe (`reinit_layers` 0). Each arm changes one key of `[recipe]`. A line
 of JSON a training goes to `results/recipe.jsonl`; what is there is not trained again. Prints
-validation accuracies with the mean difference to `plain`, paired by seed. Test images are not read.
+validation accuracies with the mean difference to `plain`, paired by seed, and what the mean of a
+training and the linear probe adds. Test images are not read.
 """
 
 import argparse
@@ -21,11 +22,11 @@ import torch
 from table import HERE, TARGETS, write_digits
 
 from tlsearch.backbones import Backbone, LinearHead, load_backbone
-from tlsearch.data import load_catalog, load_training_data
+from tlsearch.data import TrainingData, load_catalog, load_training_data
 from tlsearch.errors import TrialFailure
 from tlsearch.finetune import FineTuneData, fine_tune
 from tlsearch.finetune.mean import mean_of
-from tlsearch.measures import Features, features_of, linear_probe
+from tlsearch.measures import features_of_splits, linear_probe
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec, StudySpec, load_spec
 
@@ -91,18 +92,15 @@ def train(target: str, arms: Sequence[str], n_seeds: int, epochs: int) -> None:
 
 
 def _probe(
-    spec: StudySpec, backbone: Backbone, fingerprint: str, images: Any
+    spec: StudySpec, backbone: Backbone, fingerprint: str, images: TrainingData
 ) -> tuple[LinearHead, np.ndarray[Any, Any]]:
     """Return the linear probe, and its probabilities for the validation images."""
-
-    def features(part: str) -> Features:
-        key = f"{fingerprint}/{part}"
-        images_of_part = [getattr(images, part)]
-        return features_of(backbone, lambda: images_of_part, key, spec.recipe, CPU, spec.name)
-
-    probe = linear_probe(features("train"), len(images.class_names))
+    train, val = features_of_splits(
+        backbone, lambda: images, fingerprint, spec.recipe, CPU, spec.name
+    )
+    probe = linear_probe(train, len(images.class_names))
     head = LinearHead(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias), fingerprint)
-    logits = torch.from_numpy(probe.logits(features("val").values))
+    logits = torch.from_numpy(probe.logits(val.values))
     return head, logits.softmax(dim=1).numpy()
 
 
@@ -114,7 +112,7 @@ def _accuracies(
     head: LinearHead,
     fixed: np.ndarray[Any, Any],
 ) -> Row:
-    """Return the accuracies of one training: alone, of the probe, and of the mean of both."""
+    """Return the accuracies of one training: alone, of the probe, and of the means of both."""
     changed = recipe.model_copy(update={"seed": key["seed"], **ARMS[key["arm"]]})
     base = ADAMW if changed.optimizer == "adamw" else PLAIN
     params = replace(base, reinit_layers=STARTS[key["start"]])
@@ -125,9 +123,15 @@ def _accuracies(
     except TrialFailure as failure:
         return {"failed": str(failure), "probe": floor}
     assert found.val_probabilities is not None
-    mean = mean_of(found.val_probabilities, fixed).argmax(axis=1) == labels
-    curve = [report.val_accuracy for report in found.curve]
-    return {"val": found.val_accuracy, "mean": float(mean.mean()), "probe": floor, "curve": curve}
+    ours = found.val_probabilities
+    means = {"mean": mean_of(ours, fixed), "arithmetic_mean": ours + fixed}
+    right = {name: each.argmax(axis=1) == labels for name, each in means.items()}
+    return {
+        "val": found.val_accuracy,
+        **{name: float(each.mean()) for name, each in right.items()},
+        "probe": floor,
+        "curve": [report.val_accuracy for report in found.curve],
+    }
 
 
 def read() -> list[Row]:
@@ -151,7 +155,18 @@ def markdown(targets: Sequence[str], arms: Sequence[str], epochs: int) -> str:
                 for t in targets
             ]
             lines.append(f"| {start}, {arm} | " + " | ".join(cells) + " |")
+    for name, against in (("mean", "arithmetic_mean"), ("mean", "val"), ("mean", "probe")):
+        cells = [_gain([r for r in rows if r["target"] == t], name, against) for t in targets]
+        lines.append(f"| {name} minus {against} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _gain(rows: Sequence[Row], name: str, against: str) -> str:
+    """Return the mean difference of two figures of the same trainings, in points."""
+    gains = [100 * (row[name] - row[against]) for row in rows if "failed" not in row]
+    if len(gains) < 2:
+        return ""
+    return f"{fmean(gains):+.1f} +- {stdev(gains) / sqrt(len(gains)):.1f} (n = {len(gains)})"
 
 
 def _cell(rows: Sequence[Row], arm: str) -> str:

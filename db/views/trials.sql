@@ -35,7 +35,7 @@ COMMENT ON VIEW tlsearch.hyperparameters IS
     'The seven hyperparameters of every trial; NULL: not drawn, not a number, or of fixed features';
 COMMENT ON COLUMN tlsearch.hyperparameters.trial_id IS 'Optuna''s key, as in tlsearch.attempts';
 COMMENT ON COLUMN tlsearch.hyperparameters.reinit_layers IS
-    'Top layers started from random weights; 1 = the classifier alone';
+    'Top layers started from random weights; 1 = the classifier alone; 0 = none (linear probe first)';
 COMMENT ON COLUMN tlsearch.hyperparameters.high_lr IS 'Peak learning rate above the low layers';
 COMMENT ON COLUMN tlsearch.hyperparameters.low_lr_ratio IS
     'Low learning rate as a share of high_lr';
@@ -97,7 +97,7 @@ COMMENT ON COLUMN tlsearch.best_trials.expected_accuracy IS
     'What its hyperparameters should reach on new images, by all trials of the study; a fraction';
 COMMENT ON COLUMN tlsearch.best_trials.expected_accuracy_sd IS 'Standard deviation of that';
 COMMENT ON COLUMN tlsearch.best_trials.reinit_layers IS
-    'Top layers started from random weights; 1 = the classifier alone';
+    'Top layers started from random weights; 1 = the classifier alone; 0 = none (linear probe first)';
 COMMENT ON COLUMN tlsearch.best_trials.high_lr IS 'Peak learning rate above the low layers';
 COMMENT ON COLUMN tlsearch.best_trials.low_lr_ratio IS 'Low learning rate as a share of high_lr';
 COMMENT ON COLUMN tlsearch.best_trials.low_layers IS 'Lowest layers at the low learning rate';
@@ -105,8 +105,8 @@ COMMENT ON COLUMN tlsearch.best_trials.alpha IS 'Decay toward the pretrained wei
 COMMENT ON COLUMN tlsearch.best_trials.beta IS 'Decay toward zero (L2)';
 COMMENT ON COLUMN tlsearch.best_trials.l2sp_layers IS 'Lowest layers under L2-SP instead of L2';
 COMMENT ON COLUMN tlsearch.best_trials.origin IS
-    'Where it came from: fixed_features, default, prior, draw, opposite, user, or what the sampler'
-    ' drew it from';
+    'Where it came from: fixed_features, default, prior, draw, from_probe, range_rate, opposite,'
+    ' user, or what the sampler drew it from';
 COMMENT ON COLUMN tlsearch.best_trials.epochs IS 'Epochs trained';
 COMMENT ON COLUMN tlsearch.best_trials.mean_with_fixed_features IS
     'Validation accuracy of the geometric mean of its probabilities and those of fixed features';
@@ -180,10 +180,10 @@ COMMENT ON COLUMN tlsearch.trials_flat.expected_accuracy IS
 COMMENT ON COLUMN tlsearch.trials_flat.expected_accuracy_sd IS 'Standard deviation of that';
 COMMENT ON COLUMN tlsearch.trials_flat.epochs IS 'Last epoch it reported';
 COMMENT ON COLUMN tlsearch.trials_flat.origin IS
-    'Where it came from: fixed_features, default, prior, draw, opposite, user, or what the sampler'
-    ' drew it from';
+    'Where it came from: fixed_features, default, prior, draw, from_probe, range_rate, opposite,'
+    ' user, or what the sampler drew it from';
 COMMENT ON COLUMN tlsearch.trials_flat.reinit_layers IS
-    'Top layers started from random weights; 1 = the classifier alone';
+    'Top layers started from random weights; 1 = the classifier alone; 0 = none (linear probe first)';
 COMMENT ON COLUMN tlsearch.trials_flat.high_lr IS 'Peak learning rate above the low layers';
 COMMENT ON COLUMN tlsearch.trials_flat.low_lr_ratio IS 'Low learning rate as a share of high_lr';
 COMMENT ON COLUMN tlsearch.trials_flat.low_layers IS 'Lowest layers at the low learning rate';

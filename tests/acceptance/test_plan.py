@@ -34,7 +34,8 @@ def test_for_people(tlsearch, tiny):
     assert "budget    3:00:00, shared by 2 workers" in done.stdout
     assert "more pixels than the files hold" in done.stdout
     assert "proposed: recipe.image_size = " in done.stdout
-    assert "fixed features at " in done.stdout
+    assert re.search(r"a validation image +fixed features +gain", done.stdout)
+    assert re.search(r"^ *32 .*\d %? ?\+- \d+\.\d", done.stdout, re.MULTILINE)
 
 
 def test_the_planned_spec_is_written_and_can_be_created(tlsearch, tiny, tmp_path):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.parity.conftest import stand_in
-from tests.parity.test_checkpoint import (
+from tests.parity.trainings import (
     ALL_STEPS,
     CPU,
     KNOBS,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.parity.conftest import stand_in
-from tests.parity.test_checkpoint import (
+from tests.parity.trainings import (
     ALL_STEPS,
     CPU,
     KNOBS,
@@ -14,6 +14,8 @@ from tests.parity.test_checkpoint import (
     RECIPE,
     STEPS,
     Run,
+    assert_resumes_from_epoch,
+    assert_resumes_from_step,
     assert_same_bits,
     assert_same_training,
     interrupted,
@@ -140,15 +142,11 @@ def whole(shipped_images) -> Run:
 class TestRecalibratedTraining:
     @pytest.mark.parametrize("steps", [1, STEPS, STEPS + 1, ALL_STEPS])
     def test_resumes_from_any_step(self, shipped_images, whole, steps):
-        data = interrupted(shipped_images, PLAIN_NETWORK, steps, RECALIBRATED)
-        resumed = Run(shipped_images, PLAIN_NETWORK, RECALIBRATED, resume=data)
-        assert_same_training(resumed, whole)
+        assert_resumes_from_step(shipped_images, whole, steps, RECALIBRATED)
 
     @pytest.mark.parametrize("epoch", [1, 2])
     def test_resumes_from_any_epoch(self, shipped_images, whole, epoch):
-        data = whole.checkpoints[epoch - 1]
-        resumed = Run(shipped_images, PLAIN_NETWORK, RECALIBRATED, resume=data)
-        assert_same_training(resumed, whole)
+        assert_resumes_from_epoch(shipped_images, whole, epoch, RECALIBRATED)
 
     def test_a_trained_model_is_evaluated_as_it_is(self, shipped_images, whole):
         again = Run(shipped_images, PLAIN_NETWORK, RECALIBRATED, resume=whole.checkpoints[-1])

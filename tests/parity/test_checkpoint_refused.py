@@ -9,9 +9,9 @@ import safetensors.torch
 import torch
 
 from tests.parity.conftest import stand_in
-from tests.parity.test_checkpoint import (
+from tests.parity.test_checkpoint import DROPPING
+from tests.parity.trainings import (
     CPU,
-    DROPPING,
     KNOBS,
     PLAIN_NETWORK,
     RECIPE,

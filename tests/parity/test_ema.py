@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.parity.conftest import stand_in
-from tests.parity.test_checkpoint import (
+from tests.parity.trainings import (
     ALL_STEPS,
     CPU,
     KNOBS,
@@ -15,9 +15,9 @@ from tests.parity.test_checkpoint import (
     RECIPE,
     STEPS,
     Run,
+    assert_resumes_from_epoch,
+    assert_resumes_from_step,
     assert_same_bits,
-    assert_same_training,
-    interrupted,
 )
 from tlsearch.errors import CheckpointError
 from tlsearch.finetune import initial_model
@@ -67,15 +67,11 @@ def whole(shipped_images) -> Run:
 class TestTraining:
     @pytest.mark.parametrize("steps", [1, STEPS, STEPS + 2, ALL_STEPS])
     def test_resumes_from_any_step(self, shipped_images, whole, steps):
-        data = interrupted(shipped_images, PLAIN_NETWORK, steps, RECALIBRATED)
-        resumed = Run(shipped_images, PLAIN_NETWORK, RECALIBRATED, resume=data)
-        assert_same_training(resumed, whole)
+        assert_resumes_from_step(shipped_images, whole, steps, RECALIBRATED)
 
     @pytest.mark.parametrize("epoch", [1, 2])
     def test_resumes_from_any_epoch(self, shipped_images, whole, epoch):
-        data = whole.checkpoints[epoch - 1]
-        resumed = Run(shipped_images, PLAIN_NETWORK, RECALIBRATED, resume=data)
-        assert_same_training(resumed, whole)
+        assert_resumes_from_epoch(shipped_images, whole, epoch, RECALIBRATED)
 
     def test_the_training_is_that_without_it(self, shipped_images, whole):
         """Same losses, and the same bits before the last epoch's end."""

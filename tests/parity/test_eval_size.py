@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.parity.conftest import stand_in
-from tests.parity.test_checkpoint import (
+from tests.parity.trainings import (
     CPU,
     KNOBS,
     PLAIN_NETWORK,

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tlsearch.records import TrialRecord, answer_of, answer_words, lead_sentence, recommended
-from tlsearch.records.answer import lead_of, standard_error
+from tlsearch.records.answer import lead_of
+from tlsearch.records.precision import standard_error
 
 N = 200
 FLOOR = TrialRecord(0, "complete", 0.80, None, 0, 3.0, origin="fixed_features")

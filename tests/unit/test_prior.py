@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tlsearch.errors import SpecError
+from tlsearch.prior import most_starting_trials, starting_trials
 from tlsearch.prior.rule import (
     DISAGREEMENT,
     FISHER_MIDDLE,
@@ -495,6 +496,14 @@ class TestOverrides:
             "high_lr": 0.1,
             "low_layers": 22,
         }
+
+
+@pytest.mark.parametrize(("takes_head", "expected"), [(True, 6), (False, 5)])
+def test_as_many_trials_are_queued_as_room_is_kept_for(takes_head, expected):
+    space = resolve(SpaceSpec(), 22, takes_head)
+    queued = starting_trials(prior_of(), space, 2, seed=0)
+    assert len(queued) == most_starting_trials(space, 2) == expected
+    assert len({trial.origin for trial in queued}) == expected - 1  # two draws
 
 
 @pytest.mark.parametrize("spec", [PriorSpec(), PriorSpec(mode=KnobsSpec(low_layers=7))])

@@ -1,6 +1,6 @@
 """Pretrained networks: their ordered layers and their weights. The only place that knows timm."""
 
-from tlsearch.backbones.head import LinearHead, has_linear_head, put_head
+from tlsearch.backbones.head import LinearHead, has_linear_head, pooled_features, put_head
 from tlsearch.backbones.layers import Layer, Layers, layers_of
 from tlsearch.backbones.models import (
     AS_TIMM_BUILDS_IT,
@@ -28,5 +28,6 @@ __all__ = [
     "layers_of",
     "load_backbone",
     "native_size",
+    "pooled_features",
     "put_head",
 ]

@@ -57,6 +57,27 @@ def put_head(model: nn.Module, name: str, head: LinearHead) -> None:
         bias.copy_(head.bias)
 
 
+def pooled_features(model: nn.Module, images: Tensor) -> Tensor:
+    """Return what the classifier gets of each image, (b, d).
+
+    Args:
+        model: a timm classifier.
+        images: float32 (b, 3, size, size).
+
+    Raises:
+        BackboneError: the network has no pooled features.
+    """
+    try:
+        maps = model.forward_features(images)  # type: ignore[operator]
+        features: Tensor = model.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+    except (AttributeError, TypeError) as error:
+        raise BackboneError(
+            f"{type(model).__name__} has no pooled features (timm's forward_head with "
+            'pre_logits); set measures.when = "off", or choose another network'
+        ) from error
+    return features.flatten(1)
+
+
 def has_linear_head(backbone: Backbone) -> bool:
     """Whether a network's classifier is one linear layer on its pooled features.
 
@@ -65,9 +86,8 @@ def has_linear_head(backbone: Backbone) -> bool:
     model = build(backbone.name, 2, seed=0, image_size=backbone.image_size).eval()
     found = _linear(model, backbone.name)
     side = backbone.image_size
-    with torch.inference_mode(), suppress(AttributeError, TypeError, RuntimeError):
-        maps = model.forward_features(torch.zeros(1, 3, side, side))  # type: ignore[operator]
-        pooled = model.forward_head(maps, pre_logits=True).flatten(1)  # type: ignore[operator]
+    with torch.inference_mode(), suppress(BackboneError, RuntimeError):
+        pooled = pooled_features(model, torch.zeros(1, 3, side, side))
         return found is not None and found[0].numel() == 2 * pooled.shape[1]
     return False
 

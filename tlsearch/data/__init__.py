@@ -4,6 +4,7 @@ from tlsearch.data.cache import features_folder, load_training_data, read_once
 from tlsearch.data.cachefile import read_arrays, write_arrays
 from tlsearch.data.catalog import load_catalog
 from tlsearch.data.colours import Look, narrow_range
+from tlsearch.data.crops import seed_from
 from tlsearch.data.decode import stored_size
 from tlsearch.data.domain import Domain, load_domain
 from tlsearch.data.imageset import ImageSet, TrainingData
@@ -46,6 +47,7 @@ __all__ = [
     "passed_text",
     "read_arrays",
     "read_once",
+    "seed_from",
     "stored_size",
     "train_batches",
     "val_batches",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tlsearch.data import augment_ops
-from tlsearch.data.crops import epoch_seed
+from tlsearch.data.crops import seed_from
 from tlsearch.spec import MAGNITUDES, RecipeSpec
 
 
@@ -79,7 +79,7 @@ def draw_augmentations(n: int, recipe: RecipeSpec, epoch: int) -> Augmentations:
         recipe: for augment, augment_ops, augment_magnitude, image_size and the seed.
         epoch: number of the epoch.
     """
-    generator = torch.Generator().manual_seed(epoch_seed(recipe.seed, epoch, "augment"))
+    generator = torch.Generator().manual_seed(seed_from(recipe.seed, epoch, "augment"))
     shape = n, {"none": 0, "trivial": 1, "rand": recipe.augment_ops}[recipe.augment]
     ops = torch.randint(len(Op), shape, generator=generator)
     drawn = torch.randint(MAGNITUDES, shape, generator=generator)

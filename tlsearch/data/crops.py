@@ -46,13 +46,13 @@ class Draws:
             yield Draws(self.order[part], self.boxes[part], self.flips[part])
 
 
-def epoch_seed(seed: int, epoch: int, purpose: str = "") -> int:
-    """Combine a recipe's seed, an epoch and a purpose into 32 bits.
+def seed_from(*parts: int | str) -> int:
+    """Combine a recipe's seed and, say, an epoch and a purpose into 32 bits.
 
     Draws for one purpose do not change those for another. torch's CPU generator ignores higher
     bits.
     """
-    text = f"{seed}/{epoch}/{purpose}" if purpose else f"{seed}/{epoch}"
+    text = "/".join(map(str, parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 
@@ -64,7 +64,7 @@ def draw_epoch(sizes: Tensor, recipe: RecipeSpec, epoch: int) -> Draws:
         recipe: for the seed, the crop's scale and ratio, and the flip.
         epoch: any whole number.
     """
-    generator = torch.Generator().manual_seed(epoch_seed(recipe.seed, epoch))
+    generator = torch.Generator().manual_seed(seed_from(recipe.seed, epoch))
     n = len(sizes)
     order = torch.randperm(n, generator=generator)
     flips = (torch.rand(n, generator=generator) < 0.5) & recipe.horizontal_flip

@@ -7,7 +7,7 @@ torchvision's ranges and its value 0, the mean colour.
 import torch
 from torch import Tensor
 
-from tlsearch.data.crops import epoch_seed, inside, random_boxes
+from tlsearch.data.crops import inside, random_boxes, seed_from
 from tlsearch.records import Range
 from tlsearch.spec import RecipeSpec
 
@@ -26,7 +26,7 @@ def draw_erasures(n: int, recipe: RecipeSpec, epoch: int) -> Tensor:
     Returns:
         int64 (n, 4): top, left, height, width, pixels; no extent where nothing is erased.
     """
-    generator = torch.Generator().manual_seed(epoch_seed(recipe.seed, epoch, "erase"))
+    generator = torch.Generator().manual_seed(seed_from(recipe.seed, epoch, "erase"))
     chosen = torch.rand(n, generator=generator) < recipe.erasing
     sizes = torch.full((n, 2), recipe.image_size)
     return random_boxes(sizes, SHARE, RATIO, generator) * chosen[:, None]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlsearch.data.crops import epoch_seed, inside
+from tlsearch.data.crops import inside, seed_from
 from tlsearch.spec import RecipeSpec
 
 
@@ -59,7 +59,7 @@ def mixed_batches(
     if not (recipe.mixup or recipe.cutmix):
         yield from batches
         return
-    rng = np.random.default_rng(epoch_seed(recipe.seed, epoch, "mix"))
+    rng = np.random.default_rng(seed_from(recipe.seed, epoch, "mix"))
     for pixels, labels in batches:
         mixes = draw_mixes(len(labels), pixels.shape[-1], recipe, rng).to(pixels.device)
         yield mix(pixels, mixes), soft_labels(labels, mixes.shares, n_classes)

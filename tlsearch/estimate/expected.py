@@ -12,6 +12,7 @@ import numpy as np
 
 from tlsearch.estimate.process import AccuracyProcess
 from tlsearch.records import DEPTHS, FIXED_FEATURES, Hyperparameters, Range, TrialRecord
+from tlsearch.records.precision import share_error
 from tlsearch.space import SearchSpace
 
 MIN_TRIALS = 4  # different ones; fewer say nothing of each other
@@ -68,7 +69,7 @@ def expected_accuracies(
     )
     accuracies, deviations = process.accuracy(np.array(_cube(searched, space)))
     for trial, accuracy, deviation in zip(searched, accuracies, deviations, strict=True):
-        sd = math.hypot(float(deviation), _share_error(float(accuracy), n_val))
+        sd = math.hypot(float(deviation), share_error(float(accuracy), n_val))
         found[trial.number] = Expected(float(accuracy), sd)
     return found
 
@@ -116,10 +117,4 @@ def _is_accuracy(value: float | None) -> bool:
 
 
 def _as_seen(trial: TrialRecord, n_val: int) -> Expected:
-    return Expected(_seen(trial), _share_error(_seen(trial), n_val))
-
-
-def _share_error(share: float, n: int) -> float:
-    """Return the standard error of a share of n images, above 0 also where it is 0 or 1."""
-    share = min(max(share, 1 / (n + 2)), 1 - 1 / (n + 2))
-    return math.sqrt(share * (1 - share) / n)
+    return Expected(_seen(trial), share_error(_seen(trial), n_val))

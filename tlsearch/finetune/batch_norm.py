@@ -7,7 +7,6 @@ that are evaluated. Each batch is normalised by its own statistics on its way up
 the statistics of the batches are then pooled.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlsearch.backbones import Layers
+from tlsearch.data import seed_from
+from tlsearch.finetune.guards import mixed_precision
 
 # A forward pass is about a third of a training step, so a quarter of the images costs less than a
 # tenth of an epoch. Few images are all used, although that costs up to a third of an epoch.
@@ -56,8 +57,7 @@ def clean_sample(n_images: int, seed: int) -> tuple[Tensor, ...]:
     Returns:
         int64 batches of nearly equal size.
     """
-    digest = hashlib.sha256(f"{seed}/batch norm".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))
+    generator = torch.Generator().manual_seed(seed_from(seed, "batch norm"))
     n_used = min(n_images, max(LEAST_IMAGES, int(SHARE * n_images)))
     used = torch.randperm(n_images, generator=generator)[:n_used]
     return used.tensor_split(-(-n_used // _BATCH_SIZE))
@@ -82,8 +82,7 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     pooled = {layer: _Pooled() for layer in layers}
     with _statistics_of_each_batch(layers, pooled):
         for images in batches:
-            device_type = images.device.type
-            with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
+            with mixed_precision(images.device):
                 model(images)
     for layer, found in pooled.items():
         found.write(layer)

@@ -1,5 +1,7 @@
 """Recipes that a network or the images do not allow."""
 
+from functools import cache, partial
+
 import torch
 
 from tlsearch.backbones import Backbone, Dropping, build, check_dropping
@@ -20,6 +22,7 @@ def check_recipe(recipe: RecipeSpec, backbone: Backbone, n_train: int, n_classes
         SpecError: with every problem found.
     """
     normed = has_batch_norm(backbone)
+    refusal = partial(_refusal, backbone.name, backbone.image_size)
     problems = []
     if recipe.batch_norm == "frozen" and not normed:
         problems.append(
@@ -31,13 +34,13 @@ def check_recipe(recipe: RecipeSpec, backbone: Backbone, n_train: int, n_classes
             f'recipe.batch_norm = "recalibrated": {n_train} training images of {n_classes} classes '
             'are too few for statistics; add images, or set recipe.batch_norm = "running"'
         )
-    if recipe.eval_size and (why := _refusal(backbone, recipe.eval_size, training=False)):
+    if recipe.eval_size and (why := refusal(recipe.eval_size, training=False)):
         problems.append(
             f"recipe.eval_size = {recipe.eval_size}: {backbone.name}, built for images of "
             f"{backbone.image_size} pixels, cannot take this size ({why}); leave the key out"
         )
     alone = min(recipe.batch_size, n_train) == 1 and recipe.batch_norm != "frozen"
-    if alone and normed and _refusal(backbone, recipe.image_size, training=True):
+    if alone and normed and refusal(recipe.image_size, training=True):
         problems.append(
             f"recipe.batch_size = {recipe.batch_size}: one image of {recipe.image_size} pixels "
             f"gives batch-norm layers of {backbone.name} one value a channel, which has no "
@@ -57,10 +60,11 @@ def has_batch_norm(backbone: Backbone) -> bool:
     return any(key.endswith("running_mean") for key in backbone.state)
 
 
-def _refusal(backbone: Backbone, size: int, *, training: bool) -> str | None:
+@cache
+def _refusal(name: str, built_for: int, size: int, *, training: bool) -> str | None:
     """Return why a network does not take one image of this size; None where it does."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        model = build(backbone.name, 2, seed=0, image_size=backbone.image_size).train(training)
+        model = build(name, 2, seed=0, image_size=built_for).train(training)
         try:
             model(torch.zeros(1, 3, size, size))
         except (RuntimeError, AssertionError, ValueError) as error:

@@ -15,12 +15,13 @@ from tlsearch.backbones import Backbone, LinearHead
 from tlsearch.data import mixed_batches, train_batches
 from tlsearch.errors import Interrupted, TrialFailure
 from tlsearch.finetune.batch_norm import pretrained_batch_norms
+from tlsearch.finetune.batch_size import steps_of
 from tlsearch.finetune.check import check_recipe
 from tlsearch.finetune.checkpoint import identity_of, restore, take
 from tlsearch.finetune.checkpointfile import TrainingPosition
 from tlsearch.finetune.ema import WeightAverage
 from tlsearch.finetune.evaluate import Evaluation, evaluate
-from tlsearch.finetune.guards import memory_errors, reproducible
+from tlsearch.finetune.guards import memory_errors, mixed_precision, reproducible
 from tlsearch.finetune.images import FineTuneData
 from tlsearch.finetune.optimizer import Decay, build_decay, build_optimizer, set_rates
 from tlsearch.finetune.param_groups import group_parameters
@@ -148,7 +149,8 @@ class Training:
             frozen = pretrained_batch_norms(model, backbone.layers, hyperparameters.reinit_layers)
         average = None
         if recipe.ema_epochs:
-            average = WeightAverage(model, recipe.ema_epochs * steps_per_epoch(data, recipe))
+            steps = steps_of(recipe, len(data.train)).n
+            average = WeightAverage(model, recipe.ema_epochs * steps)
         label = head.label if head is not None and hyperparameters.reinit_layers == 0 else None
         return cls(
             backbone,
@@ -258,8 +260,7 @@ class Training:
     def run_step(self, images: Tensor, labels: Tensor, factor: float) -> Tensor:
         """Train on a batch with `factor` times the peak rates and return its loss."""
         set_rates(self.optimizer, factor)
-        device_type = images.device.type
-        with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
+        with mixed_precision(images.device):
             outputs = self.model(images)
         loss = F.cross_entropy(outputs.float(), labels, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
@@ -274,13 +275,8 @@ class Training:
         return loss.detach()
 
     def _rate_factor(self) -> float:
-        return rate_factor(self.recipe, self.step, steps_per_epoch(self.data, self.recipe))
+        return rate_factor(self.recipe, self.step, steps_of(self.recipe, len(self.data.train)).n)
 
     @property
     def _averages(self) -> Mapping[str, Tensor]:
         return self.average.state if self.average is not None else {}
-
-
-def steps_per_epoch(data: FineTuneData, recipe: RecipeSpec) -> int:
-    """Return the optimiser steps in an epoch."""
-    return max(1, len(data.train) // recipe.batch_size)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from tlsearch.backbones import InputStatistics
 from tlsearch.data import DeviceImages, val_batches
+from tlsearch.finetune.guards import mixed_precision
 from tlsearch.spec import RecipeSpec
 
 _BATCH_SIZE = 200
@@ -36,12 +37,11 @@ def evaluate(
     The model is in evaluation mode afterwards.
     """
     model.eval()
-    device_type = images.labels.device.type
     found = []
     for batch, _ in val_batches(
         images, recipe.for_evaluation(), statistics.mean, statistics.std, batch_size=_BATCH_SIZE
     ):
-        with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
+        with mixed_precision(batch.device):
             outputs = model(batch)
         found.append(outputs.float())
     outputs = torch.cat(found)

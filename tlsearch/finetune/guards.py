@@ -1,4 +1,4 @@
-"""What surrounds a training: its own random numbers, and words for a device that is full."""
+"""What surrounds a training: its random numbers, its precision, words for a full device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +16,11 @@ def reproducible(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Let forward passes in the block run in bfloat16 on a GPU, and in fp32 on a CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 
 from tlsearch.backbones import Backbone
 from tlsearch.finetune.batch_norm import clean_sample
+from tlsearch.finetune.batch_size import steps_of
 from tlsearch.finetune.check import has_batch_norm
 from tlsearch.finetune.engine import Training
 from tlsearch.finetune.evaluate import evaluate
@@ -62,9 +63,9 @@ class Pace:
 
     def epoch_seconds(self, n_train: int, n_val: int, recipe: RecipeSpec) -> float:
         """Return what an epoch of so many images takes, with validation and checkpoint."""
-        in_steps = n_train // recipe.batch_size * recipe.batch_size or n_train
+        steps = steps_of(recipe, n_train)
         return (
-            in_steps * self.step_image
+            steps.n * steps.images * self.step_image
             + n_closing(n_train, recipe) * self.closing_image
             + n_val * self.val_image
             + self.checkpoint
@@ -121,14 +122,14 @@ def measure_pace(
             found.append(_burst(training, number + 1))
     steps, rests, vals, checkpoints = zip(*found[1:], strict=True)
     n_train, n_val = len(sample.train), len(sample.val)
-    in_steps = n_train // recipe.batch_size * recipe.batch_size or n_train
+    in_an_epoch = steps_of(recipe, n_train)
     closing = max(0.0, median(rests) - median(vals))
     if n_closing(n_train, recipe) == 0 or not has_batch_norm(backbone):
         closing = 0.0
     return Pace(
         recipe.image_size,
         setup,
-        median(steps) / in_steps,
+        median(steps) / (in_an_epoch.n * in_an_epoch.images),
         closing / max(1, n_closing(n_train, recipe)),
         median(vals) / n_val,
         median(checkpoints),

@@ -25,21 +25,20 @@ def initial_model(
     Args:
         backbone: pretrained network.
         n_classes: outputs of the classifier, which is always fresh.
-        reinit_layers: 1 = the classifier only; 0 gives the same, for a classifier that is set
-            afterwards (`put_head`).
+        reinit_layers: 1 = the classifier only.
         seed: of the fresh weights.
         dropping: what the model drops in training.
 
     Raises:
-        ValueError: `reinit_layers` below 0 or above the number of layers.
+        ValueError: `reinit_layers` below 1 or above the number of layers.
     """
     n_layers = len(backbone.layers.layers)
-    if not 0 <= reinit_layers <= n_layers:
-        raise ValueError(f"reinit_layers = {reinit_layers} must lie in 0..{n_layers}")
+    if not 1 <= reinit_layers <= n_layers:
+        raise ValueError(f"reinit_layers = {reinit_layers} must lie in 1..{n_layers}")
     model = build(backbone.name, n_classes, seed, backbone.image_size, dropping)
     state = model.state_dict()
     for key, tensor in backbone.state.items():
-        if backbone.layers.index_of[key] < n_layers - max(1, reinit_layers):
+        if backbone.layers.index_of[key] < n_layers - reinit_layers:
             state[key] = tensor
     model.load_state_dict(state, strict=True)
     return model

@@ -40,7 +40,7 @@ def starting_model(
     """
     dropping = Dropping(recipe.dropout, recipe.drop_path)
     reinit_layers = hyperparameters.reinit_layers
-    model = initial_model(backbone, n_classes, reinit_layers, recipe.seed, dropping)
+    model = initial_model(backbone, n_classes, max(1, reinit_layers), recipe.seed, dropping)
     if reinit_layers == 0:
         if head is None:
             raise ValueError("reinit_layers = 0 needs a head: no layer is random")

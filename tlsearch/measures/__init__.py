@@ -1,10 +1,10 @@
 """Domain measures: how well the pretrained weights fit the target (Plested et al., Table 1)."""
 
-from tlsearch.measures.features import Features, check_size, features_of
+from tlsearch.measures.features import Features, check_size, features_of, features_of_splits
 from tlsearch.measures.fisher import FisherScore, fisher_score
 from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
 from tlsearch.measures.linear_probe import VERSION as PROBE_VERSION
-from tlsearch.measures.linear_probe import LinearProbe, linear_probe
+from tlsearch.measures.linear_probe import LinearProbe, linear_probe, right_alone
 from tlsearch.measures.measure import FeatureMeasures, measure_features
 from tlsearch.measures.random_init import random_init_epochs, random_init_spec
 
@@ -17,10 +17,12 @@ __all__ = [
     "LinearProbe",
     "check_size",
     "features_of",
+    "features_of_splits",
     "fisher_score",
     "fixed_features",
     "linear_probe",
     "measure_features",
     "random_init_epochs",
     "random_init_spec",
+    "right_alone",
 ]

@@ -4,16 +4,18 @@ import hashlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tlsearch.backbones import Backbone, InputStatistics, build
+from tlsearch.backbones import Backbone, InputStatistics, build, pooled_features
 from tlsearch.data import (
     DeviceImages,
     ImageSet,
+    TrainingData,
     features_folder,
     read_arrays,
     val_batches,
@@ -88,6 +90,34 @@ def features_of(
     return Features(values, labels)
 
 
+def features_of_splits(
+    backbone: Backbone,
+    images: Callable[[], TrainingData],
+    fingerprint: str,
+    recipe: RecipeSpec,
+    device: torch.device,
+    where: str,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[Features, Features]:
+    """Return the features of training and validation images; see `features_of`.
+
+    Args:
+        backbone: pretrained network.
+        images: returns them decoded for this recipe; called once at most.
+        fingerprint: of the content of both splits.
+        recipe: for image_size and eval_crop.
+        device: where to compute.
+        where: name of the images for the user, for messages.
+        check: called after each batch; what it raises ends this.
+    """
+    load = cache(images)
+    train, val = (
+        features_of(backbone, part, f"{fingerprint}/{name}", recipe, device, where, check)
+        for name, part in (("train", lambda: [load().train]), ("val", lambda: [load().val]))
+    )
+    return train, val
+
+
 def check_size(backbone: Backbone) -> None:
     """Check that the network gives features of images of its size.
 
@@ -97,7 +127,7 @@ def check_size(backbone: Backbone) -> None:
     blank = torch.zeros(1, 3, backbone.image_size, backbone.image_size)
     try:
         with torch.inference_mode():
-            _pooled(_frozen(backbone), blank)
+            pooled_features(_frozen(backbone), blank)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise BackboneError(first_line(error)) from error
 
@@ -122,7 +152,7 @@ def _extract(
         found = []
         try:
             for batch, _ in batches:
-                found.append(_pooled(model, batch).float().cpu().numpy())
+                found.append(pooled_features(model, batch).float().cpu().numpy())
                 check()
             return np.concatenate(found)
         except (RuntimeError, MemoryError) as error:
@@ -136,20 +166,6 @@ def _frozen(backbone: Backbone) -> nn.Module:
     model = build(backbone.name, n_classes=2, seed=0, image_size=backbone.image_size)
     model.load_state_dict(model.state_dict() | dict(backbone.state), strict=True)
     return model.eval()
-
-
-def _pooled(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
-    try:
-        features: torch.Tensor = model.forward_head(  # type: ignore[operator]
-            model.forward_features(batch),  # type: ignore[operator]
-            pre_logits=True,
-        )
-    except (AttributeError, TypeError) as error:
-        raise BackboneError(
-            f"{type(model).__name__} has no pooled features (timm's forward_head with "
-            'pre_logits); set measures.when = "off", or choose another network'
-        ) from error
-    return features.flatten(1)
 
 
 def _check(values: Matrix, where: str, model: str) -> None:

@@ -50,9 +50,24 @@ class LinearProbe:
         outputs: Matrix = values @ self.weight.T + self.bias
         return outputs
 
+    def right(self, features: Features) -> Mask:
+        """Return which images it gets right, bool (n,)."""
+        right: Mask = self.logits(features.values).argmax(axis=1) == features.labels
+        return right
+
     def accuracy(self, features: Features) -> float:
         """Return top-1 on labelled features, a fraction."""
-        return float((self.logits(features.values).argmax(axis=1) == features.labels).mean())
+        return float(self.right(features).mean())
+
+
+def right_alone(ours: Mask, theirs: Mask) -> tuple[int, int]:
+    """Return how many images one of two classifiers alone gets right, and the other alone.
+
+    Args:
+        ours: which images the one gets right, bool (n,).
+        theirs: which of the same images the other does.
+    """
+    return int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
 
 
 def linear_probe(train: Features, n_classes: int, seed: int = 0) -> LinearProbe:

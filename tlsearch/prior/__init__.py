@@ -1,6 +1,6 @@
 """The prior: from the domain measures to the start of the search and its queued trials."""
 
-from tlsearch.prior.queue import normal_priors, starting_trials
+from tlsearch.prior.queue import most_starting_trials, normal_priors, starting_trials
 from tlsearch.prior.rule import (
     DISAGREEMENT,
     build_prior,
@@ -20,6 +20,7 @@ __all__ = [
     "density",
     "fisher_unfit",
     "lr_scale",
+    "most_starting_trials",
     "normal_priors",
     "prior_of",
     "rule_of",

@@ -50,10 +50,16 @@ def starting_trials(prior: Prior, space: SearchSpace, n_draws: int, seed: int) -
     ]
 
 
+def most_starting_trials(space: SearchSpace, n_draws: int) -> int:
+    """Return how many trials `starting_trials` returns at most, before there is a prior."""
+    from_probe = space.ranges["reinit_layers"].low == 0
+    return 3 + from_probe + n_draws  # the mode, range_rate, opposite
+
+
 def _at_range_rate(prior: Prior, space: SearchSpace) -> Hyperparameters:
     """Return plain fine-tuning with two random layers at the highest useful rate.
 
-    In short trainings that alone is hard to beat, whatever the measures say (docs/search.md).
+    In short trainings the rate decides nearly everything (docs/search.md).
     """
     nearest = {name: found.nearest for name, found in space.ranges.items()}
     return replace(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tlsearch.records.format import percent, points
+from tlsearch.records.precision import paired_error, standard_error
 from tlsearch.records.study import FIXED_FEATURES, TrialRecord
 
 # One-sided, 95 %: standard errors by which one accuracy has to be ahead of another.
@@ -100,10 +101,8 @@ def recommended(floor: TrialRecord | None, best: TrialRecord | None, n_val: int)
 def lead_of(trial: TrialRecord, floor: TrialRecord, n_val: int) -> Lead:
     """Compare a trial with fixed features on the validation images.
 
-    Where it is stored how many images one of the two alone gets right, b and c, the standard error
-    of the difference (b - c) / n is sqrt(b + c - (b - c)^2 / n) / n (McNemar, "Note on the sampling
-    error of the difference between correlated proportions", Psychometrika 1947). Otherwise the two
-    accuracies count as independent.
+    Where it is stored how many images one of the two alone gets right, the standard error is that
+    of paired accuracies. Otherwise the two count as independent.
     """
     ours, theirs = trial.val_accuracy or 0.0, floor.val_accuracy or 0.0
     gain = ours - theirs
@@ -112,23 +111,6 @@ def lead_of(trial: TrialRecord, floor: TrialRecord, n_val: int) -> Lead:
     else:
         error = paired_error(*trial.right_alone, n_val)
     return Lead(gain, error, n_val)
-
-
-def paired_error(b: int, c: int, n_val: int) -> float:
-    """Return the standard error of (b - c) / n: of n images b are right here alone, c there alone.
-
-    It is at least that of one image, so that few images do not count as certain.
-    """
-    return math.sqrt(max(1.0, b + c - (b - c) ** 2 / n_val)) / n_val
-
-
-def standard_error(accuracy: float, n_val: int) -> float:
-    """Return the standard error of an accuracy, estimated with one more right and one more wrong.
-
-    So an accuracy of 0 or 1 on a few images does not count as certain (Laplace).
-    """
-    p = (accuracy * n_val + 1) / (n_val + 2)
-    return math.sqrt(p * (1 - p) / n_val)
 
 
 def lead_sentence(lead: Lead | None) -> str | None:

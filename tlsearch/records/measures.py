@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tlsearch.records.precision import standard_error
 from tlsearch.records.sizes import SizeMeasure
 
 
@@ -62,14 +63,12 @@ class Measures:
     def fit_error(self) -> float | None:
         """Standard error of `fit`, as if the two accuracies were independent.
 
-        Each is estimated with one more right and one more wrong image (Laplace), so that an
-        accuracy of 0 or 1 on a few images does not count as certain.
+        See `tlsearch.records.precision.standard_error`.
         """
         if self.random_init is None:
             return None
-        n = self.n_val
-        shares = [(p * n + 1) / (n + 2) for p in (self.fixed_features, self.random_init)]
-        return math.sqrt(sum(p * (1 - p) / n for p in shares))
+        accuracies = self.fixed_features, self.random_init
+        return math.hypot(*(standard_error(each, self.n_val) for each in accuracies))
 
     @property
     def fisher_ratio(self) -> float:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tlsearch.records.answer import Lead, paired_error
+from tlsearch.records.answer import Lead
 from tlsearch.records.format import percent, points
+from tlsearch.records.precision import paired_error
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,8 @@ class QueuedTrial:
 
     Attributes:
         params: its hyperparameters.
-        origin: why it is queued: fixed_features, default, prior, draw, opposite, user.
+        origin: why it is queued: fixed_features, default, prior, draw, from_probe, range_rate,
+            opposite, user.
         system_attrs: attributes for the sampler.
     """
 

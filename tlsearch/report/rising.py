@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, linear_regression, stdev
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def rising(
     last = end_of(epochs)
     if last is None or len(top) < FEWEST_TRIALS:
         return None
-    slopes = [_slope(ending) for ending in top]
+    slopes = [linear_regression(range(last), ending).slope for ending in top]
     slope = fmean(slopes)
     between = stdev(slopes) / math.sqrt(len(slopes))
     least = math.sqrt(abs(slope) / (last - 1) / (n_val * len(slopes)))
@@ -118,10 +118,3 @@ def rising_sentence(found: Rising | None) -> str | None:
         f"(+- {100 * found.error:.1g}, the last {found.last_epochs} of {found.epochs} epochs of "
         f"the best {found.n_trials} trials); try recipe.epochs = {found.epochs_to_try}"
     )
-
-
-def _slope(values: Sequence[float]) -> float:
-    """Return the slope of the least-squares line through equally spaced values."""
-    middle = (len(values) - 1) / 2
-    spread = sum((x - middle) ** 2 for x in range(len(values)))
-    return sum((x - middle) * value for x, value in enumerate(values)) / spread

@@ -25,7 +25,7 @@ def load_spec(path: str | Path) -> StudySpec:
     """
     path = Path(path)
     try:
-        document = tomllib.loads(_text(path.read_bytes()))
+        document = tomllib.loads(decoded(path.read_bytes()))
     except FileNotFoundError:
         raise SpecError([f"{path}: no such file; give the path of a study spec (TOML)"]) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -73,7 +73,7 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any], prefix: str
     return found
 
 
-def _text(data: bytes) -> str:
+def decoded(data: bytes) -> str:
     """Decode a spec; editors that do not write plain UTF-8 begin it with a byte order mark."""
     marks = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32"}
     marks |= {codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}

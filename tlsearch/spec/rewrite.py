@@ -10,7 +10,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from tlsearch.errors import SpecError
-from tlsearch.spec.load import PATHS, load_spec
+from tlsearch.spec.load import decoded, load_spec, resolve_paths
 
 
 def rewrite_spec(source: Path, target: Path, values: Mapping[str, Any]) -> None:
@@ -30,13 +30,13 @@ def rewrite_spec(source: Path, target: Path, values: Mapping[str, Any]) -> None:
     if target.exists() and not target.samefile(source):
         raise SpecError([f"{target}: is there already; name a new file, or the spec itself"])
     try:
-        document = tomlkit.parse(source.read_text(encoding="utf-8"))
+        document = tomlkit.parse(decoded(source.read_bytes()))
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
         raise SpecError([f"{source}: cannot be read ({error}); give a valid spec"]) from None
     for key, value in values.items():
         _set(document, key, value)
     if target.absolute().parent != source.absolute().parent:
-        _make_paths_absolute(document, source.absolute().parent)
+        resolve_paths(document, source.absolute().parent)
     _write(target, tomlkit.dumps(document))
 
 
@@ -47,13 +47,6 @@ def _set(document: Any, dotted: str, value: Any) -> None:
             document[name] = tomlkit.table()
         document = document[name]
     document[key] = value
-
-
-def _make_paths_absolute(document: Any, folder: Path) -> None:
-    for table, key, is_path in PATHS:
-        text = document.get(table, {}).get(key)
-        if isinstance(text, str) and is_path(text):
-            document[table][key] = str((folder / Path(text).expanduser()).resolve())
 
 
 def _write(target: Path, text: str) -> None:

@@ -131,13 +131,13 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         reason_kind=_as(str, attrs.get("reason_kind")),
         reason=_as(str, attrs.get("reason")),
         duplicate_of=_as(int, attrs.get("duplicate_of")),
-        mean_with_fixed_features=attrs.get("mean_with_fixed_features"),
+        mean_with_fixed_features=_number(attrs.get("mean_with_fixed_features")),
         right_alone=_pair(attrs.get("right_alone"), attrs.get("fixed_features_right_alone")),
     )
 
 
-def _pair(one: int | None, other: int | None) -> tuple[int, int] | None:
-    return None if one is None or other is None else (one, other)
+def _pair(one: Any, other: Any) -> tuple[int, int] | None:
+    return (one, other) if isinstance(one, int) and isinstance(other, int) else None
 
 
 def _params(params: Mapping[str, Any]) -> Hyperparameters | None:

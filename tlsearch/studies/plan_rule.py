@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from tlsearch.finetune.pace import Pace
 from tlsearch.spec import StudySpec
-from tlsearch.worker.expected_time import measuring_seconds
+from tlsearch.worker.expected_time import measuring_seconds, trial_seconds
 
 FEWEST_TRIALS = 8  # the starting trials, with two draws
 ENOUGH_TRIALS = 16
@@ -190,9 +190,12 @@ def _cost(
     trials: int,
     n_images: tuple[int, int],
 ) -> Combination:
-    epoch = pace.epoch_seconds(*n_images, spec.recipe)
-    trial = pace.setup + epochs * epoch
-    measuring = _measuring(spec, facts, pace, epochs, trials, n_images)
+    recipe = spec.recipe.model_copy(update={"epochs": epochs})
+    budget = spec.budget.model_copy(update={"trials": trials})
+    planned = spec.model_copy(update={"recipe": recipe, "budget": budget})
+    features = None if facts.probe is None else facts.probe.seconds
+    trial = trial_seconds(planned, pace, *n_images)
+    measuring = measuring_seconds(planned, pace, *n_images, features)
     return Combination(
         facts.image_size,
         epochs,
@@ -202,19 +205,3 @@ def _cost(
         measuring + trials * trial,
         points(facts, epochs, trials),
     )
-
-
-def _measuring(
-    spec: StudySpec,
-    facts: SizeFacts,
-    pace: Pace,
-    epochs: int,
-    trials: int,
-    n_images: tuple[int, int],
-) -> float:
-    """Return the seconds of the measures: random initialisation, features, range of rates."""
-    recipe = spec.recipe.model_copy(update={"epochs": epochs})
-    budget = spec.budget.model_copy(update={"trials": trials})
-    planned = spec.model_copy(update={"recipe": recipe, "budget": budget})
-    features = None if facts.probe is None else facts.probe.seconds
-    return measuring_seconds(planned, pace, *n_images, features)

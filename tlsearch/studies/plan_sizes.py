@@ -1,6 +1,5 @@
 """Measures what a study would cost, and what fixed features reach, at several image sizes."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,8 +22,9 @@ from tlsearch.errors import (
 )
 from tlsearch.finetune import FineTuneData
 from tlsearch.finetune.pace import FEWEST_BURSTS, Pace, measure_pace, sample_size
-from tlsearch.measures import features_of, linear_probe
+from tlsearch.measures import features_of_splits, linear_probe, right_alone
 from tlsearch.records.format import duration
+from tlsearch.records.precision import difference_error, share_error
 from tlsearch.spec import RecipeSpec, StudySpec
 from tlsearch.studies.plan_rule import Probe, SizeFacts
 
@@ -156,25 +156,20 @@ class SizeMeasurer:
     def _correct_at(self, size: int) -> Correct:
         """Return for each validation image whether a classifier on fixed features is right."""
         recipe, backbone = self._recipe(size), self._backbone(size)
-        images = load_training_data(self.catalog, size, recipe.eval_crop)
-        train, val = (
-            features_of(
-                backbone,
-                lambda part=part: [part],  # type: ignore[misc]
-                f"{self.catalog.fingerprint}/{name}",
-                recipe,
-                self.device,
-                f"data.path {self.spec.data.path}",
-                lambda: self._go_on(size),
-            )
-            for name, part in (("train", images.train), ("val", images.val))
+        train, val = features_of_splits(
+            backbone,
+            lambda: load_training_data(self.catalog, size, recipe.eval_crop),
+            self.catalog.fingerprint,
+            recipe,
+            self.device,
+            f"data.path {self.spec.data.path}",
+            lambda: self._go_on(size),
         )
         self.say(f"a linear classifier on fixed features at {size} pixels")
         began = time.monotonic()
         probe = linear_probe(train, len(self.catalog.class_names))
         self._fit_seconds = time.monotonic() - began
-        correct: Correct = probe.logits(val.values).argmax(axis=1) == val.labels
-        return correct
+        return probe.right(val)
 
     def _go_on(self, size: int) -> None:
         """Say how long it took so far; give up where that is more than was expected."""
@@ -196,21 +191,14 @@ def _nearest(found: dict[int, SizeFacts], size: int) -> Pace | None:
 
 
 def _compared(correct: Correct, own: Correct, seconds: float) -> Probe:
-    """Compare two classifiers on the same n images.
-
-    The standard error of the difference of two proportions of the same images is
-    sqrt(b + c - (b - c)^2 / n) / n, where b and c are the images that one alone gets right
-    (McNemar, "Note on the sampling error of the difference between correlated proportions",
-    Psychometrika 1947).
-    """
+    """Compare two classifiers on the same n images."""
     n = len(correct)
-    better, worse = int((correct & ~own).sum()), int((own & ~correct).sum())
+    better, worse = right_alone(correct, own)
     accuracy = float(correct.mean())
-    kept = min(max(accuracy, 1 / (n + 2)), 1 - 1 / (n + 2))  # all right is no proof of no error
     return Probe(
         val_accuracy=accuracy,
-        error=math.sqrt(kept * (1 - kept) / n),
+        error=share_error(accuracy, n),
         gain=(better - worse) / n,
-        gain_error=math.sqrt(better + worse - (better - worse) ** 2 / n) / n,
+        gain_error=difference_error(better, worse, n),
         seconds=seconds,
     )

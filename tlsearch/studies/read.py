@@ -122,8 +122,8 @@ def not_measured(storage: RDBStorage, study: StoredStudy) -> StudyError:
 def recommended_answer(study_name: str, storage: str | None = None) -> Answer | None:
     """Return what to use of all that a study found, with its model files.
 
-    It is fixed features with a linear classifier, the best fine-tuned trial, or the mean of the
-    softmax of both: see `tlsearch.records.answer.recommended`.
+    It is fixed features with a linear classifier, the best fine-tuned trial, or the geometric mean
+    of both's probabilities: see `tlsearch.records.answer.recommended`.
 
     Args:
         study_name: the study.

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlsearch.finetune.mean import mean_of
+from tlsearch.measures import right_alone
 from tlsearch.records import FineTuneResult
 from tlsearch.worker.floor import Probabilities
 from tlsearch.worker.held_trial import HeldTrial
@@ -35,8 +36,5 @@ def beside_fixed_features(
     """
     right, floor_right = (each.argmax(axis=1) == labels for each in (ours, fixed))
     mean = mean_of(ours, fixed).argmax(axis=1) == labels
-    return {
-        "mean_with_fixed_features": float(mean.mean()),
-        "right_alone": int((right & ~floor_right).sum()),
-        "fixed_features_right_alone": int((floor_right & ~right).sum()),
-    }
+    figures = float(mean.mean()), *right_alone(right, floor_right)
+    return dict(zip(BESIDE, figures, strict=True))

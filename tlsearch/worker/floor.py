@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from tlsearch.backbones import LinearHead, load_backbone
 from tlsearch.data import TrainingData, load_catalog, load_training_data
 from tlsearch.errors import BackboneError, DataError
 from tlsearch.finetune import fixed_features_model
-from tlsearch.measures import PROBE_VERSION, Features, LinearProbe, features_of, linear_probe
+from tlsearch.measures import PROBE_VERSION, Features, LinearProbe, features_of_splits, linear_probe
 from tlsearch.records import Failure
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.endings import Failed, Floor, Released
@@ -127,32 +127,18 @@ def features_of_study(
         DataError: the images have no features of use, or changed meanwhile.
     """
     spec, fingerprint = context.study.spec, context.study.data.fingerprint
-    recipe, backbone, path = (
-        spec.recipe.for_evaluation(),
-        materials.backbone,
-        materials.data_spec.path,
-    )
+    recipe, backbone = spec.recipe.for_evaluation(), materials.backbone
+    path = materials.data_spec.path
     if image_size is not None and image_size != recipe.image_size:
         recipe = recipe.model_copy(update={"image_size": image_size})
         weights = context.weights or spec.backbone.weights
         backbone = load_backbone(spec.backbone.model, weights, image_size)
 
-    @cache
     def images() -> TrainingData:
         catalog = load_catalog(materials.data_spec, fingerprint)
         if catalog.fingerprint != fingerprint:
             raise DataError(f"data.path {path}: the images changed meanwhile")
         return load_training_data(catalog, recipe.image_size, recipe.eval_crop)
 
-    def features(part: str) -> Features:
-        return features_of(
-            backbone,
-            lambda: [getattr(images(), part)],
-            f"{fingerprint}/{part}",
-            recipe,
-            context.device,
-            f"data.path {path}",
-            check,
-        )
-
-    return features("train"), features("val")
+    where = f"data.path {path}"
+    return features_of_splits(backbone, images, fingerprint, recipe, context.device, where, check)

@@ -4,6 +4,7 @@ from contextlib import suppress
 from functools import cached_property
 
 from tlsearch.errors import StudyError
+from tlsearch.prior import most_starting_trials
 from tlsearch.records import FIXED_FEATURES, reason_line
 from tlsearch.store.claims import Claim, Refusal
 from tlsearch.store.measures import read_measures, read_prior
@@ -138,5 +139,4 @@ class StudySession:
         if self.measuring is None or self.measuring.given_up():
             return 0
         prior = self.study.spec.prior
-        from_probe = self.study.space.ranges["reinit_layers"].low == 0
-        return prior.draws + 2 + from_probe if prior.use else 0
+        return most_starting_trials(self.study.space, prior.draws) if prior.use else 0

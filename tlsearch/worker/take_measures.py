@@ -15,6 +15,7 @@ from tlsearch.measures import (
     features_of,
     fixed_features,
     measure_features,
+    right_alone,
 )
 from tlsearch.records import Measures, SizeMeasure, TrialRecord, size_lead
 from tlsearch.worker.context import WorkerContext
@@ -43,7 +44,7 @@ def take_measures(
         train, val = features_of_study(context, materials)
         of_features = _feature_measures(context, materials, train, val)
     between = time.monotonic()
-    sizes = _sizes(context, materials, of_features.fixed.probe.logits(val.values).argmax(axis=1))
+    sizes = _sizes(context, materials, of_features.fixed.probe.right(val))
     before_range = time.monotonic()
     lr_range = _lr_range(context, materials)
     end = time.monotonic()
@@ -80,9 +81,15 @@ def _feature_measures(
 
 
 def _sizes(
-    context: WorkerContext, materials: TrainingMaterials, predicted: NDArray[np.int64]
+    context: WorkerContext, materials: TrainingMaterials, right_before: NDArray[np.bool_]
 ) -> tuple[SizeMeasure, ...]:
-    """Measure fixed features at the sizes that the spec names, beside these predictions."""
+    """Measure fixed features at the sizes that the spec names.
+
+    Args:
+        context: of the worker.
+        materials: of the study.
+        right_before: which validation images fixed features get right at the recipe's size.
+    """
     spec = context.study.spec
     found = []
     for size in sorted({*spec.measures.sizes} - {spec.recipe.for_evaluation().image_size}):
@@ -95,9 +102,7 @@ def _sizes(
             context.progress.preparing(str(error))
             continue
         fixed = fixed_features(train, val)
-        right = fixed.probe.logits(val.values).argmax(axis=1) == val.labels
-        before = predicted == val.labels
-        lead = size_lead(int((right & ~before).sum()), int((before & ~right).sum()), len(right))
+        lead = size_lead(*right_alone(fixed.probe.right(val), right_before), len(right_before))
         seconds = round(time.monotonic() - start, 3)
         found.append(SizeMeasure(size, fixed.val_accuracy, lead, seconds))
     return tuple(found)

@@ -448,7 +448,7 @@ class TestFromTheProbe:
         def none(*_):
             raise BackboneError("it has no pooled features")
 
-        monkeypatch.setattr(floor_module, "features_of", none)
+        monkeypatch.setattr(floor_module, "features_of_splits", none)
         world.server.queue(replace(PLAIN, reinit_layers=0))
         record = world.run()
         assert record is not None

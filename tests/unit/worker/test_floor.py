@@ -209,7 +209,7 @@ class TestBesideTheFloor:
         def broken(*_):
             raise RuntimeError("no memory for features")
 
-        monkeypatch.setattr(floor_module, "features_of", broken)
+        monkeypatch.setattr(floor_module, "features_of_splits", broken)
         trial = with_floor.server.queue(PLAIN)
         with_floor.run()
         assert (trial.state, trial.has_model) == ("complete", True)
@@ -220,7 +220,7 @@ class TestBesideTheFloor:
         ]
 
     def test_a_study_without_a_floor_takes_no_features(self, world: World, monkeypatch):
-        monkeypatch.setattr(floor_module, "features_of", None)
+        monkeypatch.setattr(floor_module, "features_of_splits", None)
         trial = world.server.queue(PLAIN)
         world.run()
         assert not set(BESIDE) & set(trial.attrs)

@@ -79,14 +79,14 @@ def test_measuring_comes_first_step_by_step(world: World):
 @pytest.mark.parametrize(
     ("world", "given_up", "kept"),
     [
-        ({"prior": {"draws": 3}}, False, 5),
+        ({"prior": {"draws": 3}}, False, 6),
         ({"prior": {"draws": 3}}, True, 0),
         ({"prior": {"use": False}}, False, 0),
     ],
     indirect=["world"],
 )
 def test_the_budget_keeps_room_for_the_prior(world: World, given_up, kept):
-    """While another worker measures: the mode, the opposite mode and the draws."""
+    """While another worker measures: the mode, range_rate, the opposite mode and the draws."""
     world.server.queue(PLAIN)
     session_of(world, Steps(0, given_up)).next()
     world.signals.release()
@@ -99,7 +99,7 @@ def test_the_budget_keeps_room_for_the_trial_from_the_probe(world: World):
     world.context = replace(world.context, study=replace(study, space=space))
     world.server.queue(PLAIN)
     session_of(world, Steps(0)).next()
-    assert world.claims.keeps == [study.spec.prior.draws + 3]
+    assert world.claims.keeps == [study.spec.prior.draws + 4]
     world.signals.release()
 
 
