@@ -1,6 +1,9 @@
 """Names of studies that tlsearch keeps for itself."""
 
 MEASURES_SUFFIX = "/measures"  # ends the name of a study that measures for another
+FINALISTS_SUFFIX = "/finalists"  # ... that trains another's finalists over several seeds
+KNOBS_SUFFIX = "/knobs"  # ... that tells which knob of the winner pays
+FINAL_SUFFIX = "/final"  # ... that trains the models to be tested on train + val
 BEING_CREATED_PREFIX = "tlsearch-being-created-"  # begins the name until all of it is stored
 
 

@@ -1,0 +1,114 @@
+"""What the finalists of a study reach over several seeds."""
+
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Literal
+
+from tlsearch.records.hyperparameters import Hyperparameters
+
+FinalistKind = Literal["candidate", "default", "fixed_features"]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRun:
+    """One training of a finalist.
+
+    Attributes:
+        trial: its number in the study `NAME/finalists`.
+        seed: of the training.
+        val_accuracy: a fraction.
+        seconds: of training.
+    """
+
+    trial: int
+    seed: int
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """A configuration that is trained over several seeds.
+
+    Attributes:
+        name: `trial 7` (of the search), `default` or `fixed features`.
+        kind: a candidate of the search, or one of the two baselines.
+        params: the seven hyperparameters; None for fixed features, which train none.
+        from_trial: number of the trial of the search; None where the search has none.
+        planned: runs that are planned.
+        runs: those that are complete, by seed. Fixed features do not depend on a seed: one run.
+    """
+
+    name: str
+    kind: FinalistKind
+    params: Hyperparameters | None
+    from_trial: int | None
+    planned: int
+    runs: tuple[SeedRun, ...] = ()
+
+    @property
+    def mean(self) -> float | None:
+        """Mean validation accuracy of the complete runs, a fraction; None before one is."""
+        return fmean(run.val_accuracy for run in self.runs) if self.runs else None
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation of the runs; None below two."""
+        return stdev(run.val_accuracy for run in self.runs) if len(self.runs) > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The winner beside a baseline, paired.
+
+    Attributes:
+        baseline: the baseline's name.
+        gain: mean difference of accuracies, a fraction.
+        low, high: 95 % interval of the gain.
+        p_value: two-sided.
+        n_seeds: runs of each.
+        is_clear: whether the winner is ahead by more than chance explains, at 5 %.
+    """
+
+    baseline: str
+    gain: float
+    low: float
+    high: float
+    p_value: float
+    n_seeds: int
+    is_clear: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finals:
+    """The finalists of a study, and which of them to use.
+
+    Attributes:
+        study: the name of the search.
+        finalists: candidates first, the best mean first, then the baselines.
+        complete: whether every planned run ended.
+        winner: name of the candidate with the best mean; None before a run of one is complete.
+        comparisons: of the winner with each baseline; empty until `complete`.
+        recommended: name of the finalist to use: the winner where it clearly beats the baselines,
+            else the cheapest that it does not beat; None until `complete`.
+        why: the same in a sentence, for people.
+    """
+
+    study: str
+    finalists: tuple[Finalist, ...]
+    complete: bool
+    winner: str | None = None
+    comparisons: tuple[Comparison, ...] = ()
+    recommended: str | None = None
+    why: str | None = None
+
+    def finalist(self, name: str) -> Finalist:
+        """Return the finalist of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for each in self.finalists:
+            if each.name == name:
+                return each
+        raise KeyError(name)

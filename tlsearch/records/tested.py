@@ -1,0 +1,138 @@
+"""What models reach on the test images."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Prediction = Literal[
+    "single crop", "10-crop", "ensemble", "ensemble, 10-crop", "uniform soup", "greedy soup"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TestFigure:
+    """A finalist on the test images, predicted in one way.
+
+    Attributes:
+        finalist: its name, as in `Finals`; `mean` is fixed features and the winner together.
+        prediction: how its models predict.
+        accuracies: top-1 of each seed's model, fractions; one figure for an ensemble or a soup.
+        mean: their mean.
+        sd: their standard deviation; None for one figure.
+        low, high: 95 % interval of the mean.
+        balanced_accuracy: mean recall of the classes, a fraction (mean over seeds).
+        macro_f1: mean F1 of the classes (mean over seeds).
+        log_loss: in nats (mean over seeds).
+        ece: expected calibration error, a fraction (mean over seeds).
+        ece_scaled: the same after temperature scaling on the validation images; None where they
+            were trained on.
+        temperature: of that scaling.
+        passes: forward passes an image: the cost at inference.
+        seconds_per_image: measured here.
+    """
+
+    __test__ = False  # pytest: this is no test
+
+    finalist: str
+    prediction: Prediction
+    accuracies: tuple[float, ...]
+    mean: float
+    sd: float | None
+    low: float
+    high: float
+    balanced_accuracy: float
+    macro_f1: float
+    log_loss: float
+    ece: float
+    ece_scaled: float | None
+    temperature: float | None
+    passes: int
+    seconds_per_image: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigure:
+    """A class in the test images, as the recommended answer predicts it (single crop).
+
+    Attributes:
+        name: of the class.
+        n: test images of it.
+        recall, precision, f1: fractions; `precision` is None where it is never predicted.
+    """
+
+    name: str
+    n: int
+    recall: float
+    precision: float | None
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class WrongImage:
+    """A test image on which the recommended answer was most certain and wrong.
+
+    Attributes:
+        image: its name in the data.
+        label, predicted: names of classes.
+        probability: of the predicted class.
+    """
+
+    image: str
+    label: str
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class TestGain:
+    """The recommended answer beside another finalist on the same test images, paired.
+
+    Attributes:
+        other: the other's name.
+        gain: difference of accuracies, a fraction (mean over seeds).
+        low, high: 95 % interval.
+        p_value: two-sided.
+    """
+
+    __test__ = False
+
+    other: str
+    gain: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """One look at the test images.
+
+    Attributes:
+        study: the name of the search.
+        look: 1 for the first; a later one is no longer an honest figure, and says so for good.
+        at: when, with its time zone.
+        n_test: test images.
+        answer: name of the finalist that was recommended before the test.
+        trained_on: what the models were trained on.
+        seeds: of the models.
+        figures: every finalist that was tested, in every way.
+        gains: of the answer over the others, single crop.
+        classes: of the answer.
+        confusion: of the answer, images by label (row) and prediction (column).
+        most_wrong: the answer's worst mistakes, the most certain first.
+    """
+
+    __test__ = False
+
+    study: str
+    look: int
+    at: datetime
+    n_test: int
+    answer: str
+    trained_on: Literal["train", "train+val"]
+    seeds: tuple[int, ...]
+    figures: tuple[TestFigure, ...]
+    gains: tuple[TestGain, ...]
+    classes: tuple[ClassFigure, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    most_wrong: tuple[WrongImage, ...]
