@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tlsearch.cli.clean import clean
 from tlsearch.cli.data_table import class_lines, passed_lines
 from tlsearch.cli.display import console, print_json
 from tlsearch.cli.options import Json, SpecPath, Storage
@@ -101,19 +102,40 @@ def _with_minutes(spec: "StudySpec", minutes: float) -> "StudySpec":
     return spec.model_copy(update={"budget": budget})
 
 
-def check(spec: SpecPath, as_json: Json = False) -> None:
+def check(
+    spec: SpecPath,
+    write_manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Writes a manifest of the images that can be read, and checks nothing else.",
+        ),
+    ] = None,
+    drop_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--drop-duplicates", help="With --write-manifest: without images that are there twice."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Validate a spec, its images and its network without training."""
     from tlsearch.cli.terminal_progress import TerminalProgress
     from tlsearch.spec import load_spec
     from tlsearch.studies.create import check_study
 
     loaded = load_spec(spec)
+    if write_manifest is not None:
+        return clean(loaded, write_manifest, drop_duplicates, as_json)
+    if drop_duplicates:
+        raise typer.BadParameter("--drop-duplicates needs --write-manifest FILE.csv")
     if as_json:
         print_json(_as_json(check_study(loaded)))
-        return
+        return None
     with TerminalProgress() as progress:
         checked = check_study(loaded, progress)
     console.print("\n".join(_lines(checked)))
+    return None
 
 
 def _as_json(checked: "CheckedStudy") -> dict[str, object]:
@@ -136,6 +158,7 @@ def _as_json(checked: "CheckedStudy") -> dict[str, object]:
         },
         "memory_bytes": decoded_memory(checked),
         "notes": notes(checked),
+        "copies": [copy.as_dict() for copy in checked.copies],
         "space": checked.space.as_dict(),
     }
 

@@ -3,12 +3,14 @@
 from tlsearch.data.cache import features_folder, load_training_data, read_once
 from tlsearch.data.cachefile import read_arrays, write_arrays
 from tlsearch.data.catalog import load_catalog
+from tlsearch.data.cleaning import Cleaned, write_clean_manifest
 from tlsearch.data.colours import Look, narrow_range
 from tlsearch.data.crops import seed_from
 from tlsearch.data.decode import stored_size
 from tlsearch.data.domain import Domain, load_domain
+from tlsearch.data.duplicates import Copy, find_copies
 from tlsearch.data.imageset import ImageSet, TrainingData
-from tlsearch.data.manifest import keep_names, what_changed
+from tlsearch.data.kept_names import keep_names, what_changed
 from tlsearch.data.memory import as_text, enough_memory, free_bytes
 from tlsearch.data.mixing import mixed_batches
 from tlsearch.data.needs import decoded_bytes
@@ -21,9 +23,12 @@ from tlsearch.data.pipeline import (
 from tlsearch.data.reading import watched_reading
 from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
 from tlsearch.data.sizes import load_for_recipe
+from tlsearch.data.spellings import spelled_alike
 
 __all__ = [
     "Catalog",
+    "Cleaned",
+    "Copy",
     "DeviceImages",
     "Domain",
     "ImageRef",
@@ -36,6 +41,7 @@ __all__ = [
     "enough_memory",
     "evaluation_batches",
     "features_folder",
+    "find_copies",
     "free_bytes",
     "keep_names",
     "load_catalog",
@@ -48,10 +54,12 @@ __all__ = [
     "read_arrays",
     "read_once",
     "seed_from",
+    "spelled_alike",
     "stored_size",
     "train_batches",
     "val_batches",
     "watched_reading",
     "what_changed",
     "write_arrays",
+    "write_clean_manifest",
 ]

@@ -14,12 +14,14 @@ from tlsearch.data.cachefile import read_arrays, write_arrays
 from tlsearch.data.colours import Look, Used
 from tlsearch.data.decode import decode_and_look, look_at, stored_size
 from tlsearch.data.imageset import ImageSet, TrainingData, canvas_shapes, image_set, packed
+from tlsearch.data.likeness import Likeness, colours_of
 from tlsearch.data.memory import FEWER_IMAGES, check_room, enough_memory
 from tlsearch.data.reading import counted_within, read_all, unreadable
 from tlsearch.data.references import TRAIN, VAL, Catalog, ImageRef, Pixels
 
 VERSION = 2  # raise it when decoding or the names of the arrays change
 
+_LOOKS = frozenset({"looks", "tests", "hashes", "colours"})
 _PART = 200  # images that are decoded before their memory is counted
 Sets = tuple[ImageSet, ImageSet]  # train and val
 
@@ -132,6 +134,8 @@ def _looks_path(path: Path) -> Path:
 def _keep_looks(path: Path, looks: list[Look], tests: list[bytes]) -> None:
     rows = [[k.height, k.width, k.used.largest, k.used.white, k.used.known] for k in looks]
     arrays: dict[str, NDArray[Any]] = {"looks": np.array(rows, np.int64)}
+    arrays["hashes"] = np.array([k.likeness.hash for k in looks], np.uint64)
+    arrays["colours"] = colours_of([k.likeness for k in looks]).astype(np.uint8)
     arrays["tests"] = _content_of(tests)
     with suppress(OSError):
         write_arrays(_looks_path(path), arrays)
@@ -141,12 +145,14 @@ def _read_looks(path: Path, catalog: Catalog, tests: list[bytes]) -> list[Look] 
     """Return how the images look, if this was kept of the very same ones."""
     found = read_arrays(_looks_path(path))
     n_images = len(catalog.train) + len(catalog.val) + len(catalog.test)
-    if found is None or not {"looks", "tests"} <= set(found):
+    if found is None or set(found) != _LOOKS:
         return None
     if len(found["looks"]) != n_images or not np.array_equal(found["tests"], _content_of(tests)):
         return None
+    alike = map(Likeness, found["hashes"].tolist(), map(bytes, found["colours"]))
     return [
-        Look(h, w, Used(most, white, bool(k))) for h, w, most, white, k in found["looks"].tolist()
+        Look(h, w, Used(most, white, bool(known)), likeness)
+        for (h, w, most, white, known), likeness in zip(found["looks"].tolist(), alike, strict=True)
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tlsearch.data.reading import read_all, unreadable
-from tlsearch.data.references import TEST, TRAIN, VAL, Catalog, ImageRef
+from tlsearch.data.references import TEST, TRAIN, VAL, Catalog, ImageRef, SourceImages
 from tlsearch.data.scan import FIRST, NOW, Rules
 from tlsearch.data.sources import read_source
 from tlsearch.data.splits import make_splits
@@ -50,7 +50,11 @@ def _former(spec: DataSpec, fingerprint: str | None) -> Catalog | None:
 
 
 def _catalog(spec: DataSpec, rules: Rules) -> Catalog:
-    source = read_source(spec, rules)
+    return catalog_of(read_source(spec, rules), spec)
+
+
+def catalog_of(source: SourceImages, spec: DataSpec) -> Catalog:
+    """Split the images of a source, and compute the fingerprint; raises as `load_catalog` does."""
     splits = make_splits(source, spec)
     if spec.bit_depth is not None:
         splits = {

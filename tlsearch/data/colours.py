@@ -17,6 +17,7 @@ from tlsearch.data.depth import (
     signed_bytes,
     to_bytes,
 )
+from tlsearch.data.likeness import Likeness
 from tlsearch.data.orientation import leave_as_stored
 
 _PNG_GREYS = {"L;2": 85, "L;4": 17}  # Pillow scales these values, but not the transparent one
@@ -46,11 +47,13 @@ class Look:
     Attributes:
         height, width: once it is upright, pixels.
         used: how much of the range its values use.
+        likeness: what those that look like it have in common with it.
     """
 
     height: int
     width: int
     used: Used
+    likeness: Likeness
 
 
 def deep_grey_to_rgb(

@@ -16,6 +16,7 @@ from tlsearch.data.colours import (
 )
 from tlsearch.data.depth import Samples, samples_of
 from tlsearch.data.formats import register_all
+from tlsearch.data.likeness import likeness_of
 from tlsearch.data.orientation import leave_as_stored, orientation_of, upright
 from tlsearch.data.reading import UnreadableImageError
 from tlsearch.data.references import ImageRef, Pixels
@@ -62,7 +63,7 @@ def open_rgb(ref: ImageRef) -> Image.Image:
 
 def _opened(ref: ImageRef) -> tuple[Image.Image, Look]:
     image, used = _of_file(ref.source, ref.bits) if isinstance(ref.source, Path) else _of_array(ref)
-    return image, Look(image.height, image.width, used)
+    return image, Look(image.height, image.width, used, likeness_of(image))
 
 
 def _of_array(ref: ImageRef) -> tuple[Image.Image, Used]:

@@ -65,6 +65,7 @@ BESIDE = Kind(
     "move them into train/, val/ or test/, if they belong there",
 )  # fmt: skip
 ARRAYS = Kind("array that is not read", "arrays that are not read")
+COLUMNS = Kind("column that is not read", "columns that are not read")
 
 _BY_EXTENSION: Mapping[str, Kind] = {
     **dict.fromkeys((".heic", ".heif", ".hif", ".heics", ".heifs"), HEIC),

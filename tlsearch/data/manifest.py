@@ -1,68 +1,210 @@
-"""Which images a data set has, kept in the user's cache: so that it can be said what changed."""
+"""Reads a manifest: a table with a row for each image, its path, its label, perhaps its split."""
 
-import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
-from tlsearch.data.cache import cache_folder
-from tlsearch.data.reading import read_all
-from tlsearch.data.references import TRAIN, VAL, Catalog, ImageRef
-
-_SHOWN = 3
-_DIGEST_BYTES = 8
-
-Names = dict[str, list[object]]  # by name: split, class, and a hash of the content
-
-
-def keep_names(catalog: Catalog) -> None:
-    """Keep which images a catalog has, unless that is kept; where it cannot be, it is not."""
-    path = _path(catalog.fingerprint)
-    with suppress(OSError):
-        if path.exists():
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(f".{os.getpid()}")
-        half.write_text(json.dumps(_names(catalog)))
-        half.replace(path)
+from tlsearch.data.formats import COLUMNS
+from tlsearch.data.reading import listed
+from tlsearch.data.references import ALL, TEST, TRAIN, VAL, ImageRef, PassedOver, SourceImages
+from tlsearch.data.scan import composed
+from tlsearch.data.split_names import split_of
+from tlsearch.data.tables import Table, read_table
+from tlsearch.errors import DataError
+from tlsearch.spec import ColumnsSpec
 
 
-def what_changed(catalog: Catalog, fingerprint: str) -> str | None:
-    """Say how a catalog differs from the one with a fingerprint, if that one was kept here."""
-    try:
-        before: Names = json.loads(_path(fingerprint).read_text())
-        now = _names(catalog)
-        gone, new = [n for n in before if n not in now], [n for n in now if n not in before]
-        both = [name for name in before if name in now]
-        moved = [name for name in both if before[name][:2] != now[name][:2]]
-        changed = [name for name in both if before[name][2:] != now[name][2:]]
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
-    found = {"new": new, "gone": gone, "in another class or split": moved, "changed": changed}
-    return _sentence(found)
+def read_manifest(path: Path, columns: ColumnsSpec) -> SourceImages:
+    """Read the rows of a CSV or Parquet file as images.
+
+    Paths are relative to the folder of the file. Where there is a column of splits, it is taken as
+    it says; a split may have any name that `split_of` knows. A row without a group is in none.
+
+    Raises:
+        DataError: the table cannot be read, a column is missing, a label is empty or in other
+            splits alone, a file is not there or is named twice, or a group is in two splits.
+    """
+    table = read_table(path, columns.path)
+    used = _used(table, columns)
+    cells = {use: table.column(name) for use, name in used.items()}
+    _refuse_empty(table, used["path"], cells["path"], "name the file of each image")
+    _refuse_empty(table, used["label"], cells["label"], "give each image a class, or drop its row")
+    files = _files(table, path.parent, cells["path"])
+    splits = _splits(table, used["split"], cells["split"]) if "split" in used else None
+    names = _names(table, path.parent, files, splits)
+    if splits is not None and "group" in used:
+        _refuse_divided(table, cells["group"], splits)
+    classes = _classes(table, [composed(label) for label in cells["label"]], splits)
+    labels = {name: k for k, name in enumerate(classes)}
+    refs = [
+        ImageRef(name, labels[composed(label)], file, group=group or None)
+        for name, label, file, group in zip(
+            names, cells["label"], files, cells.get("group", [""] * len(names)), strict=True
+        )
+    ]
+    left = tuple(name for name in table.header if name not in used.values())
+    passed = (PassedOver(COLUMNS, left, len(left)),) if left else ()
+    return SourceImages(table.where, classes, _by_split(refs, splits), passed)
 
 
-def _sentence(found: Mapping[str, list[str]]) -> str | None:
-    parts = []
-    for what, names in found.items():
-        if names:
-            more = ", ..." if len(names) > _SHOWN else ""
-            parts.append(f"{len(names)} {what} ({', '.join(sorted(names)[:_SHOWN])}{more})")
-    return ", ".join(parts) or None
+def _used(table: Table, columns: ColumnsSpec) -> dict[str, str]:
+    """Return the names of the columns that are read, by what they are."""
+    used = {"path": columns.path, "label": columns.label}
+    for use, given in (("split", columns.split), ("group", columns.group)):
+        name = use if given is None else given
+        if given or (given is None and use in table.header and use not in used.values()):
+            used[use] = name
+    for use, name in used.items():
+        if name not in table.header:
+            raise DataError(
+                f"{table.where}: has no column {name!r}; its columns are "
+                f"{listed(map(repr, table.header))}; name the right one in data.columns.{use}"
+            )
+    return used
 
 
-def _names(catalog: Catalog) -> Names:
-    refs = [(split, ref) for split in (TRAIN, VAL) for ref in getattr(catalog, split)]
-    digests, problems = read_all([ref for _, ref in refs], ImageRef.digest)
-    if problems:
-        raise OSError(problems[0])
-    found: Names = {}
-    for (split, ref), digest in zip(refs, digests, strict=True):
-        found[ref.name] = [split, catalog.class_names[ref.label], digest[:_DIGEST_BYTES].hex()]
-    found |= {ref.name: ["test", catalog.class_names[ref.label]] for ref in catalog.test}
-    return found
+def _refuse_empty(table: Table, name: str, cells: Sequence[str], advice: str) -> None:
+    empty = [table.place(index) for index, cell in enumerate(cells) if not cell]
+    if empty:
+        raise DataError(f"{table.where}: the column {name!r} is empty in {listed(empty)}; {advice}")
 
 
-def _path(fingerprint: str) -> Path:
-    return cache_folder() / f"{fingerprint}.names.json"
+def _files(table: Table, folder: Path, cells: Sequence[str]) -> list[Path]:
+    """Return the file of each row; looks whether it is there, but does not open it."""
+    found = [_file(folder, cell) for cell in cells]
+    gone = [f"{cells[k]} ({table.place(k)})" for k, file in enumerate(found) if file is None]
+    if gone:
+        number = "1 file is" if len(gone) == 1 else f"{len(gone)} files are"
+        raise DataError(
+            f"{table.where}: {number} not there: {listed(gone)}; paths are relative to the folder "
+            "of the manifest, and name files; correct them, or drop their rows"
+        )
+    return [file for file in found if file is not None]
+
+
+def _file(folder: Path, cell: str) -> Path | None:
+    """Return the file that a cell names: as it is, with slashes, or in another Unicode form."""
+    slashes = cell.replace("\\", "/")
+    forms = (cell, slashes, normalize("NFC", slashes), normalize("NFD", slashes))
+    for text in dict.fromkeys(forms):
+        path = Path(os.path.normpath(folder / text))
+        if os.path.isfile(path):
+            return path
+    return None
+
+
+def _splits(table: Table, name: str, cells: Sequence[str]) -> list[str]:
+    found = [split_of(cell) for cell in cells]
+    odd = [
+        f"{cell!r} ({table.place(k)})"
+        for k, (cell, split) in enumerate(zip(cells, found, strict=True))
+        if split is None
+    ]
+    if odd:
+        raise DataError(
+            f"{table.where}: the column {name!r} has {listed(odd)}; write train, val or test in "
+            'each row, or set data.columns.split = "" to have the images split'
+        )
+    if TRAIN not in found:
+        raise DataError(
+            f"{table.where}: the column {name!r} has no train; give images for training, or set "
+            'data.columns.split = "" to have the images split'
+        )
+    return [split for split in found if split is not None]
+
+
+def _names(
+    table: Table, folder: Path, files: Sequence[Path], splits: Sequence[str] | None
+) -> list[str]:
+    """Return a name for each file; refuses a file that two rows name."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    names = []
+    for index, file in enumerate(files):
+        rows[os.path.realpath(file)].append(index)
+        inside = file.relative_to(folder) if file.is_relative_to(folder) else file
+        names.append(composed(inside.as_posix()))
+    twice = [found for found in rows.values() if len(found) > 1]
+    if twice:
+        across = [found for found in twice if splits and len({splits[k] for k in found}) > 1]
+        raise DataError(
+            f"{table.where}: {_said_twice(table, names, splits, across or twice)}; "
+            "keep one row for each file"
+        )
+    _refuse_equal(table, names)
+    return names
+
+
+def _said_twice(
+    table: Table, names: Sequence[str], splits: Sequence[str] | None, twice: Sequence[Sequence[int]]
+) -> str:
+    what = "1 file is" if len(twice) == 1 else f"{len(twice)} files are"
+    where = "in two rows"
+    if splits and len({splits[k] for k in twice[0]}) > 1:
+        where = f"in two splits ({_joined(splits[k] for k in twice[0])})"
+    shown = [f"{names[rows[0]]} ({_joined(map(table.place, rows))})" for rows in twice]
+    return f"{what} {where}: {listed(shown)}"
+
+
+def _joined(words: Iterable[str]) -> str:
+    return " and ".join(list(dict.fromkeys(words))[:2])
+
+
+def _refuse_equal(table: Table, names: Sequence[str]) -> None:
+    """Refuse two files whose names differ in Unicode form alone: the names tell images apart."""
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if seen.setdefault(name, index) != index:
+            raise DataError(
+                f"{table.where}: {table.place(seen[name])} and {table.place(index)} name files "
+                f"that differ in Unicode form alone ({name}); rename one of them"
+            )
+
+
+def _refuse_divided(table: Table, groups: Sequence[str], splits: Sequence[str]) -> None:
+    found: dict[str, set[str]] = defaultdict(set)
+    for group, split in zip(groups, splits, strict=True):
+        found[group].add(split)
+    divided = [
+        f"{group!r} ({' and '.join(s for s in (TRAIN, VAL, TEST) if s in where)})"
+        for group, where in found.items()
+        if group and len(where) > 1
+    ]
+    if divided:
+        what = "1 group is" if len(divided) == 1 else f"{len(divided)} groups are"
+        raise DataError(
+            f"{table.where}: {what} in more than one split: {listed(divided)}; put each into one, "
+            'or set data.columns.split = "" to have the groups split'
+        )
+
+
+def _classes(table: Table, labels: Sequence[str], splits: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the classes in order: by name, or by value where all of them are whole numbers."""
+    trained = {label for k, label in enumerate(labels) if splits is None or splits[k] == TRAIN}
+    unknown = sorted(
+        {(label, splits[k]) for k, label in enumerate(labels) if splits and label not in trained}
+    )
+    if unknown:
+        shown = listed(f"{label!r} (in {split})" for label, split in unknown)
+        raise DataError(
+            f"{table.where}: has labels that no training image has: {shown}; add training images "
+            "of them, or drop their rows"
+        )
+    if all(label.isascii() and label.isdigit() for label in trained):
+        return tuple(sorted(trained, key=lambda label: (int(label), label)))
+    return tuple(sorted(trained))
+
+
+def _by_split(
+    refs: Sequence[ImageRef], splits: Sequence[str] | None
+) -> dict[str, tuple[ImageRef, ...]]:
+    """Put the images into their splits, ordered as a folder's are: by class, then by name."""
+    order = sorted(range(len(refs)), key=lambda k: (refs[k].label, refs[k].name))
+    if splits is None:
+        return {ALL: tuple(refs[k] for k in order)}
+    return {
+        split: found
+        for split in (TRAIN, VAL, TEST)
+        if (found := tuple(refs[k] for k in order if splits[k] == split))
+    }

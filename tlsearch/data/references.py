@@ -26,12 +26,14 @@ class ImageRef:
         label: index into the class names.
         source: the file, or the pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
         bits: how many bits its values use, where the file does not say; None = all.
+        group: of images that must be in one split; None = it may be in any.
     """
 
     name: str
     label: int
     source: Path | Pixels = field(compare=False, repr=False)
     bits: int | None = None
+    group: str | None = None
 
     @property
     def place(self) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tlsearch.data.folders import read_folder
 from tlsearch.data.idx import holds_idx, read_idx
+from tlsearch.data.manifest import read_manifest
 from tlsearch.data.npz import read_npz
 from tlsearch.data.references import SourceImages
 from tlsearch.data.scan import CLASSES, NOW, Rules
@@ -12,6 +13,10 @@ from tlsearch.errors import DataError
 from tlsearch.spec import DataSpec
 
 BUILTIN = "builtin:"
+_BY_EXTENSION = {
+    ".npz": "npz",
+    **dict.fromkeys((".csv", ".tsv", ".parquet", ".pq"), "manifest"),
+}
 SHIPPED = {"fashion-mnist-30": Path(__file__).parent / "shipped" / "fashion_mnist_30.npz"}
 
 
@@ -35,9 +40,14 @@ def read_source(spec: DataSpec, rules: Rules = NOW) -> SourceImages:
     kind = _kind(path) if spec.format == "auto" else spec.format
     if kind == "npz":
         return read_npz(path, str(path), rules)
+    if kind == "manifest" and path.is_file():
+        return read_manifest(path, spec.columns)
+    if kind == "manifest":
+        raise DataError(f"{path}: is a folder; give the manifest, a .csv or .parquet file")
     if not path.is_dir():
         raise DataError(
-            f"{path}: is not a folder; give a folder of images or a .npz file as data.path"
+            f"{path}: is not a folder; give a folder of images, a manifest (.csv, .tsv, .parquet) "
+            "or a .npz file as data.path"
         )
     if kind == "idx":
         return read_idx(path, rules)
@@ -54,5 +64,5 @@ def _read_builtin(name: str) -> SourceImages:
 
 def _kind(path: Path) -> str:
     if path.is_file():
-        return "npz" if path.suffix.lower() == ".npz" else "folder"
+        return _BY_EXTENSION.get(path.suffix.lower(), "folder")
     return "idx" if holds_idx(path) else "folder"

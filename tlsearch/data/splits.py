@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from tlsearch.data.hashed_splits import hashed_splits
 from tlsearch.data.reading import listed
 from tlsearch.data.references import (
     ALL,
@@ -81,6 +82,8 @@ def _with_all_splits(source: SourceImages, spec: DataSpec) -> Splits:
     pool = splits.pop(ALL, None)
     test_fraction = 0.0 if pool is None else spec.test_fraction
     splits[TRAIN] = splits[TRAIN] if pool is None else pool
+    if any(ref.group is not None for ref in splits[TRAIN]):
+        return _divided(splits, _by_group(source, splits[TRAIN], spec, test_fraction))
     chosen: dict[str, str] = {}
     for label, refs in _by_label(splits[TRAIN]).items():
         n_val, n_test = shares(len(refs), spec.val_fraction, test_fraction)
@@ -93,6 +96,34 @@ def _with_all_splits(source: SourceImages, spec: DataSpec) -> Splits:
         chosen |= dict.fromkeys(names[:n_val], VAL)
         chosen |= dict.fromkeys(names[n_val : n_val + n_test], TEST)
     return _divided(splits, chosen)
+
+
+def _by_group(
+    source: SourceImages, refs: Sequence[ImageRef], spec: DataSpec, test_fraction: float
+) -> dict[str, str]:
+    """Return the split of each image by name; those of a group have one, and move by it alone.
+
+    Raises:
+        DataError: a class is in too few groups.
+    """
+    keys = [_unit_key(ref) for ref in refs]
+    labels = [ref.label for ref in refs]
+    found = hashed_splits(keys, labels, spec.split_seed, spec.val_fraction, test_fraction)
+    for split in (TRAIN, VAL) if spec.val_fraction else (TRAIN,):
+        present = {label for label, its in zip(labels, found, strict=True) if its == split}
+        missing = sorted(set(labels) - present)
+        if missing:
+            raise DataError(
+                f"{source.where}: the class {source.class_names[missing[0]]!r} is in too few "
+                "groups for training and validation; add images of other groups, or remove the "
+                "class"
+            )
+    return {ref.name: split for ref, split in zip(refs, found, strict=True)}
+
+
+def _unit_key(ref: ImageRef) -> bytes:
+    text = f"image/{ref.name}" if ref.group is None else f"group/{ref.group}"
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _divided(splits: Splits, chosen: Mapping[str, str]) -> Splits:

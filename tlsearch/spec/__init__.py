@@ -1,7 +1,7 @@
 """The study spec: what to fine-tune, on what, how, and where to search."""
 
 from tlsearch.spec.legacy import LEGACY, in_words_of, with_legacy_values, without_legacy_values
-from tlsearch.spec.load import differences, load_spec, parse_spec, spec_hash, to_toml_dict
+from tlsearch.spec.load import decoded, differences, load_spec, parse_spec, spec_hash, to_toml_dict
 from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, WorkersSpec
 from tlsearch.spec.search import (
     KnobsSpec,
@@ -12,7 +12,14 @@ from tlsearch.spec.search import (
     SpaceSpec,
 )
 from tlsearch.spec.study import StudySpec
-from tlsearch.spec.training import MAGNITUDES, BackboneSpec, DataSpec, Optimizer, RecipeSpec
+from tlsearch.spec.training import (
+    MAGNITUDES,
+    BackboneSpec,
+    ColumnsSpec,
+    DataSpec,
+    Optimizer,
+    RecipeSpec,
+)
 
 __all__ = [
     "LEGACY",
@@ -20,6 +27,7 @@ __all__ = [
     "BackboneSpec",
     "BudgetSpec",
     "CheckpointsSpec",
+    "ColumnsSpec",
     "DataSpec",
     "KnobsSpec",
     "MeasuresSpec",
@@ -31,6 +39,7 @@ __all__ = [
     "SpaceSpec",
     "StudySpec",
     "WorkersSpec",
+    "decoded",
     "differences",
     "in_words_of",
     "load_spec",

@@ -15,14 +15,38 @@ MAGNITUDES = 31  # steps of the strength of an augmentation
 _MOST_ALPHA = 100.0  # of mixup and CutMix: nearly all images are mixed half and half
 
 
+class ColumnsSpec(Table):
+    """The columns of a manifest; read by `tlsearch.data`.
+
+    Attributes:
+        path, label: of the images' paths and of their classes.
+        split: of their splits; None = `split`, where there is such a column; "" = none is read.
+        group: of what must not be divided between splits; None = `group`, likewise.
+    """
+
+    path: str = Field("path", min_length=1)
+    label: str = Field("label", min_length=1)
+    split: str | None = None
+    group: str | None = None
+
+    @model_validator(mode="after")
+    def _one_use_each(self) -> "ColumnsSpec":
+        named = [name for name in (self.path, self.label, self.split, self.group) if name]
+        for name in named:
+            if named.count(name) > 1:
+                raise ValueError(f"{name!r} is given twice; name a column of its own for each")
+        return self
+
+
 class DataSpec(Table):
     """Where the images are and how they are split; read by `tlsearch.data`.
 
     Attributes:
-        path: a folder of images, a folder of idx files, a .npz file, or
-            `builtin:fashion-mnist-30`; relative to the spec file.
+        path: a folder of images, a manifest (.csv, .tsv, .parquet), a folder of idx files, a .npz
+            file, or `builtin:fashion-mnist-30`; relative to the spec file.
         format: `auto` = found from the path; `classes` = a folder whose folders are all classes,
             whatever their names.
+        columns: of a manifest.
         val_fraction: share of each class for validation, where the data has no validation split.
         test_fraction: share of each class for testing, where the data has no splits.
         train_per_class, val_per_class, test_per_class: number of images to use of each class
@@ -33,7 +57,8 @@ class DataSpec(Table):
     """
 
     path: str = Field(min_length=1)
-    format: Literal["auto", "folder", "classes", "idx", "npz"] = "auto"
+    format: Literal["auto", "folder", "classes", "manifest", "idx", "npz"] = "auto"
+    columns: ColumnsSpec = ColumnsSpec()
     val_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.2
     train_per_class: int = Field(0, ge=0)

@@ -11,7 +11,16 @@ from optuna.storages import RDBStorage
 from tlsearch.artifacts import check_place
 from tlsearch.backbones import Backbone, has_linear_head, load_backbone
 from tlsearch.dashboard.notes import write_note
-from tlsearch.data import Catalog, Look, keep_names, load_catalog, load_domain, read_once
+from tlsearch.data import (
+    Catalog,
+    Copy,
+    Look,
+    find_copies,
+    keep_names,
+    load_catalog,
+    load_domain,
+    read_once,
+)
 from tlsearch.errors import BackboneError, DataError, InputError, SpecError, StudyError, described
 from tlsearch.finetune import check_recipe
 from tlsearch.measures import check_size, random_init_spec
@@ -57,6 +66,7 @@ class CheckedStudy:
         backbone: the pretrained network.
         space: the search space, every range filled in.
         looks: how the images for training, validation and testing look, in this order.
+        copies: images that are there twice, or nearly so.
     """
 
     spec: StudySpec
@@ -64,6 +74,7 @@ class CheckedStudy:
     backbone: Backbone
     space: SearchSpace
     looks: tuple[Look, ...]
+    copies: tuple[Copy, ...] = ()
 
 
 def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStudy:
@@ -78,7 +89,11 @@ def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStu
     """
     problems: list[str] = []
     told = HarmlessProgress(progress or SilentProgress())
-    catalog, looks = _collect(problems, lambda: _verified_catalog(spec, told)) or (None, ())
+    catalog, looks, copies = _collect(problems, lambda: _verified_catalog(spec, told)) or (
+        None,
+        (),
+        (),
+    )
     backbone = _collect(problems, lambda: _backbone(spec, told))
     if catalog is not None:
         _collect(problems, lambda: _check_measurable(spec, catalog))
@@ -103,7 +118,7 @@ def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStu
         _collect(problems, lambda: resolve_url(spec.storage))
     if problems or catalog is None or backbone is None or space is None:
         raise SpecError(problems)
-    return CheckedStudy(spec, catalog, backbone, space, looks)
+    return CheckedStudy(spec, catalog, backbone, space, looks, copies)
 
 
 def create_study(
@@ -272,15 +287,18 @@ def _check_size(spec: StudySpec, size: int) -> None:
         ) from error
 
 
-def _verified_catalog(spec: StudySpec, progress: Progress) -> tuple[Catalog, tuple[Look, ...]]:
+def _verified_catalog(
+    spec: StudySpec, progress: Progress
+) -> tuple[Catalog, tuple[Look, ...], tuple[Copy, ...]]:
     recipe = spec.recipe
     looks: list[Look] = []
     with reading_images(progress):
         catalog = load_catalog(spec.data)
         for size in dict.fromkeys((recipe.image_size, recipe.for_evaluation().image_size)):
             looks = read_once(catalog, size, recipe.eval_crop)
+        copies = find_copies(catalog, looks)
     keep_names(catalog)
-    return catalog, tuple(looks)
+    return catalog, tuple(looks), copies
 
 
 def _backbone(spec: StudySpec, progress: Progress) -> Backbone:

@@ -1,9 +1,14 @@
 """What the check of a study finds that is no error but should be known."""
 
-from tlsearch.data import as_text, decoded_bytes, free_bytes, narrow_range
+from collections.abc import Iterator, Sequence
+
+from tlsearch.data import Copy, as_text, decoded_bytes, free_bytes, narrow_range, spelled_alike
+from tlsearch.errors import on_one_line
 from tlsearch.finetune import few_values, steps_of
 from tlsearch.studies.create import CheckedStudy
 
+_SHOWN = 3
+_LEAVE_OUT = "check --write-manifest FILE.csv --drop-duplicates leaves them out"
 _LARGE_SHARE = 0.1  # of the images: so much may an epoch leave out without a word on it
 
 
@@ -39,6 +44,7 @@ def notes(checked: CheckedStudy) -> list[str]:
             f"each epoch leaves out {steps.left_out} of {n_train} training images, because a batch "
             "that is not full is dropped; a smaller recipe.batch_size leaves out fewer"
         )
+    found += [*_twice(checked.copies), *_spellings(checked)]
     memory, free = decoded_memory(checked), free_bytes()
     if free is not None and memory > free:
         found.append(
@@ -46,3 +52,49 @@ def notes(checked: CheckedStudy) -> list[str]:
             "workers where there is more, or lower recipe.image_size or data.train_per_class"
         )
     return [each for each in found if each is not None]
+
+
+def _twice(copies: Sequence[Copy]) -> Iterator[str]:
+    """Say what is there twice: a leak first, then within a split, then under two labels."""
+    if leaks := [copy for copy in copies if copy.leaks]:
+        yield (
+            f"a leak: {_alike(leaks, 'of another split')}; the accuracy on them says too much; "
+            f"{_LEAVE_OUT}"
+        )
+    if within := [copy for copy in copies if not copy.leaks and copy.same_class]:
+        yield f"{_alike(within, 'of their split')}; {_LEAVE_OUT}"
+    if doubtful := [copy for copy in copies if copy.same and not copy.same_class]:
+        yield (
+            f"{_counted(doubtful)} the content of one of another class ({_pairs(doubtful)}); "
+            "correct the labels"
+        )
+
+
+def _alike(copies: Sequence[Copy], where: str) -> str:
+    same = [copy for copy in copies if copy.same]
+    near = [copy for copy in copies if not copy.same]
+    parts = []
+    if same:
+        parts.append(f"{_counted(same)} the content of one {where} ({_pairs(same)})")
+    if near:
+        looks = "looks" if len(near) == 1 else "look"
+        parts.append(f"{_counted(near, looks)} like one {where} ({_pairs(near)})")
+    return ", ".join(parts)
+
+
+def _counted(copies: Sequence[Copy], verb: str = "") -> str:
+    n = len(copies)
+    return f"1 image {verb or 'has'}" if n == 1 else f"{n} images {verb or 'have'}"
+
+
+def _pairs(copies: Sequence[Copy]) -> str:
+    more = [f"and {len(copies) - _SHOWN} more"] if len(copies) > _SHOWN else []
+    return on_one_line(", ".join([*(copy.text for copy in copies[:_SHOWN]), *more]))
+
+
+def _spellings(checked: CheckedStudy) -> Iterator[str]:
+    for names in spelled_alike(checked.catalog.class_names):
+        yield (
+            f"the classes {', '.join(map(repr, names))} differ in case, spaces, hyphens or Unicode "
+            "form alone; if they are one class, give them one name"
+        )
