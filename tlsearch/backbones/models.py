@@ -9,6 +9,7 @@ import torch
 from timm.layers import DropPath
 from torch import nn
 
+from tlsearch.backbones.sizes import cannot_take, size_arguments
 from tlsearch.errors import BackboneError, first_line
 
 
@@ -185,10 +186,14 @@ def _create(name: str, n_classes: int, image_size: int | None, dropping: Droppin
     """Create the model; give it the image size only if it has a fixed input size."""
     more: dict[str, Any] = dict(dropping.arguments())
     try:
+        sized = size_arguments(name, image_size)
+    except Exception as error:
+        raise BackboneError(cannot_take(name, image_size or 0, first_line(error))) from error
+    try:
         model: nn.Module = timm.create_model(name, pretrained=False, num_classes=n_classes, **more)
-        if image_size and _config(model).get("fixed_input_size"):
+        if sized:  # not the only one that is built, so that a seed gives what it always gave
             model = timm.create_model(
-                name, pretrained=False, num_classes=n_classes, img_size=image_size, **more
+                name, pretrained=False, num_classes=n_classes, **more, **sized
             )
     except Exception as error:
         raise BackboneError(
