@@ -11,9 +11,11 @@ from math import isqrt
 from timm.layers import (
     resample_abs_pos_embed,
     resample_abs_pos_embed_nhwc,
+    resize_rel_pos_bias_table,
     resize_rel_pos_bias_table_levit,
 )
 from torch import Tensor
+from torch.nn import functional
 
 _MOST_PREFIX = 5  # class and register tokens before the grid
 
@@ -39,9 +41,24 @@ def _as_wanted(name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
         if _are_squares(tensor.shape[1], wanted.shape[1]):
             table: Tensor = resize_rel_pos_bias_table_levit(tensor.T, wanted.shape[::-1])
             return table.T.contiguous()
+    elif name == "relative_position_bias_table" and tensor.ndim == 2:
+        return _table(tensor, wanted)
+    elif name in ("rel_pos_h", "rel_pos_w") and tensor.shape[1] == wanted.shape[1]:
+        # As timm's SAM does with one of another length when it uses it.
+        line = functional.interpolate(tensor.float().T[None], size=len(wanted), mode="linear")
+        return line[0].T.to(tensor.dtype).contiguous()
     elif name.startswith(("pos_embed", "pos_emb", "position_embedding")):
         return _embedding(tensor, wanted)
     return tensor
+
+
+def _table(tensor: Tensor, wanted: Tensor) -> Tensor:
+    """Resample a table of relative positions, ((2 w - 1)^2, heads), for another window."""
+    if tensor.shape[1] != wanted.shape[1] or not _are_squares(len(tensor), len(wanted)):
+        return tensor
+    window = (isqrt(len(wanted)) + 1) // 2
+    new: Tensor = resize_rel_pos_bias_table(tensor, (window, window), tuple(wanted.shape))
+    return new
 
 
 def _embedding(tensor: Tensor, wanted: Tensor) -> Tensor:

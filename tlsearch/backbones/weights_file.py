@@ -114,15 +114,15 @@ def _attempts(
 ) -> Iterator[tuple[StateDict, int]]:
     """Yield what to give timm's loader, which wants every tensor, and for how many classes.
 
-    First with the classifier of the blank network, so that it may be missing or of any size; then,
-    since the file may have it under an older name, as it is, for the classes that its largest
-    possible classifier has.
+    First with the classifier of the blank network, so that it may be missing or of any size. Then,
+    since the file may have it under an older name, as it is, with the number of classes that its
+    last bias has.
     """
     body = {key: tensor for key, tensor in state.items() if not within(key, classifier)}
     yield body | {key: t for key, t in expected.items() if within(key, classifier)}, 2
-    biases = [t for key, t in state.items() if "head" in key and t.ndim == 1]
-    for n_classes in dict.fromkeys(len(bias) for bias in reversed(biases)):
-        yield state, n_classes
+    biases = [tensor for tensor in state.values() if tensor.ndim == 1]
+    if biases:
+        yield state, len(biases[-1])
 
 
 def _through_timm(
