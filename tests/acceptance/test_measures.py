@@ -408,12 +408,12 @@ def test_fixed_features_at_other_sizes(tlsearch, tiny, tmp_path):
     assert said is None or said in shown
 
     refused = tiny("refused", trials=6, measures="worker")
-    text = refused.read_text().replace("[measures]", "[measures]\nsizes = [48, 40]")
-    weights = tmp_path / "vit.safetensors"
-    model = timm.create_model("test_vit", num_classes=3, img_size=32)
+    text = refused.read_text().replace("[measures]", "[measures]\nsizes = [48]")
+    weights = tmp_path / "gmlp.safetensors"
+    model = timm.create_model("gmlp_ti16_224", num_classes=3, img_size=32)
     safetensors.torch.save_file(model.state_dict(), weights)
-    text = re.sub(r"(?m)^model = .*$", 'model = "test_vit"', text)
+    text = re.sub(r"(?m)^model = .*$", 'model = "gmlp_ti16_224"', text)
     refused.write_text(re.sub(r"(?m)^weights = .*$", f'weights = "{weights}"', text))
     stderr = tlsearch.run("create", str(refused), rc=2).stderr
-    assert "measures.sizes: test_vit cannot take images of 40 pixels" in stderr
+    assert "measures.sizes: gmlp_ti16_224 cannot take images of 48 pixels" in stderr
     assert "Traceback" not in stderr

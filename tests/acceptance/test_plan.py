@@ -72,23 +72,23 @@ def test_the_budget_of_the_spec_and_what_its_trials_say(tlsearch, tiny):
 
 
 def test_sizes_that_the_network_cannot_take(tlsearch, tiny, tmp_path):
-    """The position embeddings of these weights are for 32 pixels alone."""
+    """The weights of a gMLP mix the positions of images of 32 pixels, and of no others."""
     import safetensors.torch
 
     from tlsearch.backbones import build
 
-    weights = tmp_path / "vit.safetensors"
-    state = build("test_vit", 1000, seed=0, image_size=32).state_dict()
+    weights = tmp_path / "gmlp.safetensors"
+    state = build("gmlp_ti16_224", 1000, seed=0, image_size=32).state_dict()
     safetensors.torch.save_file(state, weights)
     spec = tiny()
     text = re.sub("weights = .*", f'weights = "{weights}"', spec.read_text())
-    spec.write_text(text.replace("test_efficientnet", "test_vit"))
-    found = tlsearch.json("plan", str(spec), "--sizes", "32,40,48", "--gpu-hours", "1")
+    spec.write_text(text.replace("test_efficientnet", "gmlp_ti16_224"))
+    found = tlsearch.json("plan", str(spec), "--sizes", "32,48,64", "--gpu-hours", "1")
     own, *others = found["sizes"]
     assert own["refused"] is None
     assert [facts["refused"][:33] for facts in others] == [
-        "the network cannot take 40 pixels",
         "the network cannot take 48 pixels",
+        "the network cannot take 64 pixels",
     ]
     assert {one["image_size"] for one in found["combinations"]} == {32}
     spec.write_text(spec.read_text().replace("image_size = 32", "image_size = 48"))

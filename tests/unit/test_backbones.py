@@ -64,10 +64,6 @@ def test_other_architectures_have_a_sensible_list(name):
         (lambda: build("resnet5", 10, 0), "resnet5: timm has no such model; did you mean resnet"),
         (lambda: build("qqqqq", 10, 0), "qqqqq: timm has no such model; timm.list_models"),
         (
-            lambda: layers_of(build("pit_ti_224", 10, 0), "pit_ti_224"),
-            "pit_ti_224: it declares no order of layers",
-        ),
-        (
             lambda: load_backbone("resnet18", LITE0, 64),
             "has weights of tf_efficientnet_lite0, not of resnet18",
         ),

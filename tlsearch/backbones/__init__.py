@@ -11,6 +11,7 @@ from tlsearch.backbones.models import (
     input_statistics,
     native_size,
 )
+from tlsearch.backbones.sizes import refusal
 from tlsearch.backbones.weights import Backbone, load_backbone
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "native_size",
     "pooled_features",
     "put_head",
+    "refusal",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tlsearch.backbones.models import build, classifier_names
 from tlsearch.backbones.weights import Backbone
@@ -79,17 +80,30 @@ def pooled_features(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def has_linear_head(backbone: Backbone) -> bool:
-    """Whether a network's classifier is one linear layer on its pooled features.
+    """Whether a network's outputs are one linear layer of its pooled features, and nothing else.
 
     If so, a linear classifier that was trained on these features can take its place.
     """
     model = build(backbone.name, 2, seed=0, image_size=backbone.image_size).eval()
     found = _linear(model, backbone.name)
-    side = backbone.image_size
+    if found is None:
+        return False
+    weight, bias = found
+    generator = torch.Generator().manual_seed(0)
     with torch.inference_mode(), suppress(BackboneError, RuntimeError):
-        pooled = pooled_features(model, torch.zeros(1, 3, side, side))
-        return found is not None and found[0].numel() == 2 * pooled.shape[1]
+        _unlike_identity(model, generator)
+        images = torch.randn(2, 3, backbone.image_size, backbone.image_size, generator=generator)
+        pooled = pooled_features(model, images)
+        outputs = functional.linear(pooled, weight.flatten(1), bias)
+        return torch.allclose(outputs, model(images), rtol=1e-3, atol=1e-4)
     return False
+
+
+def _unlike_identity(model: nn.Module, generator: torch.Generator) -> None:
+    """Give batch norm statistics that show; a fresh one in a head would go unseen."""
+    for name, buffer in model.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator))
 
 
 def _linear(model: nn.Module, name: str) -> tuple[Tensor, Tensor] | None:

@@ -1,6 +1,7 @@
 """The ordered layers of a backbone, from the input; the classifier is the last.
 
-The order is what each timm model declares (`group_matcher`); it is not guessed from names.
+The order is what each timm model declares (`group_matcher`). Of the few that declare none it is the
+order of their modules (`tlsearch.backbones.order`). It is not guessed from names.
 Plested et al. count every stem convolution and every block of Inception v4 as a layer, 22 and the
 classifier. timm merges that stem, so the model has an entry below.
 """
@@ -12,6 +13,7 @@ from timm.models._manipulate import group_with_matcher
 from torch import nn
 
 from tlsearch.backbones.models import classifier_names
+from tlsearch.backbones.order import Order, order_of_modules
 from tlsearch.errors import BackboneError
 
 _MATCHERS: Mapping[str, Mapping[str, str]] = {
@@ -43,15 +45,26 @@ class Layers:
     Attributes:
         layers: in order from the input.
         index_of: state-dict key (parameters and buffers alike) to layer index.
+        order: where the order comes from: timm's `group_matcher`, or the order of the modules,
+            which agrees with timm's `feature_info` or stands alone (`modules`).
     """
 
     layers: tuple[Layer, ...]
     index_of: Mapping[str, int]
+    order: Order = "group_matcher"
 
     @property
     def n_body(self) -> int:
         """Layers without the classifier."""
         return len(self.layers) - 1
+
+    @property
+    def heaviest(self) -> Layer | None:
+        """The body layer with more than half of the body's parameters; None where there is none."""
+        body = self.layers[:-1]
+        largest = max(body, key=lambda layer: layer.n_parameters)
+        whole = sum(layer.n_parameters for layer in body)
+        return largest if 2 * largest.n_parameters > whole else None
 
 
 def layers_of(model: nn.Module, name: str) -> Layers:
@@ -67,8 +80,8 @@ def layers_of(model: nn.Module, name: str) -> Layers:
     Raises:
         BackboneError: the model declares no order of layers.
     """
-    groups = _groups(model, name)
     classifier = classifier_names(model, name)
+    groups, order = _groups(model, name, classifier)
     body = [[key for key in group if not within(key, classifier)] for group in groups]
     head = [key for group in groups for key in group if within(key, classifier)]
     if any(within(key, classifier) for key in groups[-1]) and body[-1] and len(body) > 1:
@@ -80,25 +93,24 @@ def layers_of(model: nn.Module, name: str) -> Layers:
             f"backbone.model {name}: found {len(ordered)} body layers and {len(head)} classifier "
             "tensors, and both are needed; choose another model"
         )
-    return _layers(model, [*ordered, head])
+    return _layers(model, [*ordered, head], order)
 
 
-def _groups(model: nn.Module, name: str) -> list[list[str]]:
-    """Return the state-dict keys grouped and ordered as the model declares."""
+def _groups(
+    model: nn.Module, name: str, classifier: tuple[str, ...]
+) -> tuple[list[list[str]], Order]:
+    """Return the state-dict keys grouped and ordered, and where the order comes from."""
     matcher = _MATCHERS.get(type(model).__name__)
     if matcher is None:
         declared = getattr(model, "group_matcher", None)
         if declared is None:
-            raise BackboneError(
-                f"backbone.model {name}: it declares no order of layers (timm group_matcher), so "
-                "depths have no meaning for it; choose another model"
-            )
+            return order_of_modules(model, name, classifier)
         matcher = declared(coarse=False)
     grouped = group_with_matcher(((key, key) for key in model.state_dict()), matcher)
-    return [list(grouped[index]) for index in sorted(grouped)]
+    return [list(grouped[index]) for index in sorted(grouped)], "group_matcher"
 
 
-def _layers(model: nn.Module, groups: list[list[str]]) -> Layers:
+def _layers(model: nn.Module, groups: list[list[str]], order: Order) -> Layers:
     index_of = {key: index for index, group in enumerate(groups) for key in group}
     sizes = [0] * len(groups)
     for key, parameter in model.named_parameters():
@@ -108,7 +120,7 @@ def _layers(model: nn.Module, groups: list[list[str]]) -> Layers:
         Layer(index, labels[index], sizes[index], is_classifier=index == len(groups) - 1)
         for index in range(len(groups))
     )
-    return Layers(layers, index_of)
+    return Layers(layers, index_of, order)
 
 
 def _labels(index_of: Mapping[str, int], n_layers: int) -> list[str]:

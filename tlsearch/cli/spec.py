@@ -201,7 +201,7 @@ def layers(
     """List a network's layers from the input, as the hyperparameters count them."""
     from tlsearch.backbones import build, layers_of
 
-    found = layers_of(build(model, n_classes=1000, seed=0), model).layers
+    found = layers_of(build(model, n_classes=1000, seed=0), model)
     if as_json:
         print_json(
             [
@@ -210,12 +210,27 @@ def layers(
                     "name": layer.name,
                     "parameters": layer.n_parameters,
                     "classifier": layer.is_classifier,
+                    "order": found.order,
                 }
-                for layer in found
+                for layer in found.layers
             ]
         )
         return
-    for layer in found:
+    for layer in found.layers:
         role = "  classifier (1000 classes)" if layer.is_classifier else ""
         console.print(f"{layer.index:>4}  {layer.n_parameters:>12,}  {layer.name}{role}")
-    console.print(f"{len(found) - 1} body layers and the classifier")
+    console.print(f"{found.n_body} body layers and the classifier; {_ORDERS[found.order]}")
+    if (most := found.heaviest) is not None:
+        share = most.n_parameters / sum(layer.n_parameters for layer in found.layers[:-1])
+        console.print(
+            f"note: layer {most.index} has {share:.0%} of the body's parameters, so whether it is "
+            "kept or random decides more than the depths say"
+        )
+
+
+_ORDERS = {
+    "group_matcher": "the order is the one that timm declares (group_matcher)",
+    "feature_info": "timm declares no order; this is the order of the modules, and the stages of "
+    "timm's feature_info come in it",
+    "modules": "timm declares no order; this is the order of the modules",
+}

@@ -2,10 +2,8 @@
 
 from functools import cache, partial
 
-import torch
-
-from tlsearch.backbones import Backbone, Dropping, build, check_dropping
-from tlsearch.errors import BackboneError, SpecError, first_line
+from tlsearch.backbones import Backbone, Dropping, build, check_dropping, refusal
+from tlsearch.errors import BackboneError, SpecError
 from tlsearch.spec import RecipeSpec
 
 
@@ -22,7 +20,7 @@ def check_recipe(recipe: RecipeSpec, backbone: Backbone, n_train: int, n_classes
         SpecError: with every problem found.
     """
     normed = has_batch_norm(backbone)
-    refusal = partial(_refusal, backbone.name, backbone.image_size)
+    refused = partial(_refusal, backbone.name, backbone.image_size)
     problems = []
     if recipe.batch_norm == "frozen" and not normed:
         problems.append(
@@ -34,13 +32,13 @@ def check_recipe(recipe: RecipeSpec, backbone: Backbone, n_train: int, n_classes
             f'recipe.batch_norm = "recalibrated": {n_train} training images of {n_classes} classes '
             'are too few for statistics; add images, or set recipe.batch_norm = "running"'
         )
-    if recipe.eval_size and (why := refusal(recipe.eval_size, training=False)):
+    if recipe.eval_size and (why := refused(recipe.eval_size, training=False)):
         problems.append(
             f"recipe.eval_size = {recipe.eval_size}: {backbone.name}, built for images of "
             f"{backbone.image_size} pixels, cannot take this size ({why}); leave the key out"
         )
     alone = min(recipe.batch_size, n_train) == 1 and recipe.batch_norm != "frozen"
-    if alone and normed and refusal(recipe.image_size, training=True):
+    if alone and normed and refused(recipe.image_size, training=True):
         problems.append(
             f"recipe.batch_size = {recipe.batch_size}: one image of {recipe.image_size} pixels "
             f"gives batch-norm layers of {backbone.name} one value a channel, which has no "
@@ -63,10 +61,4 @@ def has_batch_norm(backbone: Backbone) -> bool:
 @cache
 def _refusal(name: str, built_for: int, size: int, *, training: bool) -> str | None:
     """Return why a network does not take one image of this size; None where it does."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        model = build(name, 2, seed=0, image_size=built_for).train(training)
-        try:
-            model(torch.zeros(1, 3, size, size))
-        except (RuntimeError, AssertionError, ValueError) as error:
-            return first_line(error)
-    return None
+    return refusal(build(name, 2, seed=0, image_size=built_for), size, training=training)

@@ -26,7 +26,7 @@ from tlsearch.finetune import check_recipe
 from tlsearch.measures import check_size, random_init_spec
 from tlsearch.optuna_ext.history import HIDDEN
 from tlsearch.prior import check_overrides
-from tlsearch.records import BEING_CREATED_PREFIX, FIXED_FEATURES, MEASURES_SUFFIX, QueuedTrial
+from tlsearch.records import FIXED_FEATURES, QueuedTrial
 from tlsearch.sampler import try_sampler
 from tlsearch.space import SearchSpace, resolve
 from tlsearch.spec import (
@@ -46,6 +46,7 @@ from tlsearch.store.stored_study import (
     to_attrs,
 )
 from tlsearch.store.studies import NewStudy, find_study, read_study, write_studies
+from tlsearch.studies.names import check_name
 from tlsearch.studies.provenance import provenance
 from tlsearch.worker import Progress, measure_study
 from tlsearch.worker.materials import check_same_images, reading_images
@@ -67,6 +68,7 @@ class CheckedStudy:
         space: the search space, every range filled in.
         looks: how the images for training, validation and testing look, in this order.
         copies: images that are there twice, or nearly so.
+        takes_head: whether the linear probe can take the place of the network's classifier.
     """
 
     spec: StudySpec
@@ -75,6 +77,7 @@ class CheckedStudy:
     space: SearchSpace
     looks: tuple[Look, ...]
     copies: tuple[Copy, ...] = ()
+    takes_head: bool = True
 
 
 def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStudy:
@@ -100,15 +103,17 @@ def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStu
     if catalog is not None and backbone is not None:
         n_train, n_classes = len(catalog.train), len(catalog.class_names)
         _collect(problems, lambda: check_recipe(spec.recipe, backbone, n_train, n_classes))
-    space = None
+    space, takes_head = None, True
     if backbone is not None:
+        if spec.measures.when != "off":
+            _collect(problems, lambda: check_size(backbone))
         n_body, takes_head = backbone.layers.n_body, has_linear_head(backbone)
         optimizer = spec.recipe.optimizer
         space = _collect(problems, lambda: resolve(spec.space, n_body, takes_head, optimizer))
     if space is not None:
         _collect(problems, lambda: check_overrides(spec.prior, space.ranges))
         _collect(problems, lambda: try_sampler(spec.sampler, space))
-    _collect(problems, lambda: _check_name(spec))
+    _collect(problems, lambda: check_name(spec))
     _collect(problems, lambda: _check_source(spec))
     if backbone is not None:
         for size in spec.measures.sizes:
@@ -118,7 +123,7 @@ def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStu
         _collect(problems, lambda: resolve_url(spec.storage))
     if problems or catalog is None or backbone is None or space is None:
         raise SpecError(problems)
-    return CheckedStudy(spec, catalog, backbone, space, looks, copies)
+    return CheckedStudy(spec, catalog, backbone, space, looks, copies, takes_head)
 
 
 def create_study(
@@ -179,9 +184,10 @@ def _family(checked: CheckedStudy) -> list[NewStudy]:
     study = NewStudy(checked.spec.name, _attrs(checked), [default], checked.spec.budget)
     if checked.spec.measures.when == "off":
         return [study]
-    at = checked.space.nearest_to_fixed_features()
-    floor = QueuedTrial(at, FIXED_FEATURES, {HIDDEN: True})  # its value is not of that point
-    study = replace(study, attrs={**study.attrs, FLOOR: True}, seeds=[floor, default])
+    if checked.takes_head:  # otherwise the probe cannot be put on the network
+        at = checked.space.nearest_to_fixed_features()
+        floor = QueuedTrial(at, FIXED_FEATURES, {HIDDEN: True})  # its value is not of that point
+        study = replace(study, attrs={**study.attrs, FLOOR: True}, seeds=[floor, default])
     n_body_layers = checked.backbone.layers.n_body
     spec = random_init_spec(checked.spec, n_body_layers)
     space = resolve(spec.space, n_body_layers, optimizer=spec.recipe.optimizer)
@@ -239,29 +245,6 @@ def _check_measurable(spec: StudySpec, catalog: Catalog) -> None:
                 '"off" to search without a prior'
             ]
         )
-
-
-def _check_name(spec: StudySpec) -> None:
-    if why := _why_not(spec.name):
-        raise SpecError([f"name = {spec.name!r}: {why}; choose another"])
-    most = 200 - len(MEASURES_SUFFIX)
-    if spec.measures.when != "off" and len(spec.name) > most:
-        raise SpecError(
-            [
-                f"name: has {len(spec.name)} characters; at most {most} leave room for "
-                f"{MEASURES_SUFFIX} after it; choose a shorter one"
-            ]
-        )
-
-
-def _why_not(name: str) -> str | None:
-    if name.endswith(MEASURES_SUFFIX):
-        return f"names that end in {MEASURES_SUFFIX} are reserved"
-    if name.startswith(BEING_CREATED_PREFIX):
-        return f"names that begin with {BEING_CREATED_PREFIX} are reserved"
-    if name.startswith("-"):
-        return "commands would read it as an option"
-    return None
 
 
 def _check_source(spec: StudySpec) -> None:
