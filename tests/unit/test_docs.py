@@ -24,6 +24,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "workers").glob("*.md")),
     *sorted((ROOT / "bench").rglob("*.md")),
+    *sorted((ROOT / "studies").rglob("*.md")),
 ]
 COMMANDS_PAGE = ROOT / "docs" / "commands.md"
 SPEC_PAGE = ROOT / "docs" / "spec.md"

@@ -1,7 +1,15 @@
 """The sampler and the pruner that a spec names."""
 
 from tlsearch.sampler.build import build_sampler, origin_of
+from tlsearch.sampler.grid import GridState, grid_state
 from tlsearch.sampler.pruner import build_pruner
 from tlsearch.sampler.try_out import try_sampler
 
-__all__ = ["build_pruner", "build_sampler", "origin_of", "try_sampler"]
+__all__ = [
+    "GridState",
+    "build_pruner",
+    "build_sampler",
+    "grid_state",
+    "origin_of",
+    "try_sampler",
+]

@@ -17,7 +17,7 @@ from tlsearch.optuna_ext.pending import Pending
 from tlsearch.optuna_ext.storage import BatchedStorage
 from tlsearch.prior import normal_priors
 from tlsearch.records import FIXED_FEATURES, Hyperparameters, Prior, TrialRecord
-from tlsearch.sampler import build_pruner, build_sampler, origin_of
+from tlsearch.sampler import GridState, build_pruner, build_sampler, grid_state, origin_of
 from tlsearch.store.expected import read_expected, with_expected
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import load_optuna_study
@@ -167,6 +167,13 @@ class OptunaTrials:
     def counts(self) -> dict[str, int]:
         """Return how many trials of the study are in each state (Optuna's, in lower case)."""
         return trial_counts(self._database, self._study.study_id)
+
+    def grid(self) -> GridState | None:
+        """Return how far the study's grid has been gone through; None where it has no grid."""
+        spec = self._study.spec.sampler
+        if spec.name != "GridSampler":
+            return None
+        return grid_state(spec, self._storage.get_all_trials(self._study.study_id, deepcopy=False))
 
     def record(self, trial_id: int) -> TrialRecord | None:
         """Return a trial as the database holds it; None where it was deleted."""

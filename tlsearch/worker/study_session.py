@@ -6,7 +6,9 @@ from functools import cached_property
 from tlsearch.errors import StudyError
 from tlsearch.prior import most_starting_trials
 from tlsearch.records import FIXED_FEATURES, reason_line
+from tlsearch.sampler import GridState
 from tlsearch.store.claims import Claim, Refusal
+from tlsearch.store.controls import read_controls
 from tlsearch.store.measures import read_measures, read_prior
 from tlsearch.store.outages import DATABASE_ERRORS
 from tlsearch.store.stored_study import StoredStudy
@@ -73,6 +75,11 @@ class StudySession:
             return None
         self._follow_prior()
         keep = context.retry.call(self._trials_of_prior)
+        grid = context.retry.call(self._trials.grid)
+        if grid is not None:
+            if (refusal := _refusal_of(grid)) is not None:
+                return refusal
+            keep = max(keep, context.retry.call(lambda: self._beyond(grid)))
         try:
             return self.runner.claim(keep)
         except StudyError:
@@ -134,9 +141,25 @@ class StudySession:
             prior = context.retry.call(lambda: read_prior(context.database, study_id))
             self._trials.follow_prior(prior)
 
+    def _beyond(self, grid: GridState) -> int:
+        """Return how many trials the budget has room for beyond those that the grid needs."""
+        context = self._context
+        trials = read_controls(context.database.engine, self.study.study_id).trials
+        return max(0, trials - grid.begun - grid.left)
+
     def _trials_of_prior(self) -> int:
         """Return how many trials of the budget the prior will queue once the study is measured."""
         if self.measuring is None or self.measuring.given_up():
             return 0
         prior = self.study.spec.prior
         return most_starting_trials(self.study.space, prior.draws) if prior.use else 0
+
+
+def _refusal_of(grid: GridState) -> Refusal | None:
+    """Return why a grid has no trial to run; None where it has one, or one is queued."""
+    if grid.left or grid.waiting:
+        return None
+    if grid.running:
+        n = grid.running
+        return Refusal("wait", f"the whole grid is claimed; waiting for {n} running elsewhere")
+    return Refusal("done", f"all {grid.points} points of its grid were tried")
