@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tlsearch.studies.create import create_study
     from tlsearch.studies.edit_prior import edit_prior
     from tlsearch.studies.read import best_trials, recommended_answer
+    from tlsearch.studies.report import write_report
     from tlsearch.studies.steer import (
         delete_study,
         enqueue_trial,
@@ -50,6 +51,7 @@ _HOMES = {
     "run_worker": "tlsearch.worker",
     "set_budget": "tlsearch.studies.steer",
     "stop_study": "tlsearch.studies.steer",
+    "write_report": "tlsearch.studies.report",
 }
 
 __all__ = [
@@ -71,6 +73,7 @@ __all__ = [
     "run_worker",
     "set_budget",
     "stop_study",
+    "write_report",
 ]
 
 

@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from tlsearch import __version__
-from tlsearch.cli import dashboard, db, plan, prior, quickstart, spec, status, steer, worker
+from tlsearch.cli import (
+    dashboard,
+    db,
+    plan,
+    prior,
+    quickstart,
+    report,
+    spec,
+    status,
+    steer,
+    worker,
+)
 
 app = typer.Typer(
     name="tlsearch",
@@ -26,6 +37,7 @@ for command in (
     prior.prior,
     status.status,
     status.best,
+    report.report,
     steer.enqueue,
     steer.pause,
     steer.resume,

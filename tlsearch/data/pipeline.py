@@ -49,6 +49,13 @@ class DeviceImages:
         """Return the number of images."""
         return len(self.labels)
 
+    def image(self, index: int) -> Pixels:
+        """Return one image on the CPU, uint8 (h, w, 3)."""
+        (canvas, row), (height, width) = self.places[index].tolist(), self.sizes[index].tolist()
+        pixels = self.pixels[canvas][row, :, :height, :width]
+        found: Pixels = pixels.permute(1, 2, 0).cpu().numpy()
+        return found
+
     def labels_of(self, order: Tensor) -> Tensor:
         """Return the labels (b,) on the device of some images (b,), which are on the CPU."""
         return self.labels[order.to(self.device, non_blocking=True)]

@@ -3,6 +3,7 @@
 from tlsearch.prior.queue import most_starting_trials, normal_priors, starting_trials
 from tlsearch.prior.rule import (
     DISAGREEMENT,
+    STRENGTH_UNIT,
     build_prior,
     check_overrides,
     density,
@@ -15,6 +16,7 @@ from tlsearch.prior.rule import (
 
 __all__ = [
     "DISAGREEMENT",
+    "STRENGTH_UNIT",
     "build_prior",
     "check_overrides",
     "density",

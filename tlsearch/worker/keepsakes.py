@@ -49,11 +49,11 @@ def save_pictures(
     held: HeldTrial, number: int, curve: Sequence[float], predictions: Sequence[int]
 ) -> dict[str, str]:
     """Return the attributes that show pictures of a good trial in the dashboard."""
-    labels = held.materials.data.val.labels.tolist()
+    images = held.materials.data.val
     class_names = held.context.study.data.class_names
     finished = held.trials.finished()
     with harmless(held, "this trial has no pictures"):
-        pictures = draw_pictures(number, curve, predictions, finished, labels, class_names)
+        pictures = draw_pictures(number, curve, predictions, finished, images, class_names)
         return picture_attrs(held.context.artifacts, pictures)
     return {}
 

@@ -82,7 +82,7 @@ class TestComplete:
         trial = world.server.queue(PLAIN)
         world.run()
         shown = [key for key in trial.attrs if key.startswith("artifacts:")]
-        assert len(shown) == 2
+        assert len(shown) == 3  # the curve, the confused classes, sample images
         assert {key.removeprefix("artifacts:") for key in shown} <= world.file_names()
 
     def test_pictures_that_fail_cost_nothing(self, world: World, monkeypatch):

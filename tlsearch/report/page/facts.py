@@ -1,0 +1,130 @@
+"""All that a report tells, read once."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from tlsearch.records import Answer, Controls, Hyperparameters, Measures, Prior, TrialRecord
+from tlsearch.records.finals import Finals
+from tlsearch.records.tested import TestResult
+from tlsearch.store.stored_study import StoredStudy
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What other commands add to a study; None and empty where they have not run.
+
+    Attributes:
+        finals: its finalists over several seeds.
+        tests: its looks at the test images, the oldest first.
+    """
+
+    finals: Finals | None = None
+    tests: Sequence[TestResult] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuned:
+    """A complete trial that trained: no duplicate, and not the floor.
+
+    Attributes:
+        number: of the trial.
+        accuracy: on the validation images, a fraction.
+        params: its hyperparameters in canonical form.
+        origin: where they came from.
+    """
+
+    number: int
+    accuracy: float
+    params: Hyperparameters
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFile:
+    """A picture among the files of a trial.
+
+    Attributes:
+        trial: its number.
+        name: such as `confusion_matrix.png`.
+        data: the file.
+    """
+
+    trial: int
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a report tells.
+
+    Attributes:
+        study: its spec and what it was created with.
+        trials: all of them, by number.
+        curves: validation accuracies by epoch, fractions, by trial number; NaN = not finite.
+        ended: when trials ended, by number.
+        energy: joules that trials used, by number, of those whose attributes say so.
+        controls: the study's state and budget.
+        measures: None where they have not been taken.
+        unmeasured: why they could not be taken; None where that did not happen.
+        prior: None where there is none.
+        answer: the recommended one.
+        files: pictures of the best trials.
+        extras: what other commands added.
+    """
+
+    study: StoredStudy
+    trials: Sequence[TrialRecord]
+    curves: Mapping[int, tuple[float, ...]]
+    ended: Mapping[int, datetime]
+    energy: Mapping[int, float]
+    controls: Controls
+    measures: Measures | None = None
+    unmeasured: str | None = None
+    prior: Prior | None = None
+    answer: Answer | None = None
+    files: Sequence[TrialFile] = ()
+    extras: Extras = field(default_factory=Extras)
+
+    @property
+    def n_body(self) -> int:
+        """Layers of the network without the classifier."""
+        return self.study.space.n_body_layers
+
+    @property
+    def n_val(self) -> int:
+        """Validation images."""
+        return self.study.data.n_val
+
+    @property
+    def name(self) -> str:
+        """The study's name, as a shell takes it."""
+        return shlex.quote(self.study.name)
+
+    @cached_property
+    def complete(self) -> tuple[TrialRecord, ...]:
+        """The complete trials that have an accuracy, by number."""
+        found = (trial for trial in self.trials if trial.state == "complete")
+        return tuple(trial for trial in found if trial.val_accuracy is not None)
+
+    @cached_property
+    def fine_tuned(self) -> tuple[FineTuned, ...]:
+        """The complete trials that trained, by number."""
+        return tuple(
+            FineTuned(
+                trial.number,
+                trial.val_accuracy,
+                trial.params.canonical(self.n_body),
+                trial.origin or "unknown",
+            )
+            for trial in self.complete
+            if trial.params and trial.val_accuracy is not None and trial.duplicate_of is None
+        )
+
+    def of_origin(self, origin: str) -> TrialRecord | None:
+        """Return the best complete trial of an origin, such as `default`."""
+        found = [trial for trial in self.complete if trial.origin == origin]
+        return max(found, key=lambda trial: trial.val_accuracy or 0.0, default=None)

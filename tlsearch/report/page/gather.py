@@ -1,0 +1,112 @@
+"""Reads from the database, and from the artifacts, all that a report tells."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+
+from tlsearch.artifacts import artifacts_place, default_folder, open_artifacts
+from tlsearch.errors import StorageError, StudyError
+from tlsearch.optuna_ext.history import StudyHistory
+from tlsearch.records import TrialRecord, answer_of
+from tlsearch.report.page.facts import Extras, Facts, TrialFile
+from tlsearch.report.page.trial_images import TITLES
+from tlsearch.store.controls import read_controls
+from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
+from tlsearch.store.stored_study import StoredStudy
+from tlsearch.store.trials import best_first, trial_records
+
+ENERGY = "energy_joules"  # the user attribute of a trial that says what it used
+TOP = 3  # trials whose pictures are shown
+LARGEST_PICTURE = 1_000_000  # bytes
+_ARTIFACT = "artifacts:"  # what Optuna's keys of artifacts begin with
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+_log = logging.getLogger(__name__)
+
+
+def gather(storage: RDBStorage, study: StoredStudy, extras: Extras) -> Facts:
+    """Read what a report tells.
+
+    Raises:
+        StudyError: no trial of the study is complete.
+    """
+    history = StudyHistory(storage.engine, study.study_id)
+    records = trial_records(storage, study.study_id, history)
+    ranked = best_first(records)
+    if not any(record.val_accuracy is not None for record in ranked):
+        raise _nothing_complete(study, records)
+    frozen = history.trials()
+    return Facts(
+        study=study,
+        trials=records,
+        curves={trial.number: _curve(trial) for trial in frozen if trial.intermediate_values},
+        ended={t.number: t.datetime_complete for t in frozen if t.datetime_complete is not None},
+        energy={t.number: e for t in frozen if (e := _energy(t.user_attrs)) is not None},
+        controls=read_controls(storage.engine, study.study_id),
+        measures=read_measures(storage, study.study_id),
+        unmeasured=read_unmeasured(storage, study.study_id),
+        prior=read_prior(storage, study.study_id),
+        answer=answer_of(ranked, study.data.n_val),
+        files=_pictures(study, ranked, {trial.number: trial for trial in frozen}),
+        extras=extras,
+    )
+
+
+def _nothing_complete(study: StoredStudy, records: Sequence[TrialRecord]) -> StudyError:
+    failed = sum(record.state == "fail" for record in records)
+    said = f" ({failed} failed)" if failed else ""
+    return StudyError(
+        f"study {study.name!r} has no complete trial yet{said}, so there is nothing to report; "
+        "tlsearch worker runs trials, and tlsearch status says where it stands"
+    )
+
+
+def _curve(trial: FrozenTrial) -> tuple[float, ...]:
+    return tuple(trial.intermediate_values[step] for step in sorted(trial.intermediate_values))
+
+
+def _energy(attrs: Mapping[str, Any]) -> float | None:
+    found = attrs.get(ENERGY)
+    known = isinstance(found, int | float) and 0 <= found < float("inf")
+    return float(found) if known and found is not None else None
+
+
+def _pictures(
+    study: StoredStudy, ranked: Sequence[TrialRecord], frozen: Mapping[int, FrozenTrial]
+) -> tuple[TrialFile, ...]:
+    """Read the pictures of the best trials; those that cannot be read are left out."""
+    named = [
+        (trial.number, name, artifact_id)
+        for trial in ranked[:TOP]
+        for name, artifact_id in _named_files(frozen[trial.number]).items()
+    ]
+    if not named:
+        return ()
+    place = artifacts_place(None, study.spec.checkpoints.folder)
+    try:
+        artifacts = open_artifacts(place or str(default_folder()), writable=False)
+        read = [(number, name, artifacts.read(file)) for number, name, file in named]
+    except (StorageError, ValueError) as error:
+        _log.warning("pictures of trials cannot be shown: %s", error)
+        return ()
+    return tuple(
+        TrialFile(number, name, data)
+        for number, name, data in read
+        if data is not None and data.startswith(_PNG) and len(data) <= LARGEST_PICTURE
+    )
+
+
+def _named_files(trial: FrozenTrial) -> dict[str, str]:
+    """Return the artifacts of a trial that the report shows, by name, in its order."""
+    found = {}
+    for key, text in trial.system_attrs.items():
+        if key.startswith(_ARTIFACT):
+            try:
+                found[str(json.loads(text)["filename"])] = key.removeprefix(_ARTIFACT)
+            except (ValueError, KeyError, TypeError):
+                continue  # another program's
+    return {name: found[name] for name in TITLES if name in found}

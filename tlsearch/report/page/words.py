@@ -1,0 +1,94 @@
+"""How the report writes names, numbers and settings."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from tlsearch.records import Hyperparameters
+from tlsearch.records.precision import standard_error
+from tlsearch.report.page.facts import FineTuned
+from tlsearch.report.page.section import Row
+
+LONGEST_NAME = 80
+NOTHING = "No trial that fine-tunes the network is complete yet, so there is no figure."
+
+
+def shown_name(text: str, longest: int = LONGEST_NAME) -> str:
+    """Return a name for people: what cannot be printed is replaced, what is too long is cut."""
+    whole = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return whole if len(whole) <= longest else whole[: longest - 1] + "…"
+
+
+def number(value: float | None) -> str:
+    """Return `0.0123`, three digits; `-` for None and for what is not finite."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.3g}"
+
+
+def exact(value: float | None) -> str:
+    """Return a number in full for a CSV file; empty for None and for what is not finite."""
+    return "" if value is None or not math.isfinite(value) else repr(value)
+
+
+def seen(accuracy: float, n_val: int) -> str:
+    """Return `61.2 ± 2.5 %`: an accuracy and its standard error by n validation images."""
+    return f"{100 * accuracy:.1f} ± {100 * standard_error(accuracy, n_val):.1f} %"
+
+
+def mean_sd(values: Sequence[float]) -> str:
+    """Return `61.2 ± 0.8 %`: mean and standard deviation of several runs."""
+    mean = sum(values) / len(values)
+    if len(values) < 2:
+        return f"{100 * mean:.1f} %"
+    sd = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return f"{100 * mean:.1f} ± {100 * sd:.1f} %"
+
+
+def settings(params: Hyperparameters) -> str:
+    """Return hyperparameters in canonical form in words, as Table 6 has them."""
+    n = params.reinit_layers
+    parts = [
+        "no new layer" if n == 0 else f"{n} new layer{'s' * (n > 1)}",
+        f"rate {number(params.high_lr)}",
+    ]
+    if params.low_layers:
+        parts.append(f"low rate {number(params.low_lr)} on {params.low_layers}")
+    if params.l2sp_layers:
+        parts.append(f"L2-SP {number(params.alpha)} on {params.l2sp_layers}")
+    return ", ".join([*parts, f"L2 {number(params.beta)}"])
+
+
+TRIAL_HEAD: Row = (
+    "trial",
+    "val_accuracy",
+    "origin",
+    "reinit_layers",
+    "high_lr",
+    "low_lr_ratio",
+    "low_layers",
+    "alpha",
+    "beta",
+    "l2sp_layers",
+)
+
+
+def trial_rows(trials: Iterable[FineTuned]) -> tuple[Row, ...]:
+    """Return the heading and a row a trial for a CSV file; hyperparameters in canonical form."""
+    rows = (
+        (
+            str(trial.number),
+            exact(trial.accuracy),
+            trial.origin,
+            *(exact(value) for value in trial.params.as_dict().values()),
+        )
+        for trial in trials
+    )
+    return (TRIAL_HEAD, *rows)
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Return `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
+
+
+def count(n: int, what: str) -> str:
+    """Return `1 trial` or `3 trials`."""
+    return f"{n} {what}{'s' * (n != 1)}"
