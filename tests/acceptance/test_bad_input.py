@@ -1,10 +1,12 @@
 """Bad input gets one clear sentence and exit code 2; no traceback, nothing half made."""
 
 import os
+import re
 import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tlsearch.store.connect import open_storage
@@ -61,6 +63,16 @@ def refused(tlsearch, *args, lines=1, **env):
         ("builtin:fashion-mnist-30", "nowhere", "nowhere"),
         ("builtin:fashion-mnist-30", "builtin:fashion", "builtin:fashion"),
         ('model = "test_efficientnet"', 'model = "resnet18"', "do not fit resnet18"),
+        (
+            'model = "test_efficientnet"',
+            'model = "halonet_h1"',
+            "halonet_h1: it cannot take images of 32 pixels (AssertionError); take 256 pixels",
+        ),
+        (
+            'model = "test_efficientnet"',
+            'model = "qwen3_vit_88m_enc"',
+            "timm builds it without a classifier; choose a classification model",
+        ),
     ],
 )
 def test_specs(tlsearch, tiny, old, new, sentence):
@@ -68,6 +80,16 @@ def test_specs(tlsearch, tiny, old, new, sentence):
     assert old in spec.read_text()
     spec.write_text(spec.read_text().replace(old, new))
     assert sentence in refused(tlsearch, "create", str(spec))
+    assert n_studies(tlsearch) == 0
+
+
+def test_weights_that_are_no_checkpoint(tlsearch, tiny, tmp_path):
+    spec = tiny()
+    for name, content in (("list.pth", [1, 2]), ("text.pth", {"state_dict": {"a": "b"}})):
+        torch.save(content, tmp_path / name)
+        weights = f'weights = "{tmp_path / name}"'
+        spec.write_text(re.sub(r"(?m)^weights = .*$", weights, spec.read_text()))
+        assert "has no state dict of tensors" in refused(tlsearch, "check", str(spec))
     assert n_studies(tlsearch) == 0
 
 

@@ -417,3 +417,19 @@ def test_fixed_features_at_other_sizes(tlsearch, tiny, tmp_path):
     stderr = tlsearch.run("create", str(refused), rc=2).stderr
     assert "measures.sizes: gmlp_ti16_224 cannot take images of 48 pixels" in stderr
     assert "Traceback" not in stderr
+
+
+@pytest.mark.slow
+def test_a_network_with_two_classifiers_is_measured_and_has_no_floor(tlsearch, tiny, tmp_path):
+    """The linear probe cannot take the place of both, so no trial asks for that."""
+    name, weights = "deit_tiny_distilled_patch16_224", tmp_path / "deit.safetensors"
+    safetensors.torch.save_file(timm.create_model(name).state_dict(), weights)
+    spec = tiny("deit", trials=3, epochs=1, measures="create")
+    text = re.sub(r"(?m)^model = .*$", f'model = "{name}"', spec.read_text())
+    spec.write_text(re.sub(r"(?m)^weights = .*$", f'weights = "{weights}"', text))
+    tlsearch.run("create", str(spec))
+    assert 0 < tlsearch.json("measures", "deit")["fixed_features"] < 1
+    assert origins_of(tlsearch.storage_url, "deit")[0] == "default"
+    tlsearch.run("worker", "deit", "--trials", "1")
+    (done, *_) = trials_of(tlsearch.storage_url, "deit")
+    assert done.state.name == "COMPLETE"

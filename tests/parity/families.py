@@ -1,9 +1,8 @@
 """The families of timm, a small network of each, and what a study asks of it."""
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import safetensors.torch
@@ -43,18 +42,24 @@ class Found:
     refused: str | None = None
 
 
-@cache
-def smallest(family: str) -> Member:
-    """The classifier with the fewest parameters; where there is none, the smallest network."""
-    sizes = []
-    for name in timm.list_models(module=family):
-        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
-            model = timm.create_model(name)
-        n = sum(parameter.numel() for parameter in model.parameters())
-        classifies = bool(model.pretrained_cfg.get("classifier")) and model.num_classes > 0
-        sizes.append((not classifies, n, name))
-    _, n, name = min(sizes)
-    return Member(family, name, n)
+def every_network() -> list["Found"]:
+    """What came of building each network that timm lists, on the meta device."""
+    return [
+        refusal_of(Member(family, name, 0), structure)
+        for family in timm.list_modules()
+        for name in timm.list_models(module=family)
+    ]
+
+
+def smallest(found: Sequence["Found"]) -> list["Found"]:
+    """Of each family the classifier with the fewest parameters, or a refused network."""
+    families: dict[str, list[Found]] = {}
+    for each in found:
+        families.setdefault(each.member.family, []).append(each)
+    return [
+        min(members, key=lambda each: (each.refused is not None, each.member.n_parameters))
+        for members in families.values()
+    ]
 
 
 def refusal_of(member: Member, step: Callable[[Member], Found]) -> Found:
@@ -67,13 +72,14 @@ def refusal_of(member: Member, step: Callable[[Member], Found]) -> Found:
 
 def structure(member: Member) -> Found:
     """Build it on the meta device, and order its layers."""
-    with torch.device("meta"):
+    with torch.device("meta"), warnings.catch_warnings(action="ignore"):
         model = build(member.name, 7, seed=0)
     layers = layers_of(model, member.name)
     assert set(layers.index_of) == set(model.state_dict())
     assert layers.n_body >= 2
     assert set(layers.index_of.values()) == set(range(layers.n_body + 1))
-    return Found(member, layers.order)
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Found(replace(member, n_parameters=n_parameters), layers.order)
 
 
 def saved(name: str, folder: Path) -> Path:

@@ -12,10 +12,10 @@ from tests.parity.families import (
     MOST_PARAMETERS,
     Found,
     Member,
+    every_network,
     loaded,
     refusal_of,
     smallest,
-    structure,
     whole,
 )
 from tests.parity.trainings import CPU
@@ -98,31 +98,32 @@ def test_a_dozen(name, tmp_path):
     assert found.refused is None
 
 
+@pytest.fixture(scope="module")
+def networks() -> list[Found]:
+    return every_network()
+
+
 @pytest.mark.slow
-def test_every_family(tmp_path, capsys):
+def test_every_network(networks, capsys):
+    """All that timm lists, with their layers ordered."""
+    with capsys.disabled():
+        print(f"\n{report(networks)}")
+    assert len(networks) == len(timm.list_models())
+    assert sum(each.refused is not None for each in networks) <= 0.02 * len(networks)
+
+
+@pytest.mark.slow
+def test_every_family(networks, tmp_path, capsys):
     """At most 2 % of the families may be refused; what is, and why, is printed."""
-    members = [smallest(family) for family in timm.list_modules()]
     found = [
-        refusal_of(
-            member,
-            structure
-            if member.n_parameters > MOST_PARAMETERS
-            else lambda member: whole(member, tmp_path),
-        )
-        for member in members
+        refusal_of(each.member, lambda member: whole(member, tmp_path))
+        if each.refused is None and each.member.n_parameters <= MOST_PARAMETERS
+        else each
+        for each in smallest(networks)
     ]
     with capsys.disabled():
         print(f"\n{report(found)}")
-    assert len(found) > 90
-    assert sum(each.refused is not None for each in found) <= 0.02 * len(found)
-
-
-@pytest.mark.slow
-def test_every_network(capsys):
-    """Built on the meta device, every one that timm lists, with its layers ordered."""
-    found = [refusal_of(Member("", name, 0), structure) for name in timm.list_models()]
-    with capsys.disabled():
-        print(f"\n{report(found)}")
+    assert len(found) == len(timm.list_modules())
     assert sum(each.refused is not None for each in found) <= 0.02 * len(found)
 
 

