@@ -53,11 +53,13 @@ def _targets(shared: Path) -> dict[str, tuple[DataSpec, int]]:
     """Return data and training images a class by name."""
     digits = Path(__file__).parent / "search" / "data" / "digits.npz"
     write_digits(digits)
-    clothes = DataSpec(path=str(shared / "fashion-mnist"), train_per_class=130, val_per_class=20)
+    clothes = DataSpec(
+        path=str(shared / "fashion-mnist"), train_per_class=130, val_per_class=20, splits="ranked"
+    )
     return {
         "fashion": (clothes, 30),
-        "emoji": (DataSpec(path=str(shared / "emoji"), val_fraction=0.3), 40),
-        "digits": (DataSpec(path=str(digits)), 20),
+        "emoji": (DataSpec(path=str(shared / "emoji"), val_fraction=0.3, splits="ranked"), 40),
+        "digits": (DataSpec(path=str(digits), splits="ranked"), 20),
     }
 
 

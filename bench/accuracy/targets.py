@@ -142,7 +142,7 @@ def emoji(_: Path) -> Arrays:
     source = shared() / "data" / "emoji"
     if not source.is_dir():
         raise Absent(f"{source} is not here")
-    split = partial(DataSpec, path=str(source), val_fraction=0.3)
+    split = partial(DataSpec, path=str(source), val_fraction=0.3, splits="ranked")
     few = load_catalog(split(train_per_class=40, val_per_class=50))
     every = load_catalog(split())
     taken = {ref.name for ref in (*few.train, *few.val)}

@@ -130,7 +130,7 @@ def test_the_table_of_classes(tmp_path):
     root = pictures(tmp_path / "p")
     (root / "cat" / "a.HEIC").write_bytes(b"x")
     (root / "cat" / ".hidden").write_bytes(b"x")
-    catalog = load_catalog(DataSpec(path=str(root)))
+    catalog = load_catalog(DataSpec(path=str(root), splits="ranked"))
     assert len(read_once(catalog, 16, 1.0)) == 20
     assert [line.split() for line in class_lines(catalog)] == [
         ["class", "train", "val", "test"],

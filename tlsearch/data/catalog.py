@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tlsearch.data.reading import read_all, unreadable
+from tlsearch.data.reading import Contents
 from tlsearch.data.references import TEST, TRAIN, VAL, Catalog, ImageRef, SourceImages
 from tlsearch.data.scan import FIRST, NOW, Rules
 from tlsearch.data.sources import read_source
@@ -55,7 +55,8 @@ def _catalog(spec: DataSpec, rules: Rules) -> Catalog:
 
 def catalog_of(source: SourceImages, spec: DataSpec) -> Catalog:
     """Split the images of a source, and compute the fingerprint; raises as `load_catalog` does."""
-    splits = make_splits(source, spec)
+    contents = Contents()
+    splits = make_splits(source, spec, contents)
     if spec.bit_depth is not None:
         splits = {
             split: tuple(replace(ref, bits=spec.bit_depth) for ref in refs)
@@ -67,22 +68,22 @@ def catalog_of(source: SourceImages, spec: DataSpec) -> Catalog:
         val=splits[VAL],
         test=splits[TEST],
         passed=source.passed,
-        fingerprint=_fingerprint(source.class_names, splits, spec.bit_depth),
+        fingerprint=_fingerprint(source.class_names, splits, spec.bit_depth, contents),
     )
 
 
 def _fingerprint(
-    class_names: Sequence[str], splits: Mapping[str, tuple[ImageRef, ...]], bits: int | None
+    class_names: Sequence[str],
+    splits: Mapping[str, tuple[ImageRef, ...]],
+    bits: int | None,
+    contents: Contents,
 ) -> str:
     """Hash the class names, the images of all splits, and the content of train and val."""
     members = {
         split: [[ref.name, ref.label] for ref in splits[split]] for split in (TRAIN, VAL, TEST)
     }
     digest = hashlib.sha256(json.dumps([list(class_names), members]).encode())
-    contents, problems = read_all([*splits[TRAIN], *splits[VAL]], ImageRef.digest)
-    if problems:
-        raise unreadable(problems)
-    for content in contents:
+    for content in contents.of([*splits[TRAIN], *splits[VAL]]):
         digest.update(content)
     if bits is not None:  # else the hash is that of earlier versions
         digest.update(f"bit depth {bits}".encode())

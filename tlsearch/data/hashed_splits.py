@@ -52,9 +52,13 @@ def hashed_splits(
     return [units[key].split for key in keys]
 
 
+def hash_of(key: bytes, seed: int) -> bytes:
+    """Return a hash of a key and a seed."""
+    return hashlib.sha256(f"{seed}/".encode() + key).digest()
+
+
 def _place(key: bytes, seed: int) -> float:
-    digest = hashlib.sha256(f"{seed}/".encode() + key).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    return int.from_bytes(hash_of(key, seed)[:8], "big") / 2**64
 
 
 def _split(place: float, val_fraction: float, test_fraction: float) -> str:

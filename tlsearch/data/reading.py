@@ -76,6 +76,26 @@ def read_all(refs: Sequence[ImageRef], read: Callable[[ImageRef], T]) -> tuple[l
     return results, problems
 
 
+class Contents:
+    """Hashes of the images of a data set, each read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bytes] = {}
+
+    def of(self, refs: Sequence[ImageRef]) -> list[bytes]:
+        """Return the SHA-256 of each image's content.
+
+        Raises:
+            DataError: some cannot be read.
+        """
+        new = [ref for ref in refs if ref.name not in self._known]
+        found, problems = read_all(new, ImageRef.digest)
+        if problems:
+            raise unreadable(problems)
+        self._known |= zip((ref.name for ref in new), found, strict=True)
+        return [self._known[ref.name] for ref in refs]
+
+
 def unreadable(problems: Sequence[str]) -> DataError:
     """Return one error for all images that cannot be read; it names the first five."""
     count = "1 image" if len(problems) == 1 else f"{len(problems)} images"

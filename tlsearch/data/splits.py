@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from tlsearch.data.hashed_splits import hashed_splits
-from tlsearch.data.reading import listed
+from tlsearch.data.hashed_splits import hash_of, hashed_splits
+from tlsearch.data.reading import Contents, listed
 from tlsearch.data.references import (
     ALL,
     TEST,
@@ -20,20 +20,24 @@ from tlsearch.spec import DataSpec
 
 Splits = dict[str, tuple[ImageRef, ...]]
 
+_FEWEST = 3  # different images of a class that can be divided into three splits
 
-def make_splits(source: SourceImages, spec: DataSpec) -> Splits:
+
+def make_splits(source: SourceImages, spec: DataSpec, contents: Contents) -> Splits:
     """Return `train`, `val` and `test`, each in the source's order.
 
     A source without splits is split by `val_fraction` and `test_fraction`. Where a source has a
     train split but no val split, val is taken from train, and its test split does not change. Both
-    are stratified and seeded; they depend on the images' names, not on the order of files.
+    are seeded, and do not depend on the order of files: by `spec.splits`, on each image alone
+    (`stable`), or on the names of the images of its class (`ranked`). Groups always go by
+    themselves alone.
 
     Raises:
-        DataError: fewer than two classes, a class without images or with too few to split, or
-            no validation images.
+        DataError: fewer than two classes, a class without images or with too few to split, no
+            validation images, or images that cannot be read.
     """
     check_classes(source)
-    splits = _with_all_splits(source, spec)
+    splits = _with_all_splits(source, spec, contents)
     if not splits[VAL]:
         raise DataError(
             f"{source.where}: there are no validation images; set data.val_fraction above 0, or "
@@ -41,7 +45,7 @@ def make_splits(source: SourceImages, spec: DataSpec) -> Splits:
         )
     limits = {TRAIN: spec.train_per_class, VAL: spec.val_per_class, TEST: spec.test_per_class}
     return {
-        split: _at_most(splits[split], limit, spec.split_seed) for split, limit in limits.items()
+        split: _at_most(splits[split], limit, spec, contents) for split, limit in limits.items()
     }
 
 
@@ -75,55 +79,91 @@ def _add_images(passed: Sequence[PassedOver]) -> str:
     return f"{begin}add images or remove the class"
 
 
-def _with_all_splits(source: SourceImages, spec: DataSpec) -> Splits:
+def _with_all_splits(source: SourceImages, spec: DataSpec, contents: Contents) -> Splits:
     splits = {TRAIN: (), VAL: (), TEST: (), **source.splits}
     if VAL in source.splits:
         return splits
     pool = splits.pop(ALL, None)
     test_fraction = 0.0 if pool is None else spec.test_fraction
     splits[TRAIN] = splits[TRAIN] if pool is None else pool
-    if any(ref.group is not None for ref in splits[TRAIN]):
-        return _divided(splits, _by_group(source, splits[TRAIN], spec, test_fraction))
-    chosen: dict[str, str] = {}
-    for label, refs in _by_label(splits[TRAIN]).items():
-        n_val, n_test = shares(len(refs), spec.val_fraction, test_fraction)
-        if n_val + n_test >= len(refs):
-            raise DataError(
-                f"{source.where}: the class {source.class_names[label]!r} has {len(refs)} image, "
-                "too few for training and validation; add images or remove the class"
-            )
-        names = [ref.name for ref in _shuffled(refs, spec.split_seed)]
-        chosen |= dict.fromkeys(names[:n_val], VAL)
-        chosen |= dict.fromkeys(names[n_val : n_val + n_test], TEST)
-    return _divided(splits, chosen)
+    grouped = any(ref.group is not None for ref in splits[TRAIN])
+    if grouped or spec.splits == "stable":
+        return _divided(splits, _stable(source, splits[TRAIN], spec, test_fraction, contents))
+    return _divided(splits, _ranked(source, splits[TRAIN], spec, test_fraction))
 
 
-def _by_group(
+def _ranked(
     source: SourceImages, refs: Sequence[ImageRef], spec: DataSpec, test_fraction: float
 ) -> dict[str, str]:
-    """Return the split of each image by name; those of a group have one, and move by it alone.
+    """Return the split of the images by name: the first of each class's shuffle.
 
     Raises:
-        DataError: a class is in too few groups.
+        DataError: a class has too few images.
     """
-    keys = [_unit_key(ref) for ref in refs]
+    chosen: dict[str, str] = {}
+    for label, of_class in _by_label(refs).items():
+        n_val, n_test = shares(len(of_class), spec.val_fraction, test_fraction)
+        if n_val + n_test >= len(of_class):
+            raise _too_few(source, label, of_class)
+        names = [ref.name for ref in _shuffled(of_class, spec.split_seed)]
+        chosen |= dict.fromkeys(names[:n_val], VAL)
+        chosen |= dict.fromkeys(names[n_val : n_val + n_test], TEST)
+    return chosen
+
+
+def _stable(
+    source: SourceImages,
+    refs: Sequence[ImageRef],
+    spec: DataSpec,
+    test_fraction: float,
+    contents: Contents,
+) -> dict[str, str]:
+    """Return the split of the images by name; each group or content has one, by itself alone.
+
+    Raises:
+        DataError: a class has too few groups or contents, or an image cannot be read.
+    """
+    keys = unit_keys(refs, contents)
     labels = [ref.label for ref in refs]
     found = hashed_splits(keys, labels, spec.split_seed, spec.val_fraction, test_fraction)
     for split in (TRAIN, VAL) if spec.val_fraction else (TRAIN,):
         present = {label for label, its in zip(labels, found, strict=True) if its == split}
-        missing = sorted(set(labels) - present)
-        if missing:
-            raise DataError(
-                f"{source.where}: the class {source.class_names[missing[0]]!r} is in too few "
-                "groups for training and validation; add images of other groups, or remove the "
-                "class"
-            )
+        for label, of_class in _by_label(refs).items():
+            if label not in present:
+                raise _too_few(source, label, of_class)
     return {ref.name: split for ref, split in zip(refs, found, strict=True)}
 
 
-def _unit_key(ref: ImageRef) -> bytes:
-    text = f"image/{ref.name}" if ref.group is None else f"group/{ref.group}"
-    return text.encode("utf-8", "surrogateescape")
+def unit_keys(refs: Sequence[ImageRef], contents: Contents) -> list[bytes]:
+    """Return the key of each image's unit: its group, else its content.
+
+    The images of a class that has hardly any different ones go by their names too, or they could
+    not be divided.
+    """
+    by_content = dict(zip((ref.name for ref in refs), contents.of(refs), strict=True))
+    plain = {
+        label
+        for label, of_class in _by_label(refs).items()
+        if len({by_content[ref.name] for ref in of_class}) < min(_FEWEST, len(of_class))
+    }
+    return [_unit_key(ref, by_content[ref.name], with_name=ref.label in plain) for ref in refs]
+
+
+def _unit_key(ref: ImageRef, content: bytes, with_name: bool) -> bytes:
+    if ref.group is not None:
+        return b"group/" + ref.group.encode("utf-8", "surrogateescape")
+    name = ref.name.encode("utf-8", "surrogateescape") if with_name else b""
+    return b"image/" + content + name
+
+
+def _too_few(source: SourceImages, label: int, refs: Sequence[ImageRef]) -> DataError:
+    n = "1 image" if len(refs) == 1 else f"{len(refs)} images"
+    grouped = any(ref.group is not None for ref in refs)
+    together = " in too few groups" if grouped else ""
+    return DataError(
+        f"{source.where}: the class {source.class_names[label]!r} has {n}{together}, too few for "
+        "training and validation; add images or remove the class"
+    )
 
 
 def _divided(splits: Splits, chosen: Mapping[str, str]) -> Splits:
@@ -148,15 +188,26 @@ def shares(n: int, val_fraction: float, test_fraction: float) -> tuple[int, int]
     return n_val, n_test
 
 
-def _at_most(refs: tuple[ImageRef, ...], limit: int, seed: int) -> tuple[ImageRef, ...]:
+def _at_most(
+    refs: tuple[ImageRef, ...], limit: int, spec: DataSpec, contents: Contents
+) -> tuple[ImageRef, ...]:
     """Keep the first `limit` images of each class's shuffle (0 = all), in their old order."""
     if limit == 0:
         return refs
-    kept = {
-        ref.name
-        for of_class in _by_label(refs).values()
-        for ref in _shuffled(of_class, seed)[:limit]
-    }
+    kept: set[str] = set()
+    for of_class in _by_label(refs).values():
+        if spec.splits == "ranked":
+            first = _shuffled(of_class, spec.split_seed)
+        else:
+            hashes = dict(zip((ref.name for ref in of_class), contents.of(of_class), strict=True))
+            first = sorted(
+                of_class,
+                key=lambda ref, hashes=hashes: (
+                    hash_of(hashes[ref.name], spec.split_seed),
+                    ref.name,
+                ),  # type: ignore[misc]
+            )
+        kept |= {ref.name for ref in first[:limit]}
     return tuple(ref for ref in refs if ref.name in kept)
 
 

@@ -10,6 +10,7 @@ from tlsearch.spec.study import StudySpec
 
 # A stored spec has all keys that there were when it was stored, so a key that is new belongs here.
 LEGACY: Mapping[str, Mapping[str, Any]] = {
+    "data": {"splits": "ranked"},
     "recipe": {
         "batch_norm": "running",
         "augment": "none",

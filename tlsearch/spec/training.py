@@ -51,6 +51,9 @@ class DataSpec(Table):
         test_fraction: share of each class for testing, where the data has no splits.
         train_per_class, val_per_class, test_per_class: number of images to use of each class
             (0 = all), the first of a seeded shuffle.
+        splits: `stable` = each image goes by its own content, so what is added or removed moves
+            no other, and the shares are near the fractions; `ranked` = the first of a shuffle by
+            name, so the shares are exact.
         split_seed: seed of the splits.
         bit_depth: bits that the values use in files that have room for more and do not say how
             many are used, such as 12 of 16; None = all.
@@ -64,6 +67,7 @@ class DataSpec(Table):
     train_per_class: int = Field(0, ge=0)
     val_per_class: int = Field(0, ge=0)
     test_per_class: int = Field(0, ge=0)
+    splits: Literal["stable", "ranked"] = "stable"
     split_seed: int = Field(0, ge=0, lt=2**31)
     bit_depth: int | None = Field(None, ge=1, le=16)
 

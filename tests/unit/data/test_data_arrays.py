@@ -168,7 +168,7 @@ def idx_folder(folder: Path, *, zipped: bool, test: bool = True) -> Path:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_idx(tmp_path, zipped):
-    catalog = load(idx_folder(tmp_path, zipped=zipped), val_fraction=0.25)
+    catalog = load(idx_folder(tmp_path, zipped=zipped), val_fraction=0.25, splits="ranked")
     assert catalog.class_names == ("0", "1", "2")
     assert [len(s) for s in (catalog.train, catalog.val, catalog.test)] == [9, 3, 12]
     assert [ref.label for ref in catalog.test] == LABELS.tolist()

@@ -29,7 +29,7 @@ def refusal(root: Path, **keys: object) -> str:
 
 
 def test_one_tree_is_split_into_three(make_folder):
-    catalog = load(make_folder({"dog": 10, "cat": 5}))
+    catalog = load(make_folder({"dog": 10, "cat": 5}), splits="ranked")
     assert catalog.class_names == ("cat", "dog")
     assert [len(s) for s in (catalog.train, catalog.val, catalog.test)] == [9, 3, 3]
     assert all(ref.label == int(ref.name.startswith("dog/")) for ref in catalog.train)
@@ -47,7 +47,7 @@ def test_given_splits_are_kept(make_folder, val):
 
 def test_val_is_carved_out_of_train_and_test_is_kept(make_folder):
     counts = {f"train/{c}": 10 for c in "ab"} | {f"test/{c}": 4 for c in "ab"}
-    catalog = load(make_folder(counts), val_fraction=0.3, test_fraction=0.5)
+    catalog = load(make_folder(counts), val_fraction=0.3, test_fraction=0.5, splits="ranked")
     assert len(catalog.train) == 14
     assert len(catalog.val) == 6
     assert all(ref.name.startswith("train/") for ref in catalog.train + catalog.val)

@@ -211,7 +211,7 @@ def test_a_group_in_two_splits_is_named(photos):
 
 def test_a_class_in_one_group_is_named(photos):
     path = grouped(photos, ["a" if k % 2 else f"g{k}" for k in range(12)])
-    assert "the class 'dog' is in too few groups for training and validation" in refusal(path)
+    assert "the class 'dog' has 6 images in too few groups, too few for training" in refusal(path)
 
 
 @given(
