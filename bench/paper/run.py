@@ -69,17 +69,16 @@ class Runner:
     def _run(self, unit: Unit, prepared: Prepared) -> None:
         from tlsearch import create_study, run_worker
         from tlsearch.store.connect import open_storage
-        from tlsearch.store.controls import read_controls
 
         if unit.waits_for is not None:
             raise Absent(f"{unit} takes its setting from {unit.waits_for}: run that first")
         study, _ = create_study(unit.spec())
-        database, began = open_storage(None), time.monotonic()
+        database, began, complete = open_storage(None), time.monotonic(), False
         print(f"{unit} ...", file=sys.stderr, flush=True)
         try:
-            run_worker(study.name, device="cpu", timeout_seconds=self._left())
+            summary = run_worker(study.name, device="cpu", timeout_seconds=self._left())
+            complete = summary.budget_spent  # or the grid is used up
         finally:
-            complete = read_controls(database.engine, study.study_id).over
             line = described(unit, database, study, complete)
             if complete and needs_test(unit.experiment):
                 line |= of_run(answer(database, study, prepared))

@@ -29,10 +29,51 @@ def test_a_plan(tlsearch, tiny):
     assert found["own_trials"] is None
 
 
+def test_what_a_spec_costs(tlsearch, tiny):
+    """Without a budget of time: its own trials, and what they take."""
+    path = tiny(trials=5, measures="worker")
+    found = tlsearch.json("plan", str(path), "--workers", "2")
+    assert (found["budget_seconds"], found["proposed"], found["combinations"]) == (None, None, [])
+    assert [facts["image_size"] for facts in found["sizes"]] == [32]
+    cost, pace = found["as_it_is"], found["sizes"][0]["pace"]
+    assert (cost["trials"], cost["epochs"], cost["image_size"]) == (5, 3, 32)
+    trials = 5 * cost["trial_seconds"] + cost["measuring_seconds"]
+    assert cost["total_seconds"] == pytest.approx(trials)
+    assert cost["gpu_hours"] == pytest.approx(cost["total_seconds"] / 3600)
+    disk = cost["disk"]
+    assert disk["checkpoints"] == 2 * 2 * pace["checkpoint_bytes"]  # two workers
+    assert disk["models"] == 4 * pace["model_bytes"]  # three of the best, and the floor's
+    assert disk["total"] == disk["checkpoints"] + disk["models"] + disk["images"]
+    assert disk["images"] == 130 * 32 * 32 * 3
+    assert cost["memory_bytes"] > 100e6  # torch itself
+
+
+def test_the_files_of_a_study_have_the_planned_sizes(tlsearch, tiny, tmp_path):
+    path = tiny(trials=2)
+    disk = tlsearch.json("plan", str(path))["as_it_is"]["disk"]
+    tlsearch.run("create", str(path))
+    tlsearch.run("worker", "tiny", TLSEARCH_ARTIFACTS=str(tmp_path / "files"))
+    models = sum(each.stat().st_size for each in (tmp_path / "files").rglob("*.safetensors"))
+    assert models == pytest.approx(disk["models"], rel=0.05)
+
+
+def test_a_grid_costs_what_it_holds(tlsearch, tiny):
+    from tests.acceptance.test_grids import grid_of
+
+    found = tlsearch.json("plan", grid_of(tiny, trials=40))
+    assert found["as_it_is"]["trials"] == 9  # eight points, and the plain default
+
+
 def test_for_people(tlsearch, tiny):
     done = tlsearch.run("plan", str(tiny()), *FEW, "--workers", "2")
     assert "budget    3:00:00, shared by 2 workers" in done.stdout
     assert "more pixels than the files hold" in done.stdout
+    assert re.search(
+        r"^the spec +6 trials of 3 epochs at 32 pixels: .* GPU-hours", done.stdout, re.M
+    )
+    assert re.search(r"^disk +[\d.]+ MB at most: checkpoints .*, models .*", done.stdout, re.M)
+    assert re.search(r"^memory +[\d.]+ [MG]B of a worker's process", done.stdout, re.M)
+    assert re.search(r"^it costs +\d+ trials", done.stdout, re.M)
     assert "proposed: recipe.image_size = " in done.stdout
     assert re.search(r"a validation image +fixed features +gain", done.stdout)
     assert re.search(r"^ *32 .*\d %? ?\+- \d+\.\d", done.stdout, re.MULTILINE)
@@ -108,7 +149,7 @@ def test_too_little_time(tlsearch, tiny):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ([], "no budget of time to plan for: give --minutes or --gpu-hours"),
+        (["--write", "never.toml"], "never.toml is not written: there is no budget"),
         (["--minutes", "5", "--gpu-hours", "1"], "not both"),
         (["--minutes", "-5"], "must be above 0"),
         (["--gpu-hours", "nan"], "must be above 0"),

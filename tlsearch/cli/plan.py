@@ -1,4 +1,4 @@
-"""`tlsearch plan`: which image size, epochs and trials fit a budget of time."""
+"""`tlsearch plan`: what a study costs, and what fits a budget of time."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,7 +42,7 @@ def plan(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Measure for a minute, and propose image size, epochs and trials for a budget of time."""
+    """Say what a study costs, measured; propose image size, epochs and trials for a time."""
     from tlsearch.cli.plan_table import plan_as_json, plan_lines
     from tlsearch.cli.terminal_progress import TerminalProgress
     from tlsearch.spec import load_spec
@@ -99,7 +99,9 @@ def _write(plan: "Plan", source: Path, target: Path) -> None:
     from tlsearch.spec.rewrite import rewrite_spec
 
     chosen = plan.chosen
-    if chosen is None:
+    if plan.seconds is None or chosen is None:
+        if plan.seconds is None:
+            raise InputError(f"{target} is not written: there is no budget; give --minutes")
         raise InputError(f"{target} is not written: nothing fits into the budget")
     values = {
         "recipe.image_size": chosen.image_size,

@@ -11,6 +11,7 @@ from tlsearch.report.rising import rising_sentence
 
 if TYPE_CHECKING:
     from tlsearch.studies.plan import OwnTrials, Plan
+    from tlsearch.studies.plan_cost import Cost
     from tlsearch.studies.plan_rule import Combination, SizeFacts
 
 SHOWN = 12  # combinations in the table
@@ -32,6 +33,8 @@ def plan_as_json(plan: "Plan") -> dict[str, Any]:
         "proposed": asdict(plan.chosen) if plan.chosen else None,
         "least_seconds": plan.least,
         "planning_seconds": plan.measured_seconds,
+        "as_it_is": _cost_as_json(plan.as_it_is),
+        "proposed_cost": None if plan.cost is None else _cost_as_json(plan.cost),
         "own_trials": None if own is None else asdict(own) | {"rising": rising_as_json(own.rising)},
     }
 
@@ -39,19 +42,55 @@ def plan_as_json(plan: "Plan") -> dict[str, Any]:
 def plan_lines(plan: "Plan") -> list[str]:
     """Return what was measured, what fits, and what is proposed."""
     shared = f", shared by {plan.workers} workers" if plan.workers > 1 else ""
+    budget = "none" if plan.seconds is None else f"{duration(plan.seconds)}{shared}"
     lines = [
-        f"budget    {duration(plan.seconds)}{shared}; on {plan.device}; "
+        f"budget    {budget}; on {plan.device}; "
         f"{plan.n_train} images to train, {plan.n_val} to validate",
         f"planning  took {duration(plan.measured_seconds)}",
+        *_cost_lines("the spec", plan.as_it_is, plan.device),
         "",
         *_size_lines(plan),
         "",
     ]
+    if plan.seconds is None:
+        how = "to see what time is best spent on: --minutes M, --gpu-hours H or budget.gpu_hours"
+        return [*lines[:-1], *_own_lines(plan.own), "", how]
     if plan.chosen is None:
         least = "no size can be used" if plan.least is None else f"at least {duration(plan.least)}"
         return [*lines, f"nothing fits into this budget; it takes {least}", *_own_lines(plan.own)]
     lines += [*_combination_lines(plan.found, plan.chosen), *_own_lines(plan.own), ""]
     return [*lines, *_proposal(plan, plan.chosen)]
+
+
+def _cost_as_json(cost: "Cost") -> dict[str, Any]:
+    disk = {**asdict(cost.disk), "total": cost.disk.total}
+    return {**asdict(cost), "disk": disk, "gpu_hours": cost.gpu_hours}
+
+
+def _cost_lines(what: str, cost: "Cost", device: str) -> list[str]:
+    """Return what a study costs: time, disk, memory."""
+    from tlsearch.data import as_text
+
+    disk = cost.disk
+    parts = [
+        f"{name} {as_text(each)}"
+        for name, each in (
+            ("checkpoints", disk.checkpoints),
+            ("models", disk.models),
+            ("decoded images", disk.images),
+        )
+        if each
+    ]
+    memory = "not measured at this size"
+    if cost.memory_bytes is not None:
+        where = "of a worker's process" if device == "cpu" else "of a worker, on the GPU"
+        memory = f"{as_text(cost.memory_bytes)} {where}, with all images"
+    return [
+        f"{what:<9} {cost.trials} trials of {cost.epochs} epochs at {cost.image_size} pixels: "
+        f"{duration(cost.total_seconds)}, {cost.gpu_hours:.3g} GPU-hours; none pruned",
+        f"disk      {as_text(disk.total)} at most: {', '.join(parts)}",
+        f"memory    {memory}",
+    ]
 
 
 def _size_lines(plan: "Plan") -> list[str]:
@@ -138,6 +177,8 @@ def _proposal(plan: "Plan", chosen: "Combination") -> list[str]:
         '"rule" is points over this spec at 10 epochs by a rule of thumb, to compare them by; '
         "measures come before the search; pruning will save some of it",
     ]
+    if plan.cost is not None:
+        lines[1:1] = _cost_lines("it costs", plan.cost, plan.device)
     if plan.own is not None:
         name = shlex.quote(plan.spec.name)
         lines.append(f"study {name} exists: give the planned spec another name")

@@ -12,10 +12,12 @@ from tlsearch.backbones import Backbone
 from tlsearch.finetune.batch_norm import clean_sample
 from tlsearch.finetune.batch_size import steps_of
 from tlsearch.finetune.check import has_batch_norm
+from tlsearch.finetune.checkpoint import model_only
 from tlsearch.finetune.engine import Training
 from tlsearch.finetune.evaluate import evaluate
 from tlsearch.finetune.guards import memory_errors, reproducible
 from tlsearch.finetune.images import FineTuneData
+from tlsearch.finetune.peak import Peak
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec
 
@@ -36,6 +38,10 @@ class Pace:
         checkpoint: once an epoch.
         spread: (slowest - fastest) / median of the bursts of steps.
         bursts: how many; 0 = estimated from another size.
+        checkpoint_bytes: size of a checkpoint.
+        model_bytes: size of a trained model's file.
+        peak_bytes: the most memory that the bursts took, of the process or of the GPU (`Peak`),
+            with the images of the sample; None where it was not measured.
     """
 
     image_size: int
@@ -46,6 +52,9 @@ class Pace:
     checkpoint: float
     spread: float
     bursts: int
+    checkpoint_bytes: int = 0
+    model_bytes: int = 0
+    peak_bytes: int | None = None
 
     def scaled_to(self, image_size: int) -> "Pace":
         """Estimate the pace at another size: the time of an image grows with its pixels."""
@@ -59,6 +68,8 @@ class Pace:
             self.checkpoint,
             self.spread,
             0,
+            self.checkpoint_bytes,
+            self.model_bytes,
         )
 
     def epoch_seconds(self, n_train: int, n_val: int, recipe: RecipeSpec) -> float:
@@ -110,7 +121,7 @@ def measure_pace(
         RuntimeError: the network cannot take images of this size.
     """
     plain = Hyperparameters(1, _RATE, 1.0, 0, 0.0, 1e-4, 0)
-    began = time.monotonic()
+    began, peak = time.monotonic(), Peak(device)
     found: list[tuple[float, ...]] = []
     with reproducible(recipe.seed, device), memory_errors(recipe, device):
         training = Training.begin(backbone, sample, recipe, plain, device)
@@ -120,6 +131,8 @@ def measure_pace(
                 break
             on_burst(number)
             found.append(_burst(training, number + 1))
+        checkpoint = training.checkpoint()
+    taken = peak.bytes()
     steps, rests, vals, checkpoints = zip(*found[1:], strict=True)
     n_train, n_val = len(sample.train), len(sample.val)
     in_an_epoch = steps_of(recipe, n_train)
@@ -135,6 +148,9 @@ def measure_pace(
         median(checkpoints),
         (max(steps) - min(steps)) / median(steps),
         len(steps),
+        len(checkpoint),
+        len(model_only(checkpoint)),
+        taken,
     )
 
 

@@ -1,7 +1,7 @@
 """The sampler and the pruner that a spec names."""
 
 from tlsearch.sampler.build import build_sampler, origin_of
-from tlsearch.sampler.grid import GridState, grid_state
+from tlsearch.sampler.grid import GridState, grid_points, grid_state
 from tlsearch.sampler.pruner import build_pruner
 from tlsearch.sampler.try_out import try_sampler
 
@@ -9,6 +9,7 @@ __all__ = [
     "GridState",
     "build_pruner",
     "build_sampler",
+    "grid_points",
     "grid_state",
     "origin_of",
     "try_sampler",

@@ -30,6 +30,18 @@ class GridState:
     running: int
 
 
+def grid_points(spec: SamplerSpec) -> int | None:
+    """Return how many points the grid of a spec has; None where it has no grid.
+
+    Args:
+        spec: the `[sampler]` table; one whose grid is malformed has none that could be counted.
+    """
+    values = spec.options.get("search_space") if spec.name == "GridSampler" else None
+    if not isinstance(values, dict) or not all(isinstance(each, list) for each in values.values()):
+        return None
+    return prod(map(len, values.values()))
+
+
 def grid_state(spec: SamplerSpec, trials: Iterable[FrozenTrial]) -> GridState | None:
     """Return how far the grid of a study has been gone through; None where it has no grid.
 
@@ -40,9 +52,9 @@ def grid_state(spec: SamplerSpec, trials: Iterable[FrozenTrial]) -> GridState | 
         spec: the `[sampler]` table, which `try_sampler` has accepted.
         trials: all of the study, queued and running ones too.
     """
-    if spec.name != "GridSampler":
+    points = grid_points(spec)
+    if points is None:
         return None
-    points = prod(len(values) for values in spec.options["search_space"].values())
     every = list(trials)
     drawn = {each.system_attrs[_POINT] for each in every if _POINT in each.system_attrs}
     running = [each for each in every if each.state is TrialState.RUNNING]

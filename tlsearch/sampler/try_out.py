@@ -8,10 +8,11 @@ from tlsearch.optuna_ext.quiet import without_notices
 from tlsearch.optuna_ext.seeded import SeededPerTrialSampler
 from tlsearch.records import Hyperparameters
 from tlsearch.sampler.build import build_sampler
+from tlsearch.sampler.grid import grid_points
 from tlsearch.space import SearchSpace
 from tlsearch.spec import SamplerSpec
 
-_TRIALS = 12  # Optuna's samplers draw at random for the first ten
+_TRIALS = 12  # at most, of a grid its points: Optuna's samplers draw at random for the first ten
 
 
 def try_sampler(spec: SamplerSpec, space: SearchSpace) -> None:
@@ -29,7 +30,7 @@ def try_sampler(spec: SamplerSpec, space: SearchSpace) -> None:
         storage.create_new_study([StudyDirection.MAXIMIZE], "tried")
     study = optuna.load_study(study_name="tried", storage=storage, sampler=sampler)
     try:
-        _run(study, space)
+        _run(study, space, min(_TRIALS, max(1, grid_points(spec) or _TRIALS)))
     except Exception as error:  # of any type: that depends on the sampler
         options = f" with options {spec.options}" if spec.options else ""
         why = first_line(error)
@@ -38,8 +39,8 @@ def try_sampler(spec: SamplerSpec, space: SearchSpace) -> None:
         ) from error
 
 
-def _run(study: optuna.Study, space: SearchSpace) -> None:
-    for number in range(_TRIALS):
+def _run(study: optuna.Study, space: SearchSpace, n_trials: int) -> None:
+    for number in range(n_trials):
         trial = study.ask()
         _check_drawn(space.suggest(trial), space)
         study.tell(trial, float(number))

@@ -7,13 +7,13 @@ from statistics import fmean
 
 from tlsearch.backbones import native_size
 from tlsearch.data import load_catalog
-from tlsearch.errors import SpecError
 from tlsearch.postgres import embedded
 from tlsearch.report.rising import Rising, read_rising
 from tlsearch.spec import StudySpec, spec_hash
 from tlsearch.store.connect import given_storage, open_storage
 from tlsearch.store.studies import read_study
 from tlsearch.store.trials import best_first, trial_records
+from tlsearch.studies.plan_cost import Cost, as_it_is, with_disk
 from tlsearch.studies.plan_rule import (
     Combination,
     SizeFacts,
@@ -56,7 +56,8 @@ class Plan:
 
     Attributes:
         spec: what was planned.
-        seconds: the budget, added up over the workers.
+        seconds: the budget, added up over the workers; None where none was given: then nothing
+            is proposed.
         workers: how many share it.
         device: what was measured, in words.
         n_train, n_val: images.
@@ -67,10 +68,12 @@ class Plan:
             used.
         measured_seconds: how long planning took.
         own: of the study itself; None where there is none of that name.
+        as_it_is: what the spec costs as it stands.
+        cost: of the proposal; None where there is none.
     """
 
     spec: StudySpec
-    seconds: float
+    seconds: float | None
     workers: int
     device: str
     n_train: int
@@ -81,6 +84,8 @@ class Plan:
     least: float | None
     measured_seconds: float
     own: OwnTrials | None
+    as_it_is: Cost
+    cost: Cost | None
 
 
 def plan_study(
@@ -93,39 +98,43 @@ def plan_study(
     storage: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-    """Measure for about a minute, and propose how to spend a budget.
+    """Measure for about a minute, say what the spec costs, and propose how to spend a budget.
 
     Args:
         spec: of the study, which need not exist.
-        gpu_hours: hours of all workers, added up; None = those of the spec.
+        gpu_hours: hours of all workers, added up; None = those of the spec. Where that has none,
+            nothing is proposed.
         workers: how many workers share them, each on a device as fast as this one.
-        sizes: image sizes to look at; none = sizes around the spec's.
+        sizes: image sizes to look at; none = sizes around the spec's, or without a budget its own.
         device: auto, cpu, cuda or cuda:N.
         storage: where the study may be, as for `create_study`; without one the embedded server, if
             there is one.
         say: told what is going on.
 
     Raises:
-        SpecError: there is no budget.
         InputError: images or network cannot be used, or no such device.
         StorageError: the database cannot be used.
     """
     began = time.monotonic()
     hours = spec.budget.gpu_hours if gpu_hours is None else gpu_hours
-    if hours is None:
-        raise SpecError(
-            ["no budget of time to plan for: give --minutes or --gpu-hours, or budget.gpu_hours"]
-        )
-    seconds, where = 3600 * hours, choose_device(device)
+    seconds, where = None if hours is None else 3600 * hours, choose_device(device)
     own = own_trials(spec, storage)
     say("reading the images")
     catalog = load_catalog(spec.data)
-    wanted = set(sizes) or candidate_sizes(spec.recipe.image_size, native_size(spec.backbone.model))
-    time_for_it = min(MEASURE_AT_MOST, MEASURE_SHARE * seconds)
+    size = spec.recipe.image_size
+    wanted = set(sizes)
+    if not wanted and seconds is not None:
+        wanted |= set(candidate_sizes(size, native_size(spec.backbone.model)))
+    time_for_it = MEASURE_AT_MOST
+    if seconds is not None:
+        time_for_it = min(time_for_it, MEASURE_SHARE * seconds)
     measurer = SizeMeasurer(spec, catalog, where, time_for_it, say)
-    facts = measurer.measure(sorted({*wanted, spec.recipe.image_size}))
+    facts = measurer.measure(sorted({*wanted, size}))
     n_images = len(catalog.train), len(catalog.val)
-    found = combinations(spec, facts, *n_images, seconds)
+    found = [] if seconds is None else combinations(spec, facts, *n_images, seconds)
+    chosen, by_size = recommended(found), {each.image_size: each for each in facts}
+    pace = by_size[size].pace
+    assert pace is not None  # else measuring has raised
     return Plan(
         spec,
         seconds,
@@ -134,10 +143,14 @@ def plan_study(
         *n_images,
         tuple(facts),
         tuple(found),
-        recommended(found),
+        chosen,
         least_seconds(spec, facts, *n_images),
         time.monotonic() - began,
         own,
+        as_it_is(spec, by_size[size], pace, n_images, workers),
+        None
+        if chosen is None
+        else with_disk(spec, chosen, by_size[chosen.image_size], n_images, workers),
     )
 
 

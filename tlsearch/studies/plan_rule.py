@@ -59,6 +59,7 @@ class SizeFacts:
         upscaled: whether most images are stored with fewer pixels.
         refused: why the size cannot be used; None where it can.
         no_probe: why there are no figures of fixed features; None where there are.
+        image_bytes: mean of a decoded image.
     """
 
     image_size: int
@@ -67,6 +68,7 @@ class SizeFacts:
     upscaled: bool = False
     refused: str | None = None
     no_probe: str | None = None
+    image_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def least_seconds(
 ) -> float | None:
     """Return the smallest budget into which a combination fits; None where no size can be used."""
     totals = [
-        _cost(spec, facts, facts.pace, epochs, FEWEST_TRIALS, (n_train, n_val)).total_seconds
+        cost_of(spec, facts, facts.pace, epochs, FEWEST_TRIALS, (n_train, n_val)).total_seconds
         for facts in sizes
         if facts.pace is not None and facts.refused is None
         for epochs in candidate_epochs(spec)
@@ -176,13 +178,13 @@ def _fitting(
     seconds: float,
 ) -> Combination | None:
     for trials in range(MOST_TRIALS, FEWEST_TRIALS - 1, -1):
-        one = _cost(spec, facts, pace, epochs, trials, n_images)
+        one = cost_of(spec, facts, pace, epochs, trials, n_images)
         if one.total_seconds <= seconds:
             return one
     return None
 
 
-def _cost(
+def cost_of(
     spec: StudySpec,
     facts: SizeFacts,
     pace: Pace,
@@ -190,6 +192,7 @@ def _cost(
     trials: int,
     n_images: tuple[int, int],
 ) -> Combination:
+    """Return what so many trials of so many epochs cost at one size, whatever the budget."""
     recipe = spec.recipe.model_copy(update={"epochs": epochs})
     budget = spec.budget.model_copy(update={"trials": trials})
     planned = spec.model_copy(update={"recipe": recipe, "budget": budget})

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from tlsearch.backbones import Backbone, load_backbone
-from tlsearch.data import Catalog, load_training_data
+from tlsearch.data import Catalog, TrainingData, load_training_data
 from tlsearch.data.sample import decode_sample, median_short_side, sample_of
 from tlsearch.errors import (
     BackboneError,
@@ -106,7 +106,7 @@ class SizeMeasurer:
             n_images = len(sample.train) * 2 + len(sample.val)
             burst = _SLOWER * estimate.step_image * n_images
             if (1 + FEWEST_BURSTS) * burst > self._left(_SHARE_OF_PACE):
-                return SizeFacts(size, estimate)
+                return SizeFacts(size, estimate, image_bytes=self._image_bytes(sample, size))
         self.say(f"timing training at {size} pixels")
         try:
             backbone = self._backbone(size)
@@ -126,7 +126,7 @@ class SizeMeasurer:
         except (BackboneError, RuntimeError, AssertionError, ValueError) as error:
             why = first_line(error)
             return SizeFacts(size, None, refused=f"the network cannot take {size} pixels ({why})")
-        return SizeFacts(size, pace)
+        return SizeFacts(size, pace, image_bytes=_bytes_of(images))
 
     def _probed(self, facts: SizeFacts, own: int) -> SizeFacts:
         """Fit a classifier to features of this size where there is time for it."""
@@ -177,11 +177,23 @@ class SizeMeasurer:
         if size != self.spec.recipe.image_size and self._left() < 0:
             raise _OutOfTimeError
 
+    def _image_bytes(self, sample: Catalog, size: int) -> float:
+        """Return the mean of a decoded image, from a few of them."""
+        few = sample_of(sample, _LOOKED_AT, _LOOKED_AT)
+        return _bytes_of(decode_sample(few, size, self.spec.recipe.eval_crop))
+
     def _recipe(self, size: int) -> RecipeSpec:
         return self.spec.recipe.model_copy(update={"image_size": size, "eval_size": 0})
 
     def _backbone(self, size: int) -> Backbone:
         return load_backbone(self.spec.backbone.model, self.spec.backbone.weights, size)
+
+
+def _bytes_of(images: TrainingData) -> float:
+    """Return the mean bytes of a decoded image."""
+    splits = images.train, images.val
+    pixels = sum(canvas.nbytes for split in splits for canvas in split.pixels)
+    return pixels / max(1, sum(map(len, splits)))
 
 
 def _nearest(found: dict[int, SizeFacts], size: int) -> Pace | None:
