@@ -185,6 +185,7 @@ def _commands(facts: StudyFacts) -> str:
     lines = {
         f"tlsearch worker {name}": "run trials, in any number of processes and machines",
         f"tlsearch best {name} --top {TOP}": "the best trials",
+        f"tlsearch report {name} --out report": "all figures and tables on one page, in report/",
         f"tlsearch pause {name}": "release running trials; tlsearch resume continues",
         f"tlsearch budget {name} --trials {raised}": "change the budget",
         f"tlsearch enqueue {name} --set high_lr=0.02": "queue a trial of your own",

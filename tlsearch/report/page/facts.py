@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
+from tlsearch.errors import on_one_line
 from tlsearch.records import Answer, Controls, Hyperparameters, Measures, Prior, TrialRecord
 from tlsearch.records.finals import Finals
 from tlsearch.records.tested import TestResult
@@ -101,8 +102,8 @@ class Facts:
 
     @property
     def name(self) -> str:
-        """The study's name, as a shell takes it."""
-        return shlex.quote(self.study.name)
+        """The study's name as a shell takes it; what would break or turn the line is escaped."""
+        return on_one_line(shlex.quote(self.study.name))
 
     @cached_property
     def complete(self) -> tuple[TrialRecord, ...]:

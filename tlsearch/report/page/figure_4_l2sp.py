@@ -156,13 +156,14 @@ def _table(facts: Facts) -> Table:
     rows: list[Row] = [paper.HEAD]
     for name, trials, theirs, results in groups:
         best = best_of(trials)
-        rows.append((f"{name}: alpha, beta, layers", _strengths(best), *theirs))
+        rows.append((f"{name}: settings", _strengths(best), *theirs))
         shown = "no trial"
         if best is not None:
             shown = f"{seen(best.accuracy, facts.n_val)} (best of {len(trials)})"
         rows.append(("result", shown, *results))
     note = (
-        "1 new layer: the classifier (or none, where it starts as a probe). The best of n trials "
+        "Settings: alpha, beta, layers under L2-SP. 1 new layer: the classifier (or none, where it "
+        "starts as a probe). The best of n trials "
         "grows with n, so compare figures of like n. ± as in Table 3."
     )
     return Table("table-5-l2sp", "Table 5: L2-SP and L2", tuple(rows), note)

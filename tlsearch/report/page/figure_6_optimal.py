@@ -34,8 +34,8 @@ def _warning(facts: Facts) -> list[str]:
         return []
     return [
         "Nothing here is trained over several seeds yet, so the best trial's figure is the best of "
-        f"{count(len(facts.fine_tuned), 'single trial')} and too good. tlsearch finalists "
-        f"{facts.name} trains the best ones and the baselines again."
+        f"{count(len(facts.fine_tuned), 'single trial')} and too good. The section on finalists "
+        "says how to train the best ones and the baselines again."
     ]
 
 

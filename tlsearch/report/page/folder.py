@@ -74,6 +74,8 @@ def write_folder(out: Path, study: str, files: Mapping[str, bytes], force: bool)
         _write(half / MARKER, json.dumps(marker).encode())
         check_folder(out, study, force)  # once more: computing took a while
         _exchange(half, out, old)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{out}: is inside something that is no folder; give another") from None
     except OSError as error:
         raise _unusable(out, error) from None
     finally:

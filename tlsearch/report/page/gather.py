@@ -20,7 +20,7 @@ from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.trials import best_first, trial_records
 
 ENERGY = "energy_joules"  # the user attribute of a trial that says what it used
-TOP = 3  # trials whose pictures are shown
+TOP = 3  # of the trials with pictures: the best, whose pictures are shown
 LARGEST_PICTURE = 1_000_000  # bytes
 _ARTIFACT = "artifacts:"  # what Optuna's keys of artifacts begin with
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -79,10 +79,11 @@ def _pictures(
     study: StoredStudy, ranked: Sequence[TrialRecord], frozen: Mapping[int, FrozenTrial]
 ) -> tuple[TrialFile, ...]:
     """Read the pictures of the best trials; those that cannot be read are left out."""
+    with_files = [(t.number, found) for t in ranked if (found := _named_files(frozen[t.number]))]
     named = [
-        (trial.number, name, artifact_id)
-        for trial in ranked[:TOP]
-        for name, artifact_id in _named_files(frozen[trial.number]).items()
+        (number, name, artifact_id)
+        for number, found in with_files[:TOP]
+        for name, artifact_id in found.items()
     ]
     if not named:
         return ()

@@ -79,9 +79,10 @@ def write_report(
         InputError: the folder holds something else, or cannot be written.
     """
     folder = Path(out).expanduser().absolute()
-    check_folder(folder, name, force)
     database = open_storage(storage)
-    facts = gather(database, find_study(database, name), extras or Extras())
+    study = find_study(database, name)
+    check_folder(folder, name, force)
+    facts = gather(database, study, extras or Extras())
     sections = [section(facts) for section in SECTIONS]
     write_folder(folder, name, files_of(name, sections), force)
     return folder / "index.html"
