@@ -22,6 +22,7 @@ VIEWS = (
     "trial_attempts",
     "gpu_hours",
     "kept_models",
+    "finalists",
     "measures",
 )
 BEGIN = datetime(2026, 3, 1, 12, 0, 0)

@@ -8,6 +8,7 @@ from tlsearch import __version__
 from tlsearch.cli import (
     dashboard,
     db,
+    finals,
     plan,
     prior,
     quickstart,
@@ -38,6 +39,7 @@ for command in (
     status.status,
     status.best,
     report.report,
+    finals.finalists,
     steer.enqueue,
     steer.pause,
     steer.resume,

@@ -2,6 +2,7 @@
 
 from tlsearch.errors import SpecError
 from tlsearch.records import BEING_CREATED_PREFIX, MEASURES_SUFFIX
+from tlsearch.records.names import FAMILY_SUFFIXES
 from tlsearch.spec import StudySpec
 
 
@@ -24,8 +25,9 @@ def check_name(spec: StudySpec) -> None:
 
 
 def _why_not(name: str) -> str | None:
-    if name.endswith(MEASURES_SUFFIX):
-        return f"names that end in {MEASURES_SUFFIX} are reserved"
+    for suffix in FAMILY_SUFFIXES:
+        if name.endswith(suffix):
+            return f"names that end in {suffix} are reserved"
     if name.startswith(BEING_CREATED_PREFIX):
         return f"names that begin with {BEING_CREATED_PREFIX} are reserved"
     if name.startswith("-"):
