@@ -21,8 +21,10 @@ from tlsearch.data.pipeline import (
 from tlsearch.data.reading import watched_reading
 from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
 from tlsearch.data.sizes import load_for_recipe
+from tlsearch.data.views import CENTRE, View, ten_crop
 
 __all__ = [
+    "CENTRE",
     "Catalog",
     "DeviceImages",
     "Domain",
@@ -31,6 +33,7 @@ __all__ = [
     "Look",
     "PassedOver",
     "TrainingData",
+    "View",
     "as_text",
     "decoded_bytes",
     "enough_memory",
@@ -49,6 +52,7 @@ __all__ = [
     "read_once",
     "seed_from",
     "stored_size",
+    "ten_crop",
     "train_batches",
     "val_batches",
     "watched_reading",
