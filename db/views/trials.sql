@@ -134,6 +134,8 @@ SELECT names.study, trials.number AS trial, lower(trials.state::text) AS state,
        tlsearch.read_number(attrs.mean_with_fixed_features) AS mean_with_fixed_features,
        tlsearch.read_number(attrs.right_alone) AS right_alone,
        tlsearch.read_number(attrs.fixed_features_right_alone) AS fixed_features_right_alone,
+       tlsearch.read_number(attrs.seed) AS seed,
+       coalesce(tlsearch.read_text(attrs.train_on), 'train') AS train_on,
        coalesce(held.seconds, tlsearch.read_number(attrs.seconds)) AS seconds,
        tlsearch.read_number(attrs.seconds) AS train_seconds,
        coalesce(held.attempts, tlsearch.read_number(attrs.attempt)) AS attempts,
@@ -154,6 +156,8 @@ LEFT JOIN LATERAL (
            max(value_json) FILTER (WHERE key = 'right_alone') AS right_alone,
            max(value_json) FILTER (WHERE key = 'fixed_features_right_alone')
                AS fixed_features_right_alone,
+           max(value_json) FILTER (WHERE key = 'seed') AS seed,
+           max(value_json) FILTER (WHERE key = 'train_on') AS train_on,
            max(value_json) FILTER (WHERE key = 'seconds') AS seconds,
            max(value_json) FILTER (WHERE key = 'attempt') AS attempt,
            max(value_json) FILTER (WHERE key = 'worker') AS worker,
@@ -200,6 +204,10 @@ COMMENT ON COLUMN tlsearch.trials_flat.right_alone IS
     'Validation images that it gets right and fixed features do not';
 COMMENT ON COLUMN tlsearch.trials_flat.fixed_features_right_alone IS
     'Validation images that fixed features get right and it does not';
+COMMENT ON COLUMN tlsearch.trials_flat.seed IS
+    'Seed of its training where it has one of its own; NULL = that of the recipe';
+COMMENT ON COLUMN tlsearch.trials_flat.train_on IS
+    'train, or train+val: the validation images are trained on too, so val_accuracy says nothing';
 COMMENT ON COLUMN tlsearch.trials_flat.seconds IS 'Time that workers held it, over all attempts';
 COMMENT ON COLUMN tlsearch.trials_flat.train_seconds IS
     'Time of training and validation that led to its result; NULL unless complete or pruned';

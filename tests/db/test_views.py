@@ -159,6 +159,7 @@ class TestTrialsFlat:
             mean_with_fixed_features=0.55,
             right_alone=7,
             fixed_features_right_alone=3,
+            seed=17,
         )
         rows.attempt(study_id, trial_id, 1, worker, 0, 10, "preempted", last_epoch=1)
         rows.attempt(study_id, trial_id, 2, worker, 100, 20, "complete", first_epoch=2)
@@ -180,6 +181,8 @@ class TestTrialsFlat:
             "mean_with_fixed_features": 0.55,
             "right_alone": 7,
             "fixed_features_right_alone": 3,
+            "seed": 17,
+            "train_on": "train",
             "seconds": 30,
             "train_seconds": 14.25,
             "attempts": 2,

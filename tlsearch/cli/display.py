@@ -17,7 +17,7 @@ from tlsearch.records import (
     answer_words,
     lead_sentence,
 )
-from tlsearch.records.format import duration, expected_percent, percent
+from tlsearch.records.format import duration, expected_percent, val_percent
 from tlsearch.report.rising import Rising
 
 console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -64,6 +64,8 @@ def trial_as_json(trial: TrialRecord) -> dict[str, Any]:
         "reason": trial.reason,
         "duplicate_of": trial.duplicate_of,
         "mean_with_fixed_features": trial.mean_with_fixed_features,
+        "seed": trial.seed,
+        "train_on": trial.train_on,
     }
 
 
@@ -143,7 +145,8 @@ def _cells(trial: TrialRecord) -> list[str]:
     texts = [value if isinstance(value, str) else f"{value:.3g}" for value in values]
     ending = [str(trial.epochs), duration(trial.seconds), trial.origin or "-"]
     expected = expected_percent(trial.expected_accuracy, trial.expected_accuracy_sd)
-    return [str(trial.number), percent(trial.val_accuracy), expected, *texts, *ending]
+    seen = val_percent(trial.val_accuracy, trial.train_on)
+    return [str(trial.number), seen, expected, *texts, *ending]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

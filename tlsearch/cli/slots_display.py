@@ -192,6 +192,7 @@ def _ended(event: Mapping[str, Any]) -> str:
         epochs=trial["epochs"],
         val_accuracy=trial["val_accuracy"],
         seconds=trial["seconds"],
+        train_on=trial["train_on"],
     )
     if standing is None:
         return line

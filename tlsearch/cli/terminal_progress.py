@@ -105,6 +105,7 @@ class TerminalProgress:
             epochs=trial.epochs,
             val_accuracy=trial.val_accuracy,
             seconds=trial.seconds,
+            train_on=trial.train_on,
         )
         self._show_for_good(f"{line}  {self._study_clause(0)}")
 

@@ -1,7 +1,7 @@
 """A trial's progress as lines of text: of this process, and of a launcher's workers."""
 
 from tlsearch.records import reason_line
-from tlsearch.records.format import duration, percent
+from tlsearch.records.format import duration, percent, val_percent
 
 
 def claimed_line(number: int, attempt: int) -> str:
@@ -26,12 +26,13 @@ def ended_line(
     epochs: int,
     val_accuracy: float | None,
     seconds: float | None,
+    train_on: str = "train",
 ) -> str:
     """Return the line of a trial that ended."""
     how = state if state != "fail" else f"failed ({reason_line(reason_kind, reason)})"
     if duplicate_of is not None:
         how = f"same as trial {duplicate_of}"
-    val = percent(val_accuracy)
+    val = val_percent(val_accuracy, train_on)
     return f"trial {number} {how:<8} {epochs} epochs  val {val}  in {duration(seconds)}"
 
 

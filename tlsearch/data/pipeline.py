@@ -59,6 +59,16 @@ class DeviceImages:
         """Where the pixels are."""
         return self.labels.device
 
+    def joined(self, others: "DeviceImages") -> "DeviceImages":
+        """Return these images and then others on the same device, without copying pixels."""
+        found = copy(self)
+        found.pixels = self.pixels + others.pixels
+        shift = torch.tensor([len(self.pixels), 0])
+        found.places = torch.cat([self.places, others.places + shift])
+        found.sizes = torch.cat([self.sizes, others.sizes])
+        found.labels = torch.cat([self.labels, others.labels])
+        return found
+
     def to(self, device: torch.device | str) -> "DeviceImages":
         """Return the same images on another device."""
         found = copy(self)

@@ -43,20 +43,23 @@ def expected_accuracies(
     - those that took over an earlier one's result, which is no second measurement of it; trials
       that trained the same model at the same time are one, and say how large the noise is;
     - `fixed_features`, which has no hyperparameters;
+    - those that were trained on the validation images too: what they showed says nothing;
     - failed ones, and pruned ones: that they were in the lowest quarter half-way says little of
       the height they would have ended at, and to take the accuracy they had for the final one
       would pull down their neighbours. Without them the process knows bad regions less well, not
       the good ones.
 
-    `fixed_features`, and all where fewer than 4 different ones are complete, get what they showed,
-    with the standard error of a share of n images.
+    Those that were trained on the validation images get none. `fixed_features`, and all where
+    fewer than 4 different ones are complete, get what they showed, with the standard error of a
+    share of n images.
 
     Args:
         trials: of one study, in any state.
         space: its search space.
         n_val: validation images.
     """
-    complete = [t for t in trials if t.state == "complete" and _is_accuracy(t.val_accuracy)]
+    honest = [t for t in trials if t.train_on == "train"]
+    complete = [t for t in honest if t.state == "complete" and _is_accuracy(t.val_accuracy)]
     complete.sort(key=lambda trial: trial.number)  # the same figures whoever read them
     found = {trial.number: _as_seen(trial, n_val) for trial in complete}
     searched = [t for t in complete if t.params is not None and t.origin != FIXED_FEATURES]

@@ -1,6 +1,6 @@
 """The images of a study on a device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -22,6 +22,19 @@ class FineTuneData:
     val: DeviceImages
     n_classes: int
     clean: DeviceImages | None = None
+
+    def with_val(self, val: DeviceImages | None = None) -> "FineTuneData":
+        """Return the same with the validation images behind the training images.
+
+        They stay what is evaluated.
+
+        Args:
+            val: the validation images at the size of training; None = that is the size of
+                validation as well.
+        """
+        train = self.train.joined(self.val if val is None else val)
+        clean = None if self.clean is None else self.clean.joined(self.val)
+        return replace(self, train=train, clean=clean)
 
     @classmethod
     def on_device(cls, data: TrainingData, device: torch.device) -> "FineTuneData":

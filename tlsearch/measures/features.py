@@ -44,6 +44,11 @@ class Features:
     values: Matrix
     labels: Labels
 
+    def joined(self, others: "Features") -> "Features":
+        """Return these and then others."""
+        values = np.concatenate([self.values, others.values])
+        return Features(values, np.concatenate([self.labels, others.labels]))
+
 
 def features_of(
     backbone: Backbone,

@@ -28,8 +28,10 @@ from tlsearch.records.study import (
     reason_line,
 )
 from tlsearch.records.training import Decision, EpochReport, FineTuneResult
+from tlsearch.records.variation import AS_RECIPE, TrainOn, Variation
 
 __all__ = [
+    "AS_RECIPE",
     "BEING_CREATED_PREFIX",
     "DEPTHS",
     "FIXED_FEATURES",
@@ -50,7 +52,9 @@ __all__ = [
     "Range",
     "SizeMeasure",
     "StudyStatus",
+    "TrainOn",
     "TrialRecord",
+    "Variation",
     "answer_of",
     "answer_words",
     "lead_sentence",

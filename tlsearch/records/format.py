@@ -10,6 +10,12 @@ def percent(fraction: float | None) -> str:
     return f"{100 * fraction:.1f} %"
 
 
+def val_percent(fraction: float | None, train_on: str = "train") -> str:
+    """Return a validation accuracy; it says where those images were trained on."""
+    text = percent(fraction)
+    return text if train_on == "train" or text == "-" else f"{text} (trained on)"
+
+
 def expected_percent(accuracy: float | None, sd: float | None) -> str:
     """Return an expected accuracy and its standard deviation as `79.5 ± 2.9 %`; `-` for None."""
     if accuracy is None or sd is None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from tlsearch.records.hyperparameters import Hyperparameters
+from tlsearch.records.variation import TrainOn
 
 FIXED_FEATURES = "fixed_features"  # origin of the trial that trains a linear classifier alone
 
@@ -53,6 +54,9 @@ class TrialRecord:
             the study (`tlsearch.estimate`), a fraction; None unless complete, and until a worker
             has computed it.
         expected_accuracy_sd: standard deviation of that, a fraction.
+        seed: of its training; None = that of the recipe.
+        train_on: the images it was trained on; with `train+val` its accuracy says nothing, since
+            the validation images are among them.
     """
 
     number: int
@@ -72,6 +76,8 @@ class TrialRecord:
     right_alone: tuple[int, int] | None = None
     expected_accuracy: float | None = None
     expected_accuracy_sd: float | None = None
+    seed: int | None = None
+    train_on: TrainOn = "train"
 
 
 def reason_line(kind: str | None, reason: str | None) -> str | None:
@@ -178,8 +184,10 @@ class QueuedTrial:
         origin: why it is queued: fixed_features, default, prior, draw, from_probe, range_rate,
             opposite, user.
         system_attrs: attributes for the sampler.
+        user_attrs: more attributes, such as those of a `Variation`.
     """
 
     params: Hyperparameters
     origin: str
     system_attrs: Mapping[str, Any] = field(default_factory=dict)
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from tlsearch.records import (
     lead_sentence,
     size_sentence,
 )
-from tlsearch.records.format import expected_percent, percent, points
+from tlsearch.records.format import expected_percent, percent, points, val_percent
 from tlsearch.report.budget import budget_sentence
 from tlsearch.report.measures_table import meaning, measures_rows
 from tlsearch.report.rising import Rising, rising_sentence
@@ -132,7 +132,7 @@ def _best_rows(best: Sequence[TrialRecord]) -> list[list[str]]:
         values = trial.params.as_dict().values() if trial.params else []
         shown = [f"{value:.3g}" for value in values] or ["-"] * len(HYPERPARAMETER_NAMES)
         expected = expected_percent(trial.expected_accuracy, trial.expected_accuracy_sd)
-        accuracies = [percent(trial.val_accuracy), expected]
+        accuracies = [val_percent(trial.val_accuracy, trial.train_on), expected]
         rows.append([str(trial.number), *accuracies, *shown, _plain(trial.origin or "-")])
     return rows
 

@@ -129,7 +129,7 @@ def queue_trial(storage: RDBStorage, study_id: int, seed: QueuedTrial) -> int:
     trial = create_trial(
         state=TrialState.WAITING,
         system_attrs={"fixed_params": seed.params.as_dict(), **seed.system_attrs},
-        user_attrs={"origin": seed.origin},
+        user_attrs={"origin": seed.origin, **seed.user_attrs},
     )
     return int(storage.create_new_trial(study_id, trial))
 

@@ -11,11 +11,13 @@ from sqlalchemy import text
 
 from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import (
+    AS_RECIPE,
     FIXED_FEATURES,
     HYPERPARAMETER_NAMES,
     Hyperparameters,
     StudyStatus,
     TrialRecord,
+    Variation,
 )
 from tlsearch.store.controls import read_controls
 from tlsearch.store.expected import read_expected, with_expected
@@ -118,6 +120,7 @@ def _silent_seconds(storage: RDBStorage, study_id: int) -> dict[int, float]:
 def to_record(trial: FrozenTrial) -> TrialRecord:
     """Read one of Optuna's trials."""
     attrs = trial.user_attrs
+    variation = _variation(attrs)
     return TrialRecord(
         number=trial.number,
         state=trial.state.name.lower(),
@@ -133,7 +136,17 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         duplicate_of=_as(int, attrs.get("duplicate_of")),
         mean_with_fixed_features=_number(attrs.get("mean_with_fixed_features")),
         right_alone=_pair(attrs.get("right_alone"), attrs.get("fixed_features_right_alone")),
+        seed=variation.seed,
+        train_on=variation.train_on,
     )
+
+
+def _variation(attrs: Mapping[str, Any]) -> Variation:
+    """Return how a trial differs from the recipe; what no worker would train is left out."""
+    try:
+        return Variation.from_attrs(attrs)
+    except ValueError:
+        return AS_RECIPE
 
 
 def _pair(one: Any, other: Any) -> tuple[int, int] | None:

@@ -16,7 +16,8 @@ from tlsearch.errors import (
     first_line,
 )
 from tlsearch.finetune import curve_of, fine_tune
-from tlsearch.records import Failure, FineTuneResult, Hyperparameters
+from tlsearch.records import Failure, FineTuneResult, Hyperparameters, Variation
+from tlsearch.spec import RecipeSpec
 from tlsearch.store.outages import DATABASE_ERRORS
 from tlsearch.worker.callbacks import TrainingCallbacks
 from tlsearch.worker.duplicates import Duplicates
@@ -91,6 +92,7 @@ class Attempt:
             return Released()
         trial = retry.call(lambda: held.trials.open(trial_id))
         self._announce(trial)
+        held = self._held = held.varied(trial.variation)
         hyperparameters = retry.call(lambda: held.trials.suggest(trial_id))
         callbacks = TrainingCallbacks(held, trial)
         if trial.is_floor:
@@ -99,10 +101,11 @@ class Attempt:
         checkpoint = held.files.latest()
         held.write_pending(len(curve_of(checkpoint)) + 1 if checkpoint else None)
         canonical = hyperparameters.canonical(self._context.study.space.n_body_layers)
-        original = self._duplicates.find(held.trials.finished(), canonical)
+        original = self._duplicates.find(held.trials.finished(), canonical, trial.variation)
         if original is not None:
             return Duplicate(original)
-        result = self._fine_tune(hyperparameters, callbacks, checkpoint)
+        recipe = _recipe(self._context.study.spec.recipe, trial.variation)
+        result = self._fine_tune(recipe, hyperparameters, callbacks, checkpoint)
         return (
             Pruned(result) if result.stopped else Complete(trial.number, result, callbacks.trained)
         )
@@ -114,6 +117,8 @@ class Attempt:
         about = {"study": context.study.name, "trial": trial.number, "attempt": attempt}
         _log.info("trial claimed", extra=about)
         context.progress.claimed(trial.number, attempt, counts)
+        if trial.variation.train_on == "train+val":
+            context.progress.preparing("the validation images are trained on too: val says nothing")
 
     def _head(self) -> LinearHead:
         """Return the linear probe.
@@ -128,6 +133,7 @@ class Attempt:
 
     def _fine_tune(
         self,
+        recipe: RecipeSpec,
         hyperparameters: Hyperparameters,
         callbacks: TrainingCallbacks,
         checkpoint: bytes | None,
@@ -140,7 +146,7 @@ class Attempt:
                 return fine_tune(
                     self._held.materials.backbone,
                     self._held.materials.data,
-                    self._context.study.spec.recipe,
+                    recipe,
                     hyperparameters,
                     self._context.device,
                     callbacks.on_epoch,
@@ -155,3 +161,10 @@ class Attempt:
                 self._context.progress.preparing(f"the trial begins again: {error}")
                 self._held.write_pending(first_epoch=1)
                 checkpoint = None
+
+
+def _recipe(recipe: RecipeSpec, variation: Variation) -> RecipeSpec:
+    """Return the recipe of one trial: with its own seed, where it has one."""
+    if variation.seed is None:
+        return recipe
+    return recipe.model_copy(update={"seed": variation.seed})

@@ -1,11 +1,14 @@
 """What is kept of a trial beside the fixed features of its study, for the recommended answer."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tlsearch.finetune.mean import mean_of
 from tlsearch.measures import right_alone
 from tlsearch.records import FineTuneResult
+from tlsearch.records.right import VAL_RIGHT, right_as_text
 from tlsearch.worker.floor import Probabilities
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.keepsakes import harmless
@@ -16,12 +19,28 @@ BESIDE = ("mean_with_fixed_features", "right_alone", "fixed_features_right_alone
 def beside_floor(held: HeldTrial, result: FineTuneResult) -> dict[str, object]:
     """Return the user attributes `BESIDE` of a trial; none where the study has no floor."""
     study = held.context.study
-    if not study.has_floor or result.val_probabilities is None:
+    says_nothing = held.variation.train_on == "train+val"
+    if not study.has_floor or result.val_probabilities is None or says_nothing:
         return {}
     labels = held.materials.data.val.labels.cpu().numpy()
     with harmless(held, "this trial is not compared with fixed features"):
         return beside_fixed_features(result.val_probabilities, held.fixed.val_probabilities, labels)
     return {}
+
+
+def right_ones(held: HeldTrial, predictions: Sequence[int]) -> dict[str, object]:
+    """Return which validation images a trial gets right, where it is one of several seeds.
+
+    Others do not keep it: a long search has many trials.
+
+    Args:
+        held: the trial.
+        predictions: class index of each validation image.
+    """
+    if held.variation.seed is None or held.variation.train_on == "train+val":
+        return {}
+    labels = held.materials.data.val.labels.cpu().numpy()
+    return {VAL_RIGHT: right_as_text(np.array(predictions) == labels)}
 
 
 def beside_fixed_features(

@@ -15,10 +15,10 @@ from tlsearch.data import TrainingData, load_catalog, load_training_data
 from tlsearch.errors import BackboneError, DataError
 from tlsearch.finetune import fixed_features_model
 from tlsearch.measures import PROBE_VERSION, Features, LinearProbe, features_of_splits, linear_probe
-from tlsearch.records import Failure
+from tlsearch.records import Failure, TrainOn
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.endings import Failed, Floor, Released
-from tlsearch.worker.materials import TrainingMaterials
+from tlsearch.worker.materials import TrainingMaterials, with_val_trained
 
 Probabilities = NDArray[np.float32]
 
@@ -34,10 +34,22 @@ class FixedFeatures:
     Attributes:
         context: of the worker on that study.
         materials: its images and network.
+        train_on: the images that the classifier is fitted to.
     """
 
     context: WorkerContext
     materials: TrainingMaterials
+    train_on: TrainOn = "train"
+
+    @cached_property
+    def with_val_trained(self) -> "FixedFeatures":
+        """The same, with the validation images among those that are trained on."""
+        materials = with_val_trained(self.context, self.materials)
+        return FixedFeatures(self.context, materials, "train+val")
+
+    def on(self, train_on: TrainOn) -> "FixedFeatures":
+        """Return the same for these training images."""
+        return self if train_on == self.train_on else self.with_val_trained
 
     @cached_property
     def probe(self) -> LinearProbe:
@@ -49,7 +61,9 @@ class FixedFeatures:
         """The same for the network."""
         weight, bias = (torch.from_numpy(each) for each in (self.probe.weight, self.probe.bias))
         images = self.context.study.data.fingerprint
-        return LinearHead(weight, bias, f"linear probe {PROBE_VERSION} of the images {images}")
+        splits = "" if self.train_on == "train" else f" ({self.train_on})"
+        label = f"linear probe {PROBE_VERSION} of the images {images}{splits}"
+        return LinearHead(weight, bias, label)
 
     @cached_property
     def val_probabilities(self) -> Probabilities:
@@ -59,7 +73,7 @@ class FixedFeatures:
         return shares
 
     def fit(self, check: Callable[[], None] = lambda: None) -> LinearProbe:
-        """Fit the classifier to the training images.
+        """Fit the classifier to the images that are trained on.
 
         Args:
             check: called now and then; what it raises ends this.
@@ -68,7 +82,9 @@ class FixedFeatures:
             BackboneError: the network has no pooled features.
             DataError: the images have no features of use, or changed meanwhile.
         """
-        train, _ = features_of_study(self.context, self.materials, check)
+        train, val = features_of_study(self.context, self.materials, check)
+        if self.train_on == "train+val":
+            train = train.joined(val)
         return linear_probe(train, len(self.context.study.data.class_names))
 
 

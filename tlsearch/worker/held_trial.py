@@ -1,8 +1,9 @@
 """A claimed trial in the hands of this worker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tlsearch.finetune import curve_of
+from tlsearch.records import AS_RECIPE, Variation
 from tlsearch.store.claims import Claim
 from tlsearch.worker.checkpoints import TrialFiles
 from tlsearch.worker.context import WorkerContext
@@ -24,6 +25,7 @@ class HeldTrial:
         fixed: the study's fixed features.
         files: its checkpoints.
         reporter: takes its epochs to the database.
+        variation: how its training differs from the recipe.
     """
 
     context: WorkerContext
@@ -33,6 +35,7 @@ class HeldTrial:
     fixed: FixedFeatures
     files: TrialFiles
     reporter: EpochReporter
+    variation: Variation = AS_RECIPE
 
     @classmethod
     def of(
@@ -54,6 +57,11 @@ class HeldTrial:
         )
         files = TrialFiles(context.artifacts, claim)
         return cls(context, claim, materials, trials, fixed, files, reporter)
+
+    def varied(self, variation: Variation) -> "HeldTrial":
+        """Return the same with a seed of its own, and the images that it is trained on."""
+        fixed = self.fixed.on(variation.train_on)
+        return replace(self, fixed=fixed, materials=fixed.materials, variation=variation)
 
     def write_pending(self, first_epoch: int | None = None) -> None:
         """Write what the sampler and the pruner said of the trial, in one transaction.

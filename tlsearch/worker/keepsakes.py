@@ -48,7 +48,12 @@ def remove_surplus_models(held: HeldTrial) -> None:
 def save_pictures(
     held: HeldTrial, number: int, curve: Sequence[float], predictions: Sequence[int]
 ) -> dict[str, str]:
-    """Return the attributes that show pictures of a good trial in the dashboard."""
+    """Return the attributes that show pictures of a good trial in the dashboard.
+
+    There are none where the validation images were trained on: they would show nothing.
+    """
+    if held.variation.train_on == "train+val":
+        return {}
     labels = held.materials.data.val.labels.tolist()
     class_names = held.context.study.data.class_names
     finished = held.trials.finished()

@@ -4,14 +4,16 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tlsearch.backbones import Backbone, load_backbone
 from tlsearch.data import (
     Catalog,
+    DeviceImages,
     keep_names,
     load_catalog,
     load_for_recipe,
+    load_training_data,
     passed_text,
     watched_reading,
     what_changed,
@@ -57,6 +59,22 @@ def load_materials(context: WorkerContext) -> TrainingMaterials:
         spec = spec.model_copy(update={"path": context.data_path})
     data, catalog = _data(context, spec)
     return TrainingMaterials(spec, data, _backbone(context), catalog)
+
+
+def with_val_trained(context: WorkerContext, materials: TrainingMaterials) -> TrainingMaterials:
+    """Return materials in which the validation images are trained on as well.
+
+    Raises:
+        DataError: the images changed meanwhile.
+    """
+    recipe = context.study.spec.recipe
+    if recipe.for_evaluation().image_size == recipe.image_size:
+        return replace(materials, data=materials.data.with_val())
+    catalog = load_catalog(materials.data_spec, context.study.data.fingerprint)
+    check_same_images(context.study, catalog, materials.data_spec.path)
+    images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
+    val = DeviceImages(images.val, context.device)
+    return replace(materials, data=materials.data.with_val(val))
 
 
 def check_same_images(study: StoredStudy, catalog: Catalog, path: str) -> None:

@@ -12,11 +12,18 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from tlsearch.errors import StudyError
+from tlsearch.errors import StudyError, TrialFailure
 from tlsearch.optuna_ext.pending import Pending
 from tlsearch.optuna_ext.storage import BatchedStorage
 from tlsearch.prior import normal_priors
-from tlsearch.records import FIXED_FEATURES, Hyperparameters, Prior, TrialRecord
+from tlsearch.records import (
+    AS_RECIPE,
+    FIXED_FEATURES,
+    Hyperparameters,
+    Prior,
+    TrialRecord,
+    Variation,
+)
 from tlsearch.sampler import build_pruner, build_sampler, origin_of
 from tlsearch.store.expected import read_expected, with_expected
 from tlsearch.store.stored_study import StoredStudy
@@ -35,6 +42,7 @@ class OpenTrial:
             so it runs to its end.
         is_floor: whether it trains a linear classifier on fixed features alone.
         curve: validation accuracies by epoch, as the pruner sees them.
+        variation: its own seed, and the images it is trained on.
     """
 
     number: int
@@ -42,6 +50,7 @@ class OpenTrial:
     may_prune: bool = True
     is_floor: bool = False
     curve: dict[int, float] = field(default_factory=dict)
+    variation: Variation = AS_RECIPE
 
 
 class RunningTrials(Protocol):
@@ -106,7 +115,11 @@ class OptunaTrials:
         self._optuna_study.sampler = build_sampler(self._study.spec.sampler, beliefs)
 
     def open(self, trial_id: int) -> OpenTrial:
-        """Begin to run a claimed trial; may be repeated."""
+        """Begin to run a claimed trial; may be repeated.
+
+        Raises:
+            TrialFailure: its attributes ask for a training that there is not.
+        """
         self._storage.release(trial_id)
         frozen = self._storage.adopt(self._study.study_id, trial_id)
         self._open[trial_id] = frozen
@@ -117,6 +130,7 @@ class OptunaTrials:
             may_prune="fixed_params" not in frozen.system_attrs,
             is_floor=frozen.user_attrs.get("origin") == FIXED_FEATURES,
             curve=frozen.intermediate_values,
+            variation=_variation(frozen),
         )
 
     def suggest(self, trial_id: int) -> Hyperparameters:
@@ -180,3 +194,10 @@ class OptunaTrials:
         """Forget a trial that no longer runs here."""
         self._open.pop(trial_id, None)
         self._storage.release(trial_id)
+
+
+def _variation(trial: FrozenTrial) -> Variation:
+    try:
+        return Variation.from_attrs(trial.user_attrs)
+    except ValueError as error:
+        raise TrialFailure("variation", f"trial {trial.number}: {error}") from error

@@ -12,9 +12,10 @@ from optuna.trial import TrialState
 
 from tlsearch.errors import DatabaseAway, TrialLost
 from tlsearch.records import Failure
+from tlsearch.records.right import VAL_RIGHT
 from tlsearch.store.claims import Curve, Release
 from tlsearch.store.outages import DATABASE_ERRORS, RetryPolicy, within
-from tlsearch.worker.beside_floor import BESIDE, beside_floor
+from tlsearch.worker.beside_floor import BESIDE, beside_floor, right_ones
 from tlsearch.worker.endings import Complete, Duplicate, Ending, Failed, Floor, Pruned, Released
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.keepsakes import (
@@ -72,7 +73,7 @@ def _complete(held: HeldTrial, ending: Complete) -> None:
     curve_so_far = [report.val_accuracy for report in ending.result.curve]
     predictions = ending.result.val_predictions
     pictures = save_pictures(held, ending.number, curve_so_far, predictions) if good else {}
-    facts = beside_floor(held, ending.result)
+    facts = beside_floor(held, ending.result) | right_ones(held, predictions)
     _write_complete(held, val_accuracy, ending.result.seconds, has_model, pictures, facts)
     with harmless(held, "files of this or an earlier trial are left"):
         if has_model:
@@ -87,7 +88,8 @@ def _complete_floor(held: HeldTrial, ending: Floor) -> None:
     with harmless(held, "the model of the floor is not kept"):
         has_model = held.files.keep_model(ending.model)
     pictures = save_pictures(held, ending.number, (), ending.val_predictions)
-    _write_complete(held, ending.val_accuracy, ending.seconds, has_model, pictures)
+    facts = right_ones(held, ending.val_predictions)
+    _write_complete(held, ending.val_accuracy, ending.seconds, has_model, pictures, facts)
     with harmless(held, "files of an earlier attempt are left"):
         if has_model:
             held.files.remove_earlier()
@@ -166,7 +168,8 @@ def _take_over(held: HeldTrial, ending: Duplicate) -> None:
     curve = Curve(epochs, [original.intermediate_values[epoch] for epoch in epochs])
     first = original.user_attrs.get("duplicate_of", original.number)
     attrs = {"duplicate_of": first, "seconds": 0.0}
-    attrs |= {key: original.user_attrs[key] for key in BESIDE if key in original.user_attrs}
+    kept = (*BESIDE, VAL_RIGHT)
+    attrs |= {key: original.user_attrs[key] for key in kept if key in original.user_attrs}
     _undelivered(held)
     context = held.context
     context.retry.call(

@@ -42,7 +42,7 @@ class TrialRunner:
         self._context = context
         self._materials = materials
         self._trials = trials
-        self._duplicates = Duplicates()
+        self._duplicates = Duplicates(context.study.spec.recipe.seed)
         self._fixed = FixedFeatures(context, materials)
         self._on_complete = on_complete
 

@@ -249,3 +249,26 @@ def test_augmented_batches_are_the_plain_ones_augmented_and_erased(scale):
         assert torch.equal(labels, others)
         assert after.is_contiguous(memory_format=torch.channels_last)
     assert len(found) == 2
+
+
+def test_joined_images_give_the_batches_of_one_set() -> None:
+    """Behind others, with canvases of their own, images are those that they were."""
+    images = image_set([(20, 24), (64, 20), (20, 24), (18, 70), (16, 16), (40, 17)])
+    spec = recipe(batch_size=3, crop_scale=[0.5, 1.0])
+    first, second = (
+        ImageSet(images.pixels, images.places[part], images.sizes[part], images.labels[part])
+        for part in (slice(0, 2), slice(2, 6))
+    )
+    joined = DeviceImages(first, "cpu").joined(DeviceImages(second, "cpu"))
+    assert len(joined) == 6
+    for whole, parts in (
+        (epoch_of(images, spec), list(train_batches(joined, spec, MEAN, STD, 0))),
+        (
+            list(val_batches(DeviceImages(images, "cpu"), spec, MEAN, STD, 4)),
+            list(val_batches(joined, spec, MEAN, STD, 4)),
+        ),
+    ):
+        assert len(whole) == len(parts) == 2
+        for (pixels, labels), (other, others) in zip(whole, parts, strict=True):
+            assert torch.equal(pixels, other)
+            assert torch.equal(labels, others)

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tlsearch.errors import StudyError, TrialLost
 from tlsearch.optuna_ext.pending import Pending
-from tlsearch.records import FIXED_FEATURES, Failure, Hyperparameters, TrialRecord
+from tlsearch.records import FIXED_FEATURES, Failure, Hyperparameters, TrialRecord, Variation
 from tlsearch.store.claims import Claim, Curve, Refusal, Release
 from tlsearch.worker.optuna_trials import OpenTrial
 
@@ -254,7 +254,14 @@ class MemoryTrials:
         trial = self._server.trials[trial_id]
         reported = max(trial.curve, default=0)
         is_floor = trial.attrs.get("origin") == FIXED_FEATURES
-        found = OpenTrial(trial_id - 1, reported, not trial.queued, is_floor, dict(trial.curve))
+        found = OpenTrial(
+            trial_id - 1,
+            reported,
+            not trial.queued,
+            is_floor,
+            dict(trial.curve),
+            Variation.from_attrs(trial.attrs),
+        )
         self._open[trial_id] = found
         return found
 
