@@ -31,7 +31,10 @@ def test_looks_are_counted_and_never_change(storage_url: str, rows: Rows) -> Non
     named = replace(RESULT, most_wrong=())  # jsonb holds no half characters
     first = write_test_result(engine, study_id, named)
     second = write_test_result(engine, study_id, replace(named, n_test=99))
+    assert first is not None
+    assert second is not None
     assert (first.look, second.look) == (1, 2)
+    assert write_test_result(engine, study_id, named, only_first=True) is None
     assert read_test_results(engine, study_id) == [named, replace(named, n_test=99, look=2)]
     assert read_test_results(engine, other) == []
 
@@ -49,7 +52,19 @@ def test_looks_at_the_same_moment_have_numbers_of_their_own(storage_url: str, ro
     plain = replace(RESULT, most_wrong=())
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda _: write_test_result(engine, study_id, plain), range(8)))
-    assert sorted(result.look for result in found) == list(range(1, 9))
+    assert sorted(result.look for result in found if result) == list(range(1, 9))
+
+
+def test_of_two_first_looks_at_the_same_moment_one_counts(storage_url: str, rows: Rows) -> None:
+    engine, study_id = open_storage(storage_url).engine, rows.study("a b")
+
+    def look(n: int) -> bool:
+        plain = replace(RESULT, most_wrong=(), n_test=n)
+        return write_test_result(engine, study_id, plain, only_first=True) is not None
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(look, range(8))) == 1
+    assert len(read_test_results(engine, study_id)) == 1
 
 
 def test_they_go_with_their_study(storage_url: str, rows: Rows) -> None:

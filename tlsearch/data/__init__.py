@@ -8,7 +8,7 @@ from tlsearch.data.crops import seed_from
 from tlsearch.data.decode import stored_size
 from tlsearch.data.domain import Domain, load_domain
 from tlsearch.data.imageset import ImageSet, TrainingData
-from tlsearch.data.manifest import keep_names, what_changed
+from tlsearch.data.manifest import content_of_test_images, keep_names, what_changed
 from tlsearch.data.memory import as_text, enough_memory, free_bytes
 from tlsearch.data.mixing import mixed_batches
 from tlsearch.data.needs import decoded_bytes
@@ -35,6 +35,7 @@ __all__ = [
     "TrainingData",
     "View",
     "as_text",
+    "content_of_test_images",
     "decoded_bytes",
     "enough_memory",
     "evaluation_batches",

@@ -1,5 +1,6 @@
 """What models are worth on images that nothing was chosen by: predictions, figures, intervals."""
 
+from tlsearch.evaluation.bench import Bench
 from tlsearch.evaluation.calibration import (
     calibration_error,
     fit_temperature,
@@ -17,19 +18,24 @@ from tlsearch.evaluation.metrics import (
 )
 from tlsearch.evaluation.predict import CropPredictions, predict
 from tlsearch.evaluation.soups import Soup, greedy_soup, recalibrated, uniform_soup
+from tlsearch.evaluation.ways import Predicted, Way, figure_of, right_of, ways_beside, ways_of
 
 __all__ = [
+    "Bench",
     "ClassMetrics",
     "CropPredictions",
     "Gain",
     "Interval",
     "Metrics",
+    "Predicted",
     "Probabilities",
     "Soup",
+    "Way",
     "calibration_error",
     "class_metrics",
     "confusion_of",
     "ensemble",
+    "figure_of",
     "fit_temperature",
     "gain_of",
     "greedy_soup",
@@ -38,6 +44,9 @@ __all__ = [
     "most_wrong",
     "predict",
     "recalibrated",
+    "right_of",
     "tempered",
     "uniform_soup",
+    "ways_beside",
+    "ways_of",
 ]

@@ -27,8 +27,19 @@ def read_test_results(engine: sa.Engine, study_id: int) -> list[TestResult]:
     return [TestResult.from_dict(row) for row in rows]
 
 
-def write_test_result(engine: sa.Engine, study_id: int, result: TestResult) -> TestResult:
+def write_test_result(
+    engine: sa.Engine, study_id: int, result: TestResult, *, only_first: bool = False
+) -> TestResult | None:
     """Record a look, and return it with its number: one more than those that are there.
+
+    Args:
+        engine: of the database.
+        study_id: Optuna's key of the study.
+        result: the look.
+        only_first: record it only where it is the first one.
+
+    Returns:
+        None where it was not recorded, as another one was first.
 
     Raises:
         StudyError: the study was deleted meanwhile.
@@ -37,6 +48,8 @@ def write_test_result(engine: sa.Engine, study_id: int, result: TestResult) -> T
         if connection.execute(_LOCK, {"study_id": study_id}).first() is None:
             raise StudyError(f"study {result.study!r} was deleted")
         look = connection.execute(_LOOK, {"study_id": study_id}).scalar_one()
+        if only_first and look > 1:
+            return None
         result = replace(result, look=look)
         values = {"study_id": study_id, "look": look, "at": result.at, "result": _text(result)}
         connection.execute(_WRITE, values)

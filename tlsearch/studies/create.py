@@ -11,7 +11,15 @@ from optuna.storages import RDBStorage
 from tlsearch.artifacts import check_place
 from tlsearch.backbones import Backbone, has_linear_head, load_backbone
 from tlsearch.dashboard.notes import write_note
-from tlsearch.data import Catalog, Look, keep_names, load_catalog, load_domain, read_once
+from tlsearch.data import (
+    Catalog,
+    Look,
+    content_of_test_images,
+    keep_names,
+    load_catalog,
+    load_domain,
+    read_once,
+)
 from tlsearch.errors import BackboneError, DataError, InputError, SpecError, StudyError, described
 from tlsearch.finetune import check_recipe
 from tlsearch.measures import check_size, random_init_spec
@@ -161,7 +169,8 @@ def _write_note(database: RDBStorage, study: StoredStudy) -> None:
 def _family(checked: CheckedStudy) -> list[NewStudy]:
     """Return the study with its first trials queued, and the one that measures for it."""
     default = QueuedTrial(checked.space.plain_default(), origin="default")
-    study = NewStudy(checked.spec.name, _attrs(checked), [default], checked.spec.budget)
+    tests = content_of_test_images(checked.catalog)
+    study = NewStudy(checked.spec.name, _attrs(checked, tests), [default], checked.spec.budget)
     if checked.spec.measures.when == "off":
         return [study]
     at = checked.space.nearest_to_fixed_features()
@@ -170,7 +179,7 @@ def _family(checked: CheckedStudy) -> list[NewStudy]:
     n_body_layers = checked.backbone.layers.n_body
     spec = random_init_spec(checked.spec, n_body_layers)
     space = resolve(spec.space, n_body_layers, optimizer=spec.recipe.optimizer)
-    attrs = _attrs(replace(checked, spec=spec, space=space))
+    attrs = _attrs(replace(checked, spec=spec, space=space), tests)
     random_init = QueuedTrial(space.plain_default(), origin="random_init")
     return [study, NewStudy(spec.name, attrs, [random_init], spec.budget)]
 
@@ -197,7 +206,7 @@ def _same_images(existing: StoredStudy, progress: Progress) -> None:
     check_same_images(existing, catalog, existing.spec.data.path)
 
 
-def _attrs(checked: CheckedStudy) -> dict[str, Any]:
+def _attrs(checked: CheckedStudy, test_sha256: str) -> dict[str, Any]:
     catalog, layers = checked.catalog, checked.backbone.layers.layers
     return to_attrs(
         checked.spec,
@@ -208,6 +217,7 @@ def _attrs(checked: CheckedStudy) -> dict[str, Any]:
             n_train=len(catalog.train),
             n_val=len(catalog.val),
             n_test=len(catalog.test),
+            test_sha256=test_sha256,
         ),
         StudyBackbone(tuple(layer.name for layer in layers), checked.backbone.fingerprint()),
         provenance(),
