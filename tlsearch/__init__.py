@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tlsearch.spec import StudySpec, load_spec
     from tlsearch.studies.create import create_study
     from tlsearch.studies.edit_prior import edit_prior
+    from tlsearch.studies.finalists import run_finalists
+    from tlsearch.studies.finals import read_finals
     from tlsearch.studies.read import best_trials, recommended_answer
     from tlsearch.studies.steer import (
         delete_study,
@@ -41,6 +43,8 @@ _HOMES = {
     "create_study": "tlsearch.studies.create",
     "delete_study": "tlsearch.studies.steer",
     "edit_prior": "tlsearch.studies.edit_prior",
+    "read_finals": "tlsearch.studies.finals",
+    "run_finalists": "tlsearch.studies.finalists",
     "enqueue_trial": "tlsearch.studies.steer",
     "load_spec": "tlsearch.spec",
     "measure_study": "tlsearch.worker",
@@ -66,8 +70,10 @@ __all__ = [
     "load_spec",
     "measure_study",
     "pause_study",
+    "read_finals",
     "recommended_answer",
     "resume_study",
+    "run_finalists",
     "run_worker",
     "set_budget",
     "stop_study",

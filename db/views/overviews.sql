@@ -199,6 +199,36 @@ COMMENT ON COLUMN tlsearch.kept_models.study IS 'The study''s name';
 COMMENT ON COLUMN tlsearch.kept_models.trial IS 'The trial''s number';
 COMMENT ON COLUMN tlsearch.kept_models.file IS 'The file''s name';
 
+CREATE VIEW tlsearch.finalists AS
+SELECT found.study, found.finalist, count(*) AS n, avg(found.val_accuracy) AS mean,
+       stddev_samp(found.val_accuracy) AS sd
+FROM (
+    SELECT tlsearch.read_json(family.value_json) ->> 'name' AS study,
+           tlsearch.read_text(run_of.value_json) AS finalist,
+           tlsearch.read_value(result.value, result.value_type::text) AS val_accuracy
+    FROM tlsearch.study_names AS names
+    JOIN study_user_attributes AS family
+        ON family.study_id = names.study_id AND family.key = 'family_of'
+    JOIN trials ON trials.study_id = names.study_id AND trials.state = 'COMPLETE'
+    JOIN trial_user_attributes AS run_of
+        ON run_of.trial_id = trials.trial_id AND run_of.key = 'run_of'
+    JOIN trial_values AS result ON result.trial_id = trials.trial_id AND result.objective = 0
+    WHERE names.study LIKE '%/finalists'
+      AND NOT EXISTS (SELECT FROM trial_user_attributes AS origin  -- a run that chose the rate
+                      WHERE origin.trial_id = trials.trial_id AND origin.key = 'origin'
+                        AND origin.value_json = '"default_rate"')
+) AS found
+WHERE found.study IS NOT NULL AND found.finalist IS NOT NULL
+GROUP BY found.study, found.finalist;
+COMMENT ON VIEW tlsearch.finalists IS
+    'What each finalist of a study reached over its seeds, the two baselines too';
+COMMENT ON COLUMN tlsearch.finalists.study IS 'Name of the search';
+COMMENT ON COLUMN tlsearch.finalists.finalist IS
+    'The trial of the search (trial 7), default, or fixed features';
+COMMENT ON COLUMN tlsearch.finalists.n IS 'Runs that are complete, each with a seed of its own';
+COMMENT ON COLUMN tlsearch.finalists.mean IS 'Mean of their validation accuracies, a fraction';
+COMMENT ON COLUMN tlsearch.finalists.sd IS 'Standard deviation of them; NULL below two';
+
 CREATE VIEW tlsearch.measures AS
 SELECT names.study,
        tlsearch.read_number(found ->> 'fixed_features') AS fixed_features,

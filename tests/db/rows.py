@@ -22,6 +22,7 @@ VIEWS = (
     "trial_attempts",
     "gpu_hours",
     "kept_models",
+    "finalists",
     "measures",
     "tests",
 )

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tlsearch import __version__
-from tlsearch.cli import dashboard, db, plan, prior, quickstart, spec, status, steer, worker
+from tlsearch.cli import dashboard, db, finals, plan, prior, quickstart, spec, status, steer, worker
 
 app = typer.Typer(
     name="tlsearch",
@@ -26,6 +26,7 @@ for command in (
     prior.prior,
     status.status,
     status.best,
+    finals.finalists,
     steer.enqueue,
     steer.pause,
     steer.resume,

@@ -1,6 +1,7 @@
 """`tlsearch status` and `best`: where a study stands."""
 
 import shlex
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,9 @@ from tlsearch.cli.display import (
     trial_as_json,
     trials_lines,
 )
+from tlsearch.cli.finals_table import finals_as_json, finals_line
 from tlsearch.cli.options import Json, Storage, StudyName
+from tlsearch.errors import StudyError
 from tlsearch.records import size_sentence
 from tlsearch.records.format import duration, expected_percent, percent
 from tlsearch.report.budget import budget_sentence, pace_sentence
@@ -24,6 +27,7 @@ from tlsearch.report.rising import rising_sentence
 
 if TYPE_CHECKING:
     from tlsearch.records import StudyStatus, TrialRecord
+    from tlsearch.records.finals import Finals
     from tlsearch.spec import StudySpec
     from tlsearch.studies.read import StudyReader
 
@@ -51,11 +55,15 @@ def status(study: StudyName, storage: Storage = None, as_json: Json = False) -> 
         more: dict[str, Any] = {"measured": reader.measured(), "unmeasured": reader.unmeasured()}
         more |= {"rising": rising_as_json(reader.rising())}
         more["answer"] = answer_as_json(reader.answer())
+        finals = _finals(reader)
+        more["finals"] = finals and finals_as_json(finals)
         print_json(status_as_json(found) | more)
         return
     console.print("\n".join(_lines(found)))
     for line in answer_lines(reader.answer()):
         console.print(f"  {line}")
+    if finals := _finals(reader):
+        console.print(f"  {finals_line(finals)}")
     if longer := rising_sentence(reader.rising()):
         console.print(f"  {longer}")
     spec = reader.study.spec
@@ -93,6 +101,8 @@ def best(
     elif found:
         recommended = answer_lines(reader.answer(), reader.models_place())
         console.print("\n".join([*trials_lines(found), EXPECTED, *recommended]))
+        if finals := _finals(reader):
+            console.print(finals_line(finals))
         if longer := rising_sentence(reader.rising()):
             console.print(longer)
         console.print("\n".join(_next_lines(reader)))
@@ -102,6 +112,13 @@ def best(
         )
 
 
+def _finals(reader: "StudyReader") -> "Finals | None":
+    """Return the finalists; those of another study of the name are said by `finalists` alone."""
+    with suppress(StudyError):
+        return reader.finals()
+    return None
+
+
 def _next_lines(reader: "StudyReader") -> list[str]:
     """Return what may be typed next."""
     status, rising, spec = reader.status(), reader.rising(), reader.study.spec
@@ -109,6 +126,8 @@ def _next_lines(reader: "StudyReader") -> list[str]:
     found: dict[str, str] = {}
     if status.controls.over:
         found[f"tlsearch budget {name} --trials {2 * status.budget_trials}"] = "go on with it"
+        if reader.study.family_of is None:
+            found[f"tlsearch finalists {name}"] = "the best ones over several seeds, compared"
     else:
         left = max(0, status.budget_trials - status.ended)
         found[f"tlsearch worker {name}"] = f"run the other trials ({left} left)"

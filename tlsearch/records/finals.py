@@ -37,6 +37,7 @@ class Finalist:
         from_trial: number of the trial of the search; None where the search has none.
         planned: runs that are planned.
         runs: those that are complete, by seed. Fixed features do not depend on a seed: one run.
+        failed: runs that failed.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Finalist:
     from_trial: int | None
     planned: int
     runs: tuple[SeedRun, ...] = ()
+    failed: int = 0
 
     @property
     def mean(self) -> float | None:

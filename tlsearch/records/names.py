@@ -4,6 +4,7 @@ MEASURES_SUFFIX = "/measures"  # ends the name of a study that measures for anot
 FINALISTS_SUFFIX = "/finalists"  # ... that trains another's finalists over several seeds
 KNOBS_SUFFIX = "/knobs"  # ... that tells which knob of the winner pays
 FINAL_SUFFIX = "/final"  # ... that trains the models to be tested on train + val
+FAMILY_SUFFIXES = (MEASURES_SUFFIX, FINALISTS_SUFFIX, KNOBS_SUFFIX, FINAL_SUFFIX)
 BEING_CREATED_PREFIX = "tlsearch-being-created-"  # begins the name until all of it is stored
 
 

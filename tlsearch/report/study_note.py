@@ -68,6 +68,10 @@ def study_note(facts: StudyFacts) -> str:
         measured = _plain(name.removesuffix(MEASURES_SUFFIX))
         what = "Trains the network from random weights, for the measures of study"
         return f"{what} **{measured}**; the note of that study has the result.\n"
+    if facts.study.family_of is not None:
+        search = facts.study.family_of.name
+        what = f"Trains again what study **{_plain(search)}** found"
+        return f"{what}; `tlsearch finalists {shlex.quote(search)}` shows what came of it.\n"
     sections = [_intent(facts), _standing(facts), _measured(facts)]
     if facts.prior is not None:
         sections.append(_prior(facts.prior, facts.ranges))

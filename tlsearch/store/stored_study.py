@@ -9,6 +9,7 @@ from tlsearch.space import SearchSpace
 from tlsearch.spec import StudySpec, parse_spec, spec_hash, to_toml_dict, with_legacy_values
 
 PRIOR = "prior"  # the user attribute that holds it
+FAMILY_OF = "family_of"  # the user attribute of a study that tlsearch keeps beside a search
 FLOOR = "floor"  # the user attribute of a study whose trial 0 is its floor
 
 
@@ -60,6 +61,19 @@ class Provenance:
     git_commit: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The search that a study was made from.
+
+    Attributes:
+        name: of the search.
+        study_id: Optuna's key of it.
+    """
+
+    name: str
+    study_id: int
+
+
 @dataclass(frozen=True)
 class StoredStudy:
     """A study as the database holds it.
@@ -75,6 +89,7 @@ class StoredStudy:
         provenance: what created it.
         prior: where its search starts, at the time of reading; None where there is no prior (yet).
         has_floor: whether its trial 0 is a linear classifier on fixed features.
+        family_of: the search that it was made from; None of a search.
     """
 
     study_id: int
@@ -87,6 +102,7 @@ class StoredStudy:
     provenance: Provenance
     prior: Prior | None = None
     has_floor: bool = False
+    family_of: Family | None = None
 
 
 def is_of_tlsearch(attrs: Mapping[str, Any]) -> bool:
@@ -130,7 +146,12 @@ def from_attrs(study_id: int, name: str, attrs: Mapping[str, Any]) -> StoredStud
         provenance=Provenance(**attrs["provenance"]),
         prior=prior_from(attrs.get(PRIOR)),
         has_floor=bool(attrs.get(FLOOR)),
+        family_of=_family_from(attrs.get(FAMILY_OF)),
     )
+
+
+def _family_from(stored: Any) -> Family | None:
+    return Family(stored["name"], stored["study_id"]) if isinstance(stored, dict) else None
 
 
 def prior_from(stored: Mapping[str, Any] | None) -> Prior | None:

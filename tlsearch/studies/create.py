@@ -26,6 +26,7 @@ from tlsearch.measures import check_size, random_init_spec
 from tlsearch.optuna_ext.history import HIDDEN
 from tlsearch.prior import check_overrides
 from tlsearch.records import BEING_CREATED_PREFIX, FIXED_FEATURES, MEASURES_SUFFIX, QueuedTrial
+from tlsearch.records.names import FAMILY_SUFFIXES
 from tlsearch.sampler import try_sampler
 from tlsearch.space import SearchSpace, resolve
 from tlsearch.spec import (
@@ -250,8 +251,9 @@ def _check_name(spec: StudySpec) -> None:
 
 
 def _why_not(name: str) -> str | None:
-    if name.endswith(MEASURES_SUFFIX):
-        return f"names that end in {MEASURES_SUFFIX} are reserved"
+    for suffix in FAMILY_SUFFIXES:
+        if name.endswith(suffix):
+            return f"names that end in {suffix} are reserved"
     if name.startswith(BEING_CREATED_PREFIX):
         return f"names that begin with {BEING_CREATED_PREFIX} are reserved"
     if name.startswith("-"):

@@ -9,6 +9,7 @@ from tlsearch.artifacts import artifacts_place, default_folder
 from tlsearch.errors import StudyError
 from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import Answer, Measures, Prior, StudyStatus, TrialRecord, answer_of
+from tlsearch.records.finals import Finals
 from tlsearch.report.rising import Rising, read_rising
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
@@ -16,6 +17,7 @@ from tlsearch.store.models import model_files
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import find_study
 from tlsearch.store.trials import By, best_first, study_status, trial_records
+from tlsearch.studies.finals import read_finals
 
 
 class StudyReader:
@@ -30,6 +32,7 @@ class StudyReader:
     """
 
     def __init__(self, study_name: str, storage: str | None = None) -> None:
+        self._given = storage
         self._storage = open_storage(storage)
         self.study = find_study(self._storage, study_name)
         self._history = StudyHistory(self._storage.engine, self.study.study_id)
@@ -50,6 +53,10 @@ class StudyReader:
             return None
         files = model_files(self._storage.engine, self.study.study_id)
         return replace(found, models=tuple(map(files.get, found.trials)))
+
+    def finals(self) -> Finals | None:
+        """Return what the study's finalists reached; None where there are none."""
+        return read_finals(self.study.name, self._given)
 
     def rising(self) -> Rising | None:
         """Return how the best trials' curves rise at their end; None where it cannot be told."""

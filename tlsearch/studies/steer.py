@@ -22,6 +22,7 @@ from tlsearch.space import SearchSpace
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import LIMITS, State, change_budget, read_controls, set_state
 from tlsearch.store.deletion import delete_study as delete
+from tlsearch.store.family import family
 from tlsearch.store.measures import enqueue
 from tlsearch.store.studies import find_study, read_study
 
@@ -142,7 +143,7 @@ def set_budget(study_name: str, changes: Mapping[str, Any], storage: str | None 
 def delete_study(
     study_name: str, storage: str | None = None, *, artifacts: str | None = None
 ) -> Deleted:
-    """Delete a study with its trials, its measures and their files; its workers stop.
+    """Delete a study with its trials, its measures, its finalists and their files; workers stop.
 
     Args:
         study_name: the study.
@@ -155,10 +156,8 @@ def delete_study(
     """
     database = open_storage(storage)
     study = find_study(database, study_name)
-    family = read_study(
-        database, measures_study_name(study_name)
-    )  # without the first one: removed by create
-    gone = [delete(database.engine, each.study_id) for each in (study, family) if each is not None]
+    whole = [study, *family(database, study)]
+    gone = [delete(database.engine, each.study_id) for each in whole]
     where = artifacts_place(artifacts, study.spec.checkpoints.folder)
     names = [name for each in gone for name in each.files]
     removed, problem = remove_if_there(where, names) if names else (0, None)
@@ -168,8 +167,8 @@ def delete_study(
 def _set_state(study_name: str, storage: str | None, state: State) -> Controls:
     database = open_storage(storage)
     study = find_study(database, study_name)
-    family = read_study(database, measures_study_name(study_name))
-    ids = [study.study_id] + ([family.study_id] if family is not None else [])
+    measures = read_study(database, measures_study_name(study_name))
+    ids = [study.study_id] + ([measures.study_id] if measures is not None else [])
     set_state(database.engine, ids, state)
     return read_controls(database.engine, study.study_id)
 

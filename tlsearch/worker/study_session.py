@@ -1,11 +1,13 @@
 """A worker's work on one study: which trial comes next, and measuring before that."""
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 
 from tlsearch.errors import StudyError
 from tlsearch.prior import most_starting_trials
 from tlsearch.records import FIXED_FEATURES, reason_line
+from tlsearch.records.names import FINALISTS_SUFFIX
 from tlsearch.store.claims import Claim, Refusal
 from tlsearch.store.measures import read_measures, read_prior
 from tlsearch.store.outages import DATABASE_ERRORS
@@ -18,7 +20,10 @@ from tlsearch.worker.expecting import Expecting
 from tlsearch.worker.materials import TrainingMaterials, load_materials
 from tlsearch.worker.measuring import Measuring
 from tlsearch.worker.optuna_trials import OptunaTrials
+from tlsearch.worker.settling import WAITING, Settling
 from tlsearch.worker.trial_runner import TrialRunner
+
+ALL = 2**31 - 1 - 10**6  # of the budget, and a million trials may begin beside it
 
 
 class StudySession:
@@ -54,6 +59,11 @@ class StudySession:
             return None
         return Measuring(self._context, self._materials)
 
+    @cached_property
+    def settling(self) -> Settling | None:
+        """What settles the plain default's rate; None where the study is none of finalists."""
+        return Settling(self._context) if self.study.name.endswith(FINALISTS_SUFFIX) else None
+
     def next(self) -> Claim | Refusal | None:
         """Do what comes next.
 
@@ -66,6 +76,8 @@ class StudySession:
         """
         context = self._context
         context.retry.call(context.registration.heartbeat)
+        if self.settling is not None and context.retry.call(self.settling.step):
+            return None
         refusal = context.retry.call(context.claims.refusal)
         if refusal is not None and refusal.verdict != "wait":
             return refusal
@@ -74,10 +86,22 @@ class StudySession:
         self._follow_prior()
         keep = context.retry.call(self._trials_of_prior)
         try:
-            return self.runner.claim(keep)
+            return self._of_family(self.runner.claim(keep))
         except StudyError:
             self.clean_up()
             raise
+
+    def _of_family(self, outcome: Claim | Refusal) -> Claim | Refusal:
+        """Return an outcome that says what a study without a search waits for, or that it ended."""
+        if self.study.family_of is None or isinstance(outcome, Claim):
+            return outcome
+        if outcome.over or "measures" not in outcome.why:
+            return outcome
+        context = self._context
+        counts = context.retry.call(lambda: trial_counts(context.database, self.study.study_id))
+        if counts["running"] or (self.settling is not None and not self.settling.over):
+            return replace(outcome, why=WAITING)
+        return Refusal("done", "all of its runs ended")
 
     def leave(self) -> None:
         """See that every complete trial has its expected accuracy, as this worker leaves."""
@@ -106,7 +130,8 @@ class StudySession:
     @cached_property
     def _materials(self) -> TrainingMaterials:
         materials = load_materials(self._context)
-        if not self._has_begun() and (expected := expected_time(self._context, materials)):
+        begins = self.study.family_of is None and not self._has_begun()
+        if begins and (expected := expected_time(self._context, materials)):
             self._context.progress.note(expected)
             self._context.progress.preparing("the search begins")
         return materials
@@ -136,6 +161,8 @@ class StudySession:
 
     def _trials_of_prior(self) -> int:
         """Return how many trials of the budget the prior will queue once the study is measured."""
+        if self.study.family_of is not None:
+            return ALL  # nothing is drawn here: what is to run is queued
         if self.measuring is None or self.measuring.given_up():
             return 0
         prior = self.study.spec.prior

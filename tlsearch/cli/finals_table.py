@@ -1,0 +1,79 @@
+"""The finalists of a study, for people and for scripts."""
+
+import shlex
+from dataclasses import asdict
+from typing import Any
+
+from tlsearch.cli.display import columns
+from tlsearch.records import HYPERPARAMETER_NAMES
+from tlsearch.records.finals import Comparison, Finalist, Finals
+from tlsearch.records.format import duration, percent, points
+
+ON_VALIDATION = (
+    "val_accuracy: mean ± standard deviation of the runs, on the validation images that the search"
+    " chose with; tests on them flatter a winner a little, test images do not"
+)
+
+
+def finals_lines(finals: Finals) -> list[str]:
+    """Return a table, the comparisons, and what is recommended."""
+    heading = ["finalist", "runs", "val_accuracy", *HYPERPARAMETER_NAMES, "time a run"]
+    table = columns([heading, *(_cells(each) for each in finals.finalists)])
+    lines = [*table, ON_VALIDATION]
+    for each in finals.comparisons:
+        low, high = 100 * each.low, 100 * each.high
+        lines.append(
+            f"{finals.winner} over {each.baseline}: {100 * each.gain:+.1f} points, 95 % {low:+.1f}"
+            f" to {high:+.1f}, p = {each.p_value:.2g}, {each.n_seeds} seeds: {_words(each)}"
+        )
+    return [*lines, standing_line(finals)]
+
+
+def _words(found: Comparison) -> str:
+    if found.is_clear:
+        return "clearly ahead"
+    return "clearly behind" if found.high < 0 else "may be chance"
+
+
+def standing_line(finals: Finals) -> str:
+    """Return what is recommended, or how far the runs are."""
+    if finals.complete:
+        return f"recommended: {finals.recommended or 'nothing'}; {finals.why}"
+    planned = sum(each.planned for each in finals.finalists)
+    done = sum(len(each.runs) + each.failed for each in finals.finalists)
+    return f"{done} of {planned} runs of the finalists are done"
+
+
+def finals_line(finals: Finals) -> str:
+    """Return the same in a line of what shows the search."""
+    if not finals.complete:
+        command = f"tlsearch finalists {shlex.quote(finals.study)}"
+        return f"finalists: {standing_line(finals)} ({command})"
+    if finals.recommended is None:
+        return f"finalists: {finals.why}"
+    answer = finals.finalist(finals.recommended)
+    reached = f"{_accuracy(answer)} over {len(answer.runs)} runs"
+    return f"finalists: {answer.name} is recommended, {reached}"
+
+
+def _cells(finalist: Finalist) -> list[str]:
+    values = finalist.params.as_dict().values() if finalist.params else ()
+    texts = [f"{value:.3g}" for value in values] or ["-"] * len(HYPERPARAMETER_NAMES)
+    seconds = [run.seconds for run in finalist.runs if run.seconds]
+    time = duration(sum(seconds) / len(seconds)) if seconds else "-"
+    failed = f", {finalist.failed} failed" if finalist.failed else ""
+    runs = f"{len(finalist.runs)} of {finalist.planned}{failed}"
+    return [finalist.name, runs, _accuracy(finalist), *texts, time]
+
+
+def _accuracy(finalist: Finalist) -> str:
+    sd = "" if finalist.sd is None else f" ± {points(finalist.sd).removesuffix(' points')}"
+    return percent(finalist.mean).replace(" %", f"{sd} %")
+
+
+def finals_as_json(finals: Finals) -> dict[str, Any]:
+    """Return what the finalists reached as plain values."""
+    found = asdict(finals)
+    for plain, each in zip(found["finalists"], finals.finalists, strict=True):
+        plain |= {"mean": each.mean, "sd": each.sd}
+    return found

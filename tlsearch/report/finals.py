@@ -1,0 +1,166 @@
+"""What the runs of a study of finalists come to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tlsearch.records.finals import Comparison, Finalist, FinalistKind, Finals, SeedRun
+from tlsearch.records.finals_plan import (
+    DEFAULT,
+    FLOOR_NAME,
+    RATE_RUN,
+    FinalsPlan,
+)
+from tlsearch.records.format import points
+from tlsearch.records.hyperparameters import Hyperparameters
+from tlsearch.report.paired import paired_gain
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MISSING = {
+    FLOOR_NAME: "fixed features could not be had, so nothing is compared with them",
+    DEFAULT: "no run of the plain default was complete, so nothing is compared with it",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EndedRun:
+    """A run that ended, or will.
+
+    Attributes:
+        name: what it is one run of.
+        origin: of its trial.
+        run: what it reached; None where it has not ended, or failed.
+        failed: whether it failed.
+        right: which validation images it gets right, bool (n_val,); None where that is not known.
+    """
+
+    name: str
+    origin: str
+    run: SeedRun | None
+    failed: bool = False
+    right: "NDArray[np.bool_] | None" = None
+
+
+def finals_of(study: str, plan: FinalsPlan, runs: Sequence[EndedRun]) -> Finals:
+    """Return what finalists reached, and which of them to use.
+
+    Args:
+        study: name of the search.
+        plan: of the study of finalists.
+        runs: of every trial of that study that is a run.
+    """
+    seeds = [each for each in runs if each.origin != RATE_RUN]
+    finalists = tuple(_finalists(plan, seeds))
+    ended = sum(each.failed or each.run is not None for each in runs)
+    complete = plan.settled and ended >= plan.n_planned
+    winner = next((f.name for f in finalists if f.kind == "candidate" and f.runs), None)
+    found = Finals(study, finalists, complete, winner)
+    return _judged(found, seeds) if complete else found
+
+
+def _finalists(plan: FinalsPlan, runs: Sequence[EndedRun]) -> list[Finalist]:
+    n = len(plan.seeds)
+    rate = plan.default.high_lr if plan.default_rate is None else plan.default_rate
+    has_default = not plan.settled or plan.default_rate is not None
+    candidates = [
+        _finalist(each.name, "candidate", each.params, each.trial, n, runs)
+        for each in plan.candidates
+    ]
+    tuned = replace(plan.default, high_lr=rate)
+    default = _finalist(DEFAULT, "default", tuned, None, n if has_default else 0, runs)
+    floor = _finalist(FLOOR_NAME, "fixed_features", None, None, 1, runs)
+    return [*sorted(candidates, key=_place), default, floor]
+
+
+def _finalist(
+    name: str,
+    kind: FinalistKind,
+    params: Hyperparameters | None,
+    trial: int | None,
+    planned: int,
+    runs: Sequence[EndedRun],
+) -> Finalist:
+    own = [each for each in runs if each.name == name]
+    found = sorted((each.run for each in own if each.run is not None), key=lambda run: run.trial)
+    failed = sum(each.failed for each in own)
+    return Finalist(name, kind, params, trial, planned, tuple(found), failed)
+
+
+def _place(finalist: Finalist) -> tuple[int, float]:
+    """Return by what candidates are sorted: one that failed at a seed comes behind the others."""
+    return finalist.failed, -(finalist.mean or 0.0)
+
+
+def _judged(finals: Finals, runs: Sequence[EndedRun]) -> Finals:
+    """Return the same with the comparisons, and what to use."""
+    if finals.winner is None:
+        why = "every run of every candidate failed; tlsearch status tells why"
+        fallback = next((f.name for f in reversed(finals.finalists) if f.runs), None)
+        return replace(finals, recommended=fallback, why=why)
+    right = _right_by_seed(runs)
+    default, floor = finals.finalists[-2:]
+    comparisons = [_comparison(finals.winner, each, right) for each in (default, floor)]
+    found = tuple(each for each in comparisons if each is not None)
+    between = _comparison(DEFAULT, floor, right)
+    answer, why = _recommended(finals.winner, found, between is not None and between.is_clear)
+    missing = [MISSING[f.name] for f in (default, floor) if not f.runs]
+    return replace(finals, comparisons=found, recommended=answer, why="; ".join([why, *missing]))
+
+
+def _right_by_seed(
+    runs: Sequence[EndedRun],
+) -> dict[str, dict[int, "NDArray[np.bool_]"]]:
+    found: dict[str, dict[int, NDArray[np.bool_]]] = {each.name: {} for each in runs}
+    for each in runs:
+        if each.run is not None and each.right is not None:
+            found[each.name][each.run.seed] = each.right
+    return found
+
+
+def _comparison(
+    name: str, baseline: Finalist, right: Mapping[str, Mapping[int, "NDArray[np.bool_]"]]
+) -> Comparison | None:
+    """Compare one with a baseline at the seeds that both have; None where there is none."""
+    import numpy as np
+
+    winner, theirs = right.get(name, {}), right.get(baseline.name, {})
+    if baseline.kind == "fixed_features" and theirs:  # the same whatever the seed
+        theirs = dict.fromkeys(winner, next(iter(theirs.values())))
+    seeds = sorted(set(winner) & set(theirs))
+    if not seeds:
+        return None
+    gain = paired_gain(*(np.stack([each[seed] for seed in seeds]) for each in (winner, theirs)))
+    return Comparison(
+        baseline.name, gain.gain, gain.low, gain.high, gain.p_value, len(seeds), gain.is_clear
+    )
+
+
+def _recommended(
+    winner: str, comparisons: Sequence[Comparison], default_beats_floor: bool
+) -> tuple[str, str]:
+    """Return what to use, and why: the cheapest that nothing dearer clearly beats.
+
+    Args:
+        winner: name of the best candidate.
+        comparisons: of it with each baseline, the dearer one first.
+        default_beats_floor: whether the plain default is clearly ahead of fixed features.
+    """
+    if not comparisons:
+        return winner, f"{winner} has the best mean, and there is no baseline to compare it with"
+    equal = [each for each in comparisons if not each.is_clear]
+    if not equal:
+        ahead = " and ".join(f"{each.baseline} by {points(each.gain)}" for each in comparisons)
+        return winner, f"{winner} is ahead of {ahead}, more than chance explains"
+    if len(equal) == len(comparisons) == 2 and default_beats_floor:
+        equal = equal[:1]
+    found = equal[-1]
+    where = "ahead of" if found.gain >= 0 else "behind"
+    why = " by no more than chance explains" if found.gain > 0 else ""
+    low, high = 100 * found.low, 100 * found.high
+    return found.baseline, (
+        f"{winner}, the best mean of the candidates, is {points(found.gain)} {where} "
+        f"{found.baseline}{why} (95 %: {low:+.1f} to {high:+.1f}), and {found.baseline} costs less"
+    )

@@ -1,0 +1,50 @@
+"""Reads what the finalists of a study reached; loads neither torch nor timm."""
+
+from optuna.trial import FrozenTrial, TrialState
+
+from tlsearch.records.finals import Finals, SeedRun
+from tlsearch.records.finals_plan import RUN_OF
+from tlsearch.records.names import FINALISTS_SUFFIX
+from tlsearch.records.right import VAL_RIGHT, right_from_text
+from tlsearch.report.finals import EndedRun, finals_of
+from tlsearch.store.connect import open_storage
+from tlsearch.store.family import read_member
+from tlsearch.store.finals import read_plan
+from tlsearch.store.runs import run_trials
+from tlsearch.store.studies import find_study
+
+
+def read_finals(name: str, storage: str | None = None) -> Finals | None:
+    """Return what the finalists of a study reached, and which of them to use.
+
+    Args:
+        name: the search.
+        storage: a PostgreSQL URL; without one the environment's, or the embedded server.
+
+    Returns:
+        None where the study has no finalists yet.
+
+    Raises:
+        StudyError: no such study, or its finalists are those of another one.
+        StorageError: the database cannot be reached.
+    """
+    database = open_storage(storage)
+    search = find_study(database, name)
+    member = read_member(database, search, FINALISTS_SUFFIX)
+    plan = None if member is None else read_plan(database, member.study_id)
+    if member is None or plan is None:
+        return None
+    trials = run_trials(database, member.study_id)
+    return finals_of(name, plan, [ended_run(trial, search.data.n_val) for trial in trials])
+
+
+def ended_run(trial: FrozenTrial, n_val: int) -> EndedRun:
+    """Read a trial that is one run of something."""
+    attrs = trial.user_attrs
+    name, origin = attrs[RUN_OF], attrs["origin"]
+    if trial.state is not TrialState.COMPLETE or trial.value is None:
+        return EndedRun(name, origin, None, trial.state is TrialState.FAIL)
+    run = SeedRun(trial.number, attrs["seed"], trial.value, float(attrs.get("seconds", 0.0)))
+    text = attrs.get(VAL_RIGHT)
+    right = right_from_text(text, n_val) if isinstance(text, str) else None
+    return EndedRun(name, origin, run, right=right)
