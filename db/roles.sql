@@ -28,7 +28,8 @@ COMMENT ON ROLE tlsearch_reader IS 'May read the studies of tlsearch';
 
 GRANT USAGE ON SCHEMA tlsearch TO tlsearch_reader;
 GRANT SELECT ON tlsearch.installed, tlsearch.migrations, tlsearch.controls,
-                tlsearch.worker_sessions, tlsearch.expected_accuracies
+                tlsearch.worker_sessions, tlsearch.expected_accuracies,
+                tlsearch.test_results
 TO tlsearch_reader;
 
 -- All views, and all columns of attempts but its tokens. Default privileges would do for views to

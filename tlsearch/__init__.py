@@ -16,6 +16,7 @@ from tlsearch import threads
 
 if TYPE_CHECKING:
     from tlsearch.records import Answer, Hyperparameters, TrialRecord
+    from tlsearch.records.tested import TestResult
     from tlsearch.spec import StudySpec, load_spec
     from tlsearch.studies.create import create_study
     from tlsearch.studies.edit_prior import edit_prior
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
         set_budget,
         stop_study,
     )
+    from tlsearch.studies.test_study import test_study
+    from tlsearch.studies.tested import read_tests
     from tlsearch.worker import measure_study, run_worker
 
 __version__ = "0.2.0"
@@ -39,6 +42,7 @@ _HOMES = {
     "Answer": "tlsearch.records",
     "Hyperparameters": "tlsearch.records",
     "StudySpec": "tlsearch.spec",
+    "TestResult": "tlsearch.records.tested",
     "TrialRecord": "tlsearch.records",
     "best_trials": "tlsearch.studies.read",
     "create_study": "tlsearch.studies.create",
@@ -50,11 +54,13 @@ _HOMES = {
     "load_spec": "tlsearch.spec",
     "measure_study": "tlsearch.worker",
     "pause_study": "tlsearch.studies.steer",
+    "read_tests": "tlsearch.studies.tested",
     "recommended_answer": "tlsearch.studies.read",
     "resume_study": "tlsearch.studies.steer",
     "run_worker": "tlsearch.worker",
     "set_budget": "tlsearch.studies.steer",
     "stop_study": "tlsearch.studies.steer",
+    "test_study": "tlsearch.studies.test_study",
     "write_report": "tlsearch.studies.report",
 }
 
@@ -62,6 +68,7 @@ __all__ = [
     "Answer",
     "Hyperparameters",
     "StudySpec",
+    "TestResult",
     "TrialRecord",
     "__version__",
     "best_trials",
@@ -73,12 +80,14 @@ __all__ = [
     "measure_study",
     "pause_study",
     "read_finals",
+    "read_tests",
     "recommended_answer",
     "resume_study",
     "run_finalists",
     "run_worker",
     "set_budget",
     "stop_study",
+    "test_study",
     "write_report",
 ]
 

@@ -11,5 +11,6 @@ BEGIN
     LOOP
         EXECUTE format('GRANT SELECT ON %s TO tlsearch_reader', what);
     END LOOP;
-    GRANT SELECT ON tlsearch.expected_accuracies TO tlsearch_reader;  -- newer than the role may be
+    -- Tables that are newer than the role may be.
+    GRANT SELECT ON tlsearch.expected_accuracies, tlsearch.test_results TO tlsearch_reader;
 END $$;

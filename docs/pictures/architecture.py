@@ -24,6 +24,7 @@ PLACES = {
     "worker": (0.53, "runs trials"),
     "dashboard": (0.1425, "optuna-dashboard"),
     "report": (0.1425, "tables, pictures"),
+    "evaluation": (0.70, "on test images"),
     "sampler": (0.385, "from spec to Optuna"),
     "finetune": (0.70, "the training"),
     "measures": (0.87, "do the weights fit?"),

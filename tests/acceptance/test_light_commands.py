@@ -17,6 +17,8 @@ import pytest
 from tests.acceptance.conftest import Command, wait_until
 from tests.acceptance.study_rows import measure
 from tests.conftest import free_port
+from tests.db.rows import Rows
+from tests.unit.test_tested import RESULT
 from tlsearch.store.connect import open_storage
 
 HEAVY = {"torch", "torchvision", "timm", "sklearn", "matplotlib", "ot"}
@@ -91,6 +93,13 @@ def test_other_commands(imports, spec):
         ["delete", "tiny", "--yes"],
     ):
         assert imports.of(*args) & HEAVY == set(), args
+
+
+def test_what_was_tested_is_shown(imports, spec, storage_url):
+    rows = Rows(storage_url)
+    ((study_id,),) = rows.ask("SELECT study_id FROM studies WHERE study_name = 'tiny'")
+    rows.test(study_id, 1, RESULT.as_dict() | {"most_wrong": []})
+    assert imports.of("test", "tiny") & HEAVY == set()
 
 
 def test_matplotlib_is_for_drawing_alone(imports, spec, tmp_path):

@@ -24,6 +24,7 @@ VIEWS = (
     "kept_models",
     "finalists",
     "measures",
+    "tests",
 )
 BEGIN = datetime(2026, 3, 1, 12, 0, 0)
 PARAMS = {
@@ -152,6 +153,11 @@ class Rows:
         values = {"expected_accuracy": accuracy, "sd": sd, "n_trials": 1}
         keys = {"trial_id": trial_id, "study_id": study_id}
         self._insert("tlsearch.expected_accuracies", {**keys, **values})
+
+    def test(self, study_id: int, look: int, result: Mapping[str, object]) -> None:
+        """Write a look at the test images."""
+        kept = {"study_id": study_id, "look": look, "at": BEGIN, "result": json.dumps(result)}
+        self._insert("tlsearch.test_results", kept)
 
     def attempt(
         self,

@@ -195,3 +195,20 @@ def test_a_spec_that_is_no_text(tmp_path):
         with pytest.raises(SpecError) as caught:
             load_spec(tmp_path / "s.toml")
         assert str(tmp_path / "s.toml") in str(caught.value)
+
+
+def test_final_changes_no_hash_of_a_study_that_is_older():
+    """A study that does not say what its final models are trained on has the hash it had."""
+    plain = parse_spec(MINIMAL)
+    assert "final" not in to_toml_dict(plain)
+    assert spec_hash(parse_spec(spec_of(final={"train_on": "train"}))) == spec_hash(plain)
+    both = parse_spec(spec_of(final={"train_on": "train+val"}))
+    assert spec_hash(both) != spec_hash(plain)
+    assert parse_spec(to_toml_dict(both)) == both
+    said = differences(to_toml_dict(plain), to_toml_dict(both))
+    assert said == ['final: null -> {"train_on": "train+val"}']
+
+
+def test_final_is_train_or_both():
+    (problem,) = problems_of(spec_of(final={"train_on": "test"}))
+    assert problem == "final.train_on = \"test\": must be one of 'train' or 'train+val'"

@@ -16,6 +16,7 @@ from tlsearch.cli import (
     spec,
     status,
     steer,
+    test,
     worker,
 )
 
@@ -40,6 +41,7 @@ for command in (
     status.best,
     report.report,
     finals.finalists,
+    test.test,
     steer.enqueue,
     steer.pause,
     steer.resume,

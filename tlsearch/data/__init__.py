@@ -10,7 +10,7 @@ from tlsearch.data.decode import stored_size
 from tlsearch.data.domain import Domain, load_domain
 from tlsearch.data.duplicates import Copy, find_copies
 from tlsearch.data.imageset import ImageSet, TrainingData
-from tlsearch.data.kept_names import keep_names, what_changed
+from tlsearch.data.kept_names import content_of_test_images, keep_names, what_changed
 from tlsearch.data.memory import as_text, enough_memory, free_bytes
 from tlsearch.data.mixing import mixed_batches
 from tlsearch.data.needs import decoded_bytes
@@ -24,8 +24,10 @@ from tlsearch.data.reading import watched_reading
 from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
 from tlsearch.data.sizes import load_for_recipe
 from tlsearch.data.spellings import spelled_alike
+from tlsearch.data.views import CENTRE, View, ten_crop
 
 __all__ = [
+    "CENTRE",
     "Catalog",
     "Cleaned",
     "Copy",
@@ -36,7 +38,9 @@ __all__ = [
     "Look",
     "PassedOver",
     "TrainingData",
+    "View",
     "as_text",
+    "content_of_test_images",
     "decoded_bytes",
     "enough_memory",
     "evaluation_batches",
@@ -56,6 +60,7 @@ __all__ = [
     "seed_from",
     "spelled_alike",
     "stored_size",
+    "ten_crop",
     "train_batches",
     "val_batches",
     "watched_reading",

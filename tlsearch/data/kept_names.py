@@ -1,5 +1,6 @@
 """Which images a data set has, kept in the user's cache: so that it can be said what changed."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tlsearch.data.cache import cache_folder
-from tlsearch.data.reading import read_all
+from tlsearch.data.reading import read_all, unreadable
 from tlsearch.data.references import TRAIN, VAL, Catalog, ImageRef
 
 _SHOWN = 3
@@ -26,6 +27,20 @@ def keep_names(catalog: Catalog) -> None:
         half = path.with_suffix(f".{os.getpid()}")
         half.write_text(json.dumps(_names(catalog)))
         half.replace(path)
+
+
+def content_of_test_images(catalog: Catalog) -> str:
+    """Return a SHA-256 of the files of all test images, in their order; decodes none.
+
+    The fingerprint of a catalog has their names and labels alone.
+
+    Raises:
+        DataError: some cannot be read.
+    """
+    digests, problems = read_all(catalog.test, ImageRef.digest)
+    if problems:
+        raise unreadable(problems)
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def what_changed(catalog: Catalog, fingerprint: str) -> str | None:

@@ -14,6 +14,7 @@ from tlsearch.data.erasing import draw_erasures, erase
 from tlsearch.data.imageset import ImageSet
 from tlsearch.data.memory import FEWER_IMAGES, as_text, check_room, enough_memory
 from tlsearch.data.references import Pixels
+from tlsearch.data.views import CENTRE, View
 from tlsearch.errors import DataError
 from tlsearch.spec import RecipeSpec
 
@@ -184,8 +185,9 @@ def evaluation_batches(
     mean: Sequence[float],
     std: Sequence[float],
     orders: Iterable[Tensor],
+    view: View = CENTRE,
 ) -> Iterator[Batch]:
-    """Yield the centre crops of some images, without resampling.
+    """Yield one crop of each of some images, without resampling: the centre, if not another.
 
     Args:
         images: of any split.
@@ -193,6 +195,7 @@ def evaluation_batches(
         mean: of each channel, of pixels from 0 to 1.
         std: standard deviation, the same way.
         orders: int64 (b,), which images are in each batch.
+        view: where the crops lie, and whether they are mirrored.
 
     Yields:
         float32 (b, 3, image_size, image_size), channels last, and int64 (b,) labels.
@@ -205,7 +208,8 @@ def evaluation_batches(
     normalise = _Normaliser(mean, std, images.device)
     cut = partial(centre_crops, size=size)
     for order in orders:
-        draws = Draws(order, centred(images.sizes[order], size), torch.zeros(len(order)).bool())
+        boxes = view.boxes(images.sizes[order], size)
+        draws = Draws(order, boxes, torch.full((len(order),), view.mirrored))
         yield normalise(images.crops(draws, cut)), images.labels_of(order)
 
 

@@ -1,8 +1,9 @@
 """What models reach on the test images."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 Prediction = Literal[
     "single crop", "10-crop", "ensemble", "ensemble, 10-crop", "uniform soup", "greedy soup"
@@ -118,8 +119,10 @@ class TestResult:
         figures: every finalist that was tested, in every way.
         gains: of the answer over the others, single crop.
         classes: of the answer.
-        confusion: of the answer, images by label (row) and prediction (column).
+        confusion: of the answer, images by label (row) and prediction (column); each image counts
+            once for each of its models.
         most_wrong: the answer's worst mistakes, the most certain first.
+        images_sha256: of the content of the test images; empty where it is not known.
     """
 
     __test__ = False
@@ -136,3 +139,36 @@ class TestResult:
     classes: tuple[ClassFigure, ...]
     confusion: tuple[tuple[int, ...], ...]
     most_wrong: tuple[WrongImage, ...]
+    images_sha256: str = ""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody had seen a test figure of this study before."""
+        return self.look == 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; `from_dict` reads them."""
+        return {**asdict(self), "at": self.at.isoformat()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TestResult":
+        """Read what `as_dict` wrote, also after JSON, which has lists in the place of tuples."""
+        figures = (
+            TestFigure(**{**each, "accuracies": tuple(each["accuracies"])})
+            for each in values["figures"]
+        )
+        records = {
+            "at": datetime.fromisoformat(values["at"]),
+            "seeds": tuple(values["seeds"]),
+            "figures": tuple(figures),
+            "gains": tuple(TestGain(**each) for each in values["gains"]),
+            "classes": tuple(ClassFigure(**each) for each in values["classes"]),
+            "confusion": tuple(tuple(row) for row in values["confusion"]),
+            "most_wrong": tuple(WrongImage(**each) for each in values["most_wrong"]),
+        }
+        return cls(**{**values, **records})
+
+    def figure(self, finalist: str, prediction: Prediction = "single crop") -> TestFigure | None:
+        """Return the figure of a finalist that is predicted in one way; None where it has none."""
+        wanted = (finalist, prediction)
+        return next((f for f in self.figures if (f.finalist, f.prediction) == wanted), None)

@@ -1,5 +1,7 @@
 """How trials are run and what is kept of them: `[budget]`, `[workers]` and `[checkpoints]`."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from tlsearch.spec.fields import PositiveInt, Table
@@ -48,6 +50,17 @@ class WorkersSpec(Table):
                 f"heartbeat_seconds = {self.heartbeat_seconds}"
             )
         return self
+
+
+class FinalSpec(Table):
+    """Which models `tlsearch test` tests.
+
+    Attributes:
+        train_on: `train` = those of the finalists; `train+val` = the recommended one and the
+            baselines are trained again, over the same seeds, on the validation images as well.
+    """
+
+    train_on: Literal["train", "train+val"] = "train"
 
 
 class CheckpointsSpec(Table):

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from tlsearch.spec.fields import Table
-from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, WorkersSpec
+from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, FinalSpec, WorkersSpec
 from tlsearch.spec.search import MeasuresSpec, PriorSpec, PrunerSpec, SamplerSpec, SpaceSpec
 from tlsearch.spec.training import BackboneSpec, DataSpec, RecipeSpec
 
@@ -34,6 +34,7 @@ class StudySpec(Table):
     budget: BudgetSpec = BudgetSpec()
     workers: WorkersSpec = WorkersSpec()
     checkpoints: CheckpointsSpec = CheckpointsSpec()
+    final: FinalSpec = FinalSpec()
 
     @model_validator(mode="before")
     @classmethod
@@ -47,6 +48,14 @@ class StudySpec(Table):
         if not isinstance(measures, Mapping):
             return given
         return {**given, "measures": {"random_init_lr": ADAMW_RANDOM_INIT_LR, **measures}}
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `[final]` out where it says what studies did that are older than it."""
+        values: dict[str, Any] = plain(self)
+        if self.final == FinalSpec():
+            values.pop("final", None)
+        return values
 
 
 def _uses_adamw(recipe: Any) -> bool:

@@ -45,7 +45,7 @@ _CHANGED = sa.text(
 )
 _DELETE_ORPHANS = tuple(
     sa.text(f"DELETE FROM tlsearch.{table} WHERE study_id NOT IN (SELECT study_id FROM studies)")
-    for table in ("attempts", "controls", "expected_accuracies")
+    for table in ("attempts", "controls", "expected_accuracies", "test_results")
 )
 
 

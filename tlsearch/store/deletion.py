@@ -11,6 +11,8 @@ _TOKENS = sa.text("SELECT token FROM tlsearch.attempts WHERE study_id = :study_i
 _PICTURES = sa.text(
     "SELECT substr(key, 11) FROM trial_system_attributes JOIN trials USING (trial_id)"
     " WHERE study_id = :study_id AND key LIKE 'artifacts:%'"
+    " UNION ALL SELECT substr(key, 11) FROM study_system_attributes"
+    " WHERE study_id = :study_id AND key LIKE 'artifacts:%'"
 )
 _N_TRIALS = sa.text("SELECT count(*) FROM trials WHERE study_id = :study_id")
 _DELETE = sa.text("SELECT tlsearch.delete_study(:study_id)")

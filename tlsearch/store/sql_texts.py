@@ -20,6 +20,7 @@ REPLACEABLE = (
     "functions/deletion.sql",
     "views/trials.sql",
     "views/overviews.sql",
+    "views/tests.sql",
     "views/grants.sql",
 )
 # What Python and SQL have to agree on.

@@ -23,6 +23,8 @@ class StudyData:
         n_train: training images.
         n_val: validation images.
         n_test: test images.
+        test_sha256: of the content of the test images, which is not in the fingerprint; None where
+            an earlier version created the study.
     """
 
     class_names: tuple[str, ...]
@@ -30,6 +32,7 @@ class StudyData:
     n_train: int
     n_val: int
     n_test: int
+    test_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

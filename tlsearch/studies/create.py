@@ -15,6 +15,7 @@ from tlsearch.data import (
     Catalog,
     Copy,
     Look,
+    content_of_test_images,
     find_copies,
     keep_names,
     load_catalog,
@@ -181,7 +182,8 @@ def _write_note(database: RDBStorage, study: StoredStudy) -> None:
 def _family(checked: CheckedStudy) -> list[NewStudy]:
     """Return the study with its first trials queued, and the one that measures for it."""
     default = QueuedTrial(checked.space.plain_default(), origin="default")
-    study = NewStudy(checked.spec.name, _attrs(checked), [default], checked.spec.budget)
+    tests = content_of_test_images(checked.catalog)
+    study = NewStudy(checked.spec.name, _attrs(checked, tests), [default], checked.spec.budget)
     if checked.spec.measures.when == "off":
         return [study]
     if checked.takes_head:  # otherwise the probe cannot be put on the network
@@ -191,7 +193,7 @@ def _family(checked: CheckedStudy) -> list[NewStudy]:
     n_body_layers = checked.backbone.layers.n_body
     spec = random_init_spec(checked.spec, n_body_layers)
     space = resolve(spec.space, n_body_layers, optimizer=spec.recipe.optimizer)
-    attrs = _attrs(replace(checked, spec=spec, space=space))
+    attrs = _attrs(replace(checked, spec=spec, space=space), tests)
     random_init = QueuedTrial(space.plain_default(), origin="random_init")
     return [study, NewStudy(spec.name, attrs, [random_init], spec.budget)]
 
@@ -218,7 +220,7 @@ def _same_images(existing: StoredStudy, progress: Progress) -> None:
     check_same_images(existing, catalog, existing.spec.data.path)
 
 
-def _attrs(checked: CheckedStudy) -> dict[str, Any]:
+def _attrs(checked: CheckedStudy, test_sha256: str) -> dict[str, Any]:
     catalog, layers = checked.catalog, checked.backbone.layers.layers
     return to_attrs(
         checked.spec,
@@ -229,6 +231,7 @@ def _attrs(checked: CheckedStudy) -> dict[str, Any]:
             n_train=len(catalog.train),
             n_val=len(catalog.val),
             n_test=len(catalog.test),
+            test_sha256=test_sha256,
         ),
         StudyBackbone(tuple(layer.name for layer in layers), checked.backbone.fingerprint()),
         provenance(),

@@ -140,9 +140,23 @@ def _data(context: WorkerContext, spec: DataSpec) -> tuple[FineTuneData, Catalog
 
 def _backbone(context: WorkerContext) -> Backbone:
     context.progress.preparing("loading the pretrained network")
-    study = context.study
-    model, weights = study.spec.backbone.model, context.weights or study.spec.backbone.weights
-    backbone = load_backbone(model, weights, study.spec.recipe.image_size)
+    return load_study_backbone(context.study, context.weights)
+
+
+def load_study_backbone(study: StoredStudy, weights: str | None = None) -> Backbone:
+    """Load the network of a study, and make sure that it is the one it was created with.
+
+    Args:
+        study: the study.
+        weights: where they are on this machine, if not where the spec says.
+
+    Raises:
+        BackboneError: it cannot be loaded.
+        StudyError: its layers or weights are others.
+    """
+    model = study.spec.backbone.model
+    where = weights or study.spec.backbone.weights
+    backbone = load_backbone(model, where, study.spec.recipe.image_size)
     if tuple(layer.name for layer in backbone.layers.layers) != study.backbone.layers:
         raise StudyError(
             f"study {study.name!r}: this version of timm orders the layers of {model} otherwise "

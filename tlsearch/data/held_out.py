@@ -1,0 +1,57 @@
+"""Loads the test images: here and nowhere else, for `tlsearch test` alone.
+
+No trial, no measure and no choice may depend on them, so nothing that a worker runs may import this
+(`.importlinter`), and the package does not hand it on.
+"""
+
+from functools import partial
+
+from tlsearch.data.decode import decode, stored_size
+from tlsearch.data.imageset import ImageSet, packed
+from tlsearch.data.memory import enough_memory
+from tlsearch.data.reading import listed, read_all, unreadable
+from tlsearch.data.references import Catalog
+from tlsearch.errors import DataError
+from tlsearch.spec import RecipeSpec
+
+_MORE_MEMORY = "end other programs, or take a machine with more memory"
+
+
+def load_test_images(catalog: Catalog, recipe: RecipeSpec) -> ImageSet:
+    """Decode the test images at the size of evaluation, as validation images are decoded.
+
+    Args:
+        catalog: the images; each class has a test image.
+        recipe: for the evaluation crop.
+
+    Raises:
+        DataError: there are none, a class has none, or some cannot be read.
+    """
+    check_test_images(catalog)
+    seen = recipe.for_evaluation()
+    short_side = stored_size(seen.image_size, seen.eval_crop)
+    with enough_memory("for the decoded test images", _MORE_MEMORY):
+        images, problems = read_all(catalog.test, partial(decode, short_side=short_side))
+        if problems:
+            raise unreadable(problems)
+        return packed(images, [ref.label for ref in catalog.test])
+
+
+def check_test_images(catalog: Catalog) -> None:
+    """Check that there are test images, and some of each class.
+
+    Raises:
+        DataError: there are not.
+    """
+    if not catalog.test:
+        raise DataError(
+            "there are no test images, so nothing can be tested: create a study of data with a "
+            "test split, or with data.test_fraction above 0"
+        )
+    without = [name for name, (*_, n_test) in catalog.counts().items() if n_test == 0]
+    if without:
+        raise DataError(
+            f"there is no test image of the class {listed(map(repr, without))} among the "
+            f"{len(catalog.test)} test images, so neither its recall nor the balanced accuracy "
+            "can be measured: create a study of data that has some"
+        )

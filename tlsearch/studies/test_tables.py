@@ -1,0 +1,163 @@
+"""Puts together what was predicted of the test images: figures, gains, classes, mistakes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlsearch.data import ImageRef
+from tlsearch.evaluation import (
+    Probabilities,
+    Way,
+    class_metrics,
+    confusion_of,
+    ensemble,
+    figure_of,
+    gain_of,
+    most_wrong,
+    right_of,
+)
+from tlsearch.records import TrainOn
+from tlsearch.records.tested import ClassFigure, TestGain, TestResult, WrongImage
+
+MOST_WRONG = 24  # images that are kept and drawn
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tried:
+    """A finalist that was tried on the test images.
+
+    Attributes:
+        name: of the finalist.
+        seeds: of its models.
+        ways: in which it predicts, single crop first.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    ways: tuple[Way, ...]
+
+    @property
+    def single(self) -> Sequence[Probabilities]:
+        """What each model predicts from the evaluation crop, (n_test, n_classes)."""
+        return self.ways[0].test
+
+    def of_seeds(self, seeds: Sequence[int]) -> list[Probabilities]:
+        """Return the same of some seeds; of all where it is one model alone."""
+        if len(self.seeds) == 1:
+            return list(self.single)
+        return [self.single[self.seeds.index(seed)] for seed in seeds]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TestTables:
+    """All that one look at the test images gives, and what it is said of.
+
+    Attributes:
+        study: the name of the search.
+        trained_on: what the models were trained on.
+        answer: the finalist that was recommended before the test.
+        others: the others that were tried.
+        class_names: by class index.
+        refs: the test images, in order.
+        labels: of the test images.
+        val_labels: of the validation images.
+        images_sha256: of the content of the test images.
+    """
+
+    __test__ = False
+
+    study: str
+    trained_on: TrainOn
+    answer: Tried
+    others: tuple[Tried, ...]
+    class_names: tuple[str, ...]
+    refs: tuple[ImageRef, ...]
+    labels: Labels
+    val_labels: Labels
+    images_sha256: str
+
+    def result(self) -> TestResult:
+        """Return the record of this look; its number is given when it is written."""
+        return TestResult(
+            study=self.study,
+            look=1,
+            at=datetime.now(UTC),
+            n_test=len(self.refs),
+            answer=self.answer.name,
+            trained_on=self.trained_on,
+            seeds=self.answer.seeds,
+            figures=tuple(
+                figure_of(tried.name, way, self.labels, self.val_labels)
+                for tried in (self.answer, *self.others)
+                for way in tried.ways
+            ),
+            gains=tuple(map(self._gain, self.others)),
+            classes=self._classes(),
+            confusion=tuple(tuple(row) for row in self._confusion().tolist()),
+            most_wrong=tuple(wrong for _, wrong in self.most_wrong()),
+            images_sha256=self.images_sha256,
+        )
+
+    @property
+    def together(self) -> Probabilities:
+        """Mean of what the answer's models predict from the evaluation crop."""
+        return ensemble(self.answer.single)
+
+    def most_wrong(self) -> list[tuple[int, WrongImage]]:
+        """Return the answer's worst mistakes, each with the place of its image."""
+        shares, names = self.together, self.class_names
+        return [
+            (
+                place,
+                WrongImage(
+                    image=self.refs[place].name,
+                    label=names[self.labels[place]],
+                    predicted=names[int(shares[place].argmax())],
+                    probability=float(shares[place].max()),
+                ),
+            )
+            for place in most_wrong(shares, self.labels, MOST_WRONG)
+        ]
+
+    def predictions(self) -> tuple[list[str], list[list[object]]]:
+        """Return a heading and a row an image: what it is, and what the answer predicts."""
+        heading = ["image", "label", "predicted", "right", "probability", "probability_of_label"]
+        heading += ["models_right", "models"]
+        right = right_of(self.answer.single, self.labels).sum(axis=0).tolist()
+        rows: list[list[object]] = []
+        for ref, label, row, hits in zip(self.refs, self.labels, self.together, right, strict=True):
+            predicted = int(row.argmax())
+            names = [self.class_names[label], self.class_names[predicted]]
+            shares = [f"{row[predicted]:.6f}", f"{row[label]:.6f}"]
+            is_right = int(predicted == label)
+            rows.append([ref.name, *names, is_right, *shares, hits, len(self.answer.single)])
+        return heading, rows
+
+    def _gain(self, other: Tried) -> TestGain:
+        common = [seed for seed in self.answer.seeds if seed in other.seeds]
+        ours = right_of(self.answer.of_seeds(common), self.labels)
+        theirs = right_of(other.of_seeds(common), self.labels)
+        if len(other.seeds) == 1:  # with each model of the answer
+            ours = right_of(self.answer.single, self.labels)
+        elif len(self.answer.seeds) == 1:
+            theirs = right_of(other.single, self.labels)
+        found = gain_of(ours, theirs)
+        return TestGain(other.name, found.gain, found.low, found.high, found.p_value)
+
+    def _confusion(self) -> NDArray[np.int64]:
+        each = [confusion_of(shares, self.labels) for shares in self.answer.single]
+        summed: NDArray[np.int64] = np.sum(each, axis=0)
+        return summed
+
+    def _classes(self) -> tuple[ClassFigure, ...]:
+        images = np.bincount(self.labels, minlength=len(self.class_names)).tolist()
+        figures = class_metrics(self._confusion())
+        return tuple(
+            ClassFigure(name, n, each.recall, each.precision, each.f1)
+            for name, n, each in zip(self.class_names, images, figures, strict=True)
+        )
