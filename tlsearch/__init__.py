@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tlsearch import threads
 
 if TYPE_CHECKING:
+    from tlsearch.export import export_study
+    from tlsearch.predict import load
     from tlsearch.records import Answer, Hyperparameters, TrialRecord
     from tlsearch.spec import StudySpec, load_spec
     from tlsearch.studies.create import create_study
@@ -42,6 +44,8 @@ _HOMES = {
     "delete_study": "tlsearch.studies.steer",
     "edit_prior": "tlsearch.studies.edit_prior",
     "enqueue_trial": "tlsearch.studies.steer",
+    "export_study": "tlsearch.export",
+    "load": "tlsearch.predict",
     "load_spec": "tlsearch.spec",
     "measure_study": "tlsearch.worker",
     "pause_study": "tlsearch.studies.steer",
@@ -63,6 +67,8 @@ __all__ = [
     "delete_study",
     "edit_prior",
     "enqueue_trial",
+    "export_study",
+    "load",
     "load_spec",
     "measure_study",
     "pause_study",

@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from tlsearch import __version__
-from tlsearch.cli import dashboard, db, plan, prior, quickstart, spec, status, steer, worker
+from tlsearch.cli import (
+    dashboard,
+    db,
+    export,
+    plan,
+    predict,
+    prior,
+    quickstart,
+    spec,
+    status,
+    steer,
+    worker,
+)
 
 app = typer.Typer(
     name="tlsearch",
@@ -26,6 +38,8 @@ for command in (
     prior.prior,
     status.status,
     status.best,
+    export.export,
+    predict.predict,
     steer.enqueue,
     steer.pause,
     steer.resume,

@@ -1,26 +1,67 @@
-"""Images, labels and splits: from a data spec to normalised batches on a device."""
+"""Images, labels and splits: from a data spec to normalised batches on a device.
 
-from tlsearch.data.cache import features_folder, load_training_data, read_once
-from tlsearch.data.cachefile import read_arrays, write_arrays
-from tlsearch.data.catalog import load_catalog
-from tlsearch.data.colours import Look, narrow_range
-from tlsearch.data.crops import seed_from
-from tlsearch.data.decode import stored_size
-from tlsearch.data.domain import Domain, load_domain
-from tlsearch.data.imageset import ImageSet, TrainingData
-from tlsearch.data.manifest import keep_names, what_changed
-from tlsearch.data.memory import as_text, enough_memory, free_bytes
-from tlsearch.data.mixing import mixed_batches
-from tlsearch.data.needs import decoded_bytes
-from tlsearch.data.pipeline import (
-    DeviceImages,
-    evaluation_batches,
-    train_batches,
-    val_batches,
-)
-from tlsearch.data.reading import watched_reading
-from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
-from tlsearch.data.sizes import load_for_recipe
+Each name is imported when it is first used, so that who only decodes images loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tlsearch.data.cache import features_folder, load_training_data, read_once
+    from tlsearch.data.cachefile import read_arrays, write_arrays
+    from tlsearch.data.catalog import load_catalog
+    from tlsearch.data.colours import Look, narrow_range
+    from tlsearch.data.crops import seed_from
+    from tlsearch.data.decode import stored_size
+    from tlsearch.data.domain import Domain, load_domain
+    from tlsearch.data.imageset import ImageSet, TrainingData
+    from tlsearch.data.manifest import keep_names, what_changed
+    from tlsearch.data.memory import as_text, enough_memory, free_bytes
+    from tlsearch.data.mixing import mixed_batches
+    from tlsearch.data.needs import decoded_bytes
+    from tlsearch.data.pipeline import (
+        DeviceImages,
+        evaluation_batches,
+        train_batches,
+        val_batches,
+    )
+    from tlsearch.data.reading import watched_reading
+    from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
+    from tlsearch.data.sizes import load_for_recipe
+
+_HOMES = {
+    "Catalog": "references",
+    "DeviceImages": "pipeline",
+    "Domain": "domain",
+    "ImageRef": "references",
+    "ImageSet": "imageset",
+    "Look": "colours",
+    "PassedOver": "references",
+    "TrainingData": "imageset",
+    "as_text": "memory",
+    "decoded_bytes": "needs",
+    "enough_memory": "memory",
+    "evaluation_batches": "pipeline",
+    "features_folder": "cache",
+    "free_bytes": "memory",
+    "keep_names": "manifest",
+    "load_catalog": "catalog",
+    "load_domain": "domain",
+    "load_for_recipe": "sizes",
+    "load_training_data": "cache",
+    "mixed_batches": "mixing",
+    "narrow_range": "colours",
+    "passed_text": "references",
+    "read_arrays": "cachefile",
+    "read_once": "cache",
+    "seed_from": "crops",
+    "stored_size": "decode",
+    "train_batches": "pipeline",
+    "val_batches": "pipeline",
+    "watched_reading": "reading",
+    "what_changed": "manifest",
+    "write_arrays": "cachefile",
+}
 
 __all__ = [
     "Catalog",
@@ -55,3 +96,9 @@ __all__ = [
     "what_changed",
     "write_arrays",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
