@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tlsearch import threads
 
 if TYPE_CHECKING:
+    from tlsearch.export import export_study
+    from tlsearch.predict import load
     from tlsearch.records import Answer, Hyperparameters, TrialRecord
     from tlsearch.records.tested import TestResult
     from tlsearch.spec import StudySpec, load_spec
@@ -51,6 +53,8 @@ _HOMES = {
     "read_finals": "tlsearch.studies.finals",
     "run_finalists": "tlsearch.studies.finalists",
     "enqueue_trial": "tlsearch.studies.steer",
+    "export_study": "tlsearch.export",
+    "load": "tlsearch.predict",
     "load_spec": "tlsearch.spec",
     "measure_study": "tlsearch.worker",
     "pause_study": "tlsearch.studies.steer",
@@ -76,6 +80,8 @@ __all__ = [
     "delete_study",
     "edit_prior",
     "enqueue_trial",
+    "export_study",
+    "load",
     "load_spec",
     "measure_study",
     "pause_study",

@@ -7,6 +7,7 @@ TlsearchError                 one sentence: what, where, what to do
 |   |-- BackboneError         model names, weights, layers
 |   |-- StorageError          the database cannot be reached or refuses
 |   |-- StudyError            no such study, or another one under that name
+|   |-- ExportError           a folder of an exported model that cannot be written or used
 |   `-- MemoryShortage        this machine or its GPU has too little memory
 |-- TrialFailure              a trial cannot go on; carries a short `kind`
 |-- Interrupted               a fine-tuning was asked to stop between two steps; carries a
@@ -62,6 +63,13 @@ class StorageError(InputError):
 
 class StudyError(InputError):
     """No such study, or another one under that name."""
+
+
+class ExportError(InputError):
+    """A folder of an exported model that cannot be written or used; names are on one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(on_one_line(message))
 
 
 class MemoryShortage(InputError):

@@ -19,6 +19,7 @@ PICTURE = Path(__file__).with_suffix(".svg")
 # Where a room stands from left to right, and what it does.
 PLACES = {
     "cli": (0.53, "the commands"),
+    "export": (0.40, "a model to take home"),
     "studies": (0.40, "create, steer, read"),
     "launcher": (0.66, "processes of a host"),
     "worker": (0.53, "runs trials"),
@@ -29,6 +30,7 @@ PLACES = {
     "finetune": (0.70, "the training"),
     "measures": (0.87, "do the weights fit?"),
     "store": (0.1425, "studies, claims; db/"),
+    "predict": (0.70, "classifies images"),
     "prior": (0.50, "where to start"),
     "estimate": (0.30, "what to expect of it"),
     "backbones": (0.87, "networks, layers"),

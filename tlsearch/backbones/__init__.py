@@ -1,5 +1,13 @@
 """Pretrained networks: their ordered layers and their weights. The only place that knows timm."""
 
+from tlsearch.backbones.exported import (
+    ExportedNetwork,
+    check_exported,
+    files_of,
+    hub_id_of,
+    licence_of,
+    load_exported,
+)
 from tlsearch.backbones.head import LinearHead, has_linear_head, pooled_features, put_head
 from tlsearch.backbones.layers import Layer, Layers, layers_of
 from tlsearch.backbones.models import (
@@ -18,16 +26,22 @@ __all__ = [
     "AS_TIMM_BUILDS_IT",
     "Backbone",
     "Dropping",
+    "ExportedNetwork",
     "InputStatistics",
     "Layer",
     "Layers",
     "LinearHead",
     "build",
     "check_dropping",
+    "check_exported",
+    "files_of",
     "has_linear_head",
+    "hub_id_of",
     "input_statistics",
     "layers_of",
+    "licence_of",
     "load_backbone",
+    "load_exported",
     "native_size",
     "pooled_features",
     "put_head",

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 QUIET_SECONDS = 4.7  # after them something is shown, though nothing is new
 _FIRST_SECONDS = 1.0  # a command that takes longer says that it has begun
-_SLOW_COMMANDS = {"check", "create", "worker", "measure", "quickstart", "plan"}
+_SLOW_COMMANDS = {"check", "create", "worker", "measure", "quickstart", "plan", "export"}
 
 
 class Ticker:

@@ -1,30 +1,80 @@
-"""Images, labels and splits: from a data spec to normalised batches on a device."""
+"""Images, labels and splits: from a data spec to normalised batches on a device.
 
-from tlsearch.data.cache import features_folder, load_training_data, read_once
-from tlsearch.data.cachefile import read_arrays, write_arrays
-from tlsearch.data.catalog import load_catalog
-from tlsearch.data.cleaning import Cleaned, write_clean_manifest
-from tlsearch.data.colours import Look, narrow_range
-from tlsearch.data.crops import seed_from
-from tlsearch.data.decode import stored_size
-from tlsearch.data.domain import Domain, load_domain
-from tlsearch.data.duplicates import Copy, find_copies
-from tlsearch.data.imageset import ImageSet, TrainingData
-from tlsearch.data.kept_names import content_of_test_images, keep_names, what_changed
-from tlsearch.data.memory import as_text, enough_memory, free_bytes
-from tlsearch.data.mixing import mixed_batches
-from tlsearch.data.needs import decoded_bytes
-from tlsearch.data.pipeline import (
-    DeviceImages,
-    evaluation_batches,
-    train_batches,
-    val_batches,
-)
-from tlsearch.data.reading import watched_reading
-from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
-from tlsearch.data.sizes import load_for_recipe
-from tlsearch.data.spellings import spelled_alike
-from tlsearch.data.views import CENTRE, View, ten_crop
+Each name is imported when it is first used, so that who only decodes images loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tlsearch.data.cache import features_folder, load_training_data, read_once
+    from tlsearch.data.cachefile import read_arrays, write_arrays
+    from tlsearch.data.catalog import load_catalog
+    from tlsearch.data.cleaning import Cleaned, write_clean_manifest
+    from tlsearch.data.colours import Look, narrow_range
+    from tlsearch.data.crops import seed_from
+    from tlsearch.data.decode import stored_size
+    from tlsearch.data.domain import Domain, load_domain
+    from tlsearch.data.duplicates import Copy, find_copies
+    from tlsearch.data.imageset import ImageSet, TrainingData
+    from tlsearch.data.kept_names import content_of_test_images, keep_names, what_changed
+    from tlsearch.data.memory import as_text, enough_memory, free_bytes
+    from tlsearch.data.mixing import mixed_batches
+    from tlsearch.data.needs import decoded_bytes
+    from tlsearch.data.pipeline import (
+        DeviceImages,
+        evaluation_batches,
+        train_batches,
+        val_batches,
+    )
+    from tlsearch.data.reading import watched_reading
+    from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
+    from tlsearch.data.sizes import load_for_recipe
+    from tlsearch.data.spellings import spelled_alike
+    from tlsearch.data.views import CENTRE, View, ten_crop
+
+_HOMES = {
+    "CENTRE": "views",
+    "Catalog": "references",
+    "Cleaned": "cleaning",
+    "Copy": "duplicates",
+    "DeviceImages": "pipeline",
+    "Domain": "domain",
+    "ImageRef": "references",
+    "ImageSet": "imageset",
+    "Look": "colours",
+    "PassedOver": "references",
+    "TrainingData": "imageset",
+    "View": "views",
+    "as_text": "memory",
+    "content_of_test_images": "kept_names",
+    "decoded_bytes": "needs",
+    "enough_memory": "memory",
+    "evaluation_batches": "pipeline",
+    "features_folder": "cache",
+    "find_copies": "duplicates",
+    "free_bytes": "memory",
+    "keep_names": "kept_names",
+    "load_catalog": "catalog",
+    "load_domain": "domain",
+    "load_for_recipe": "sizes",
+    "load_training_data": "cache",
+    "mixed_batches": "mixing",
+    "narrow_range": "colours",
+    "passed_text": "references",
+    "read_arrays": "cachefile",
+    "read_once": "cache",
+    "seed_from": "crops",
+    "spelled_alike": "spellings",
+    "stored_size": "decode",
+    "ten_crop": "views",
+    "train_batches": "pipeline",
+    "val_batches": "pipeline",
+    "watched_reading": "reading",
+    "what_changed": "kept_names",
+    "write_arrays": "cachefile",
+    "write_clean_manifest": "cleaning",
+}
 
 __all__ = [
     "CENTRE",
@@ -68,3 +118,9 @@ __all__ = [
     "write_arrays",
     "write_clean_manifest",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

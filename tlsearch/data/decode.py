@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from tlsearch.data.colours import (
     Look,
@@ -59,6 +59,27 @@ def look_at(ref: ImageRef) -> Look:
 def open_rgb(ref: ImageRef) -> Image.Image:
     """Decode the first frame to RGB: full size, upright, with white behind transparent pixels."""
     return _opened(ref)[0]
+
+
+def rgb_of(image: Image.Image, bits: int | None = None) -> Image.Image:
+    """Do as `open_rgb` with an image that Pillow has opened; the image stays as it is.
+
+    Of colours of 16 bits Pillow hands on the upper eight, so all 16 need the file.
+
+    Args:
+        image: loaded or not.
+        bits: how many bits its values use; None = all.
+    """
+    samples = samples_of(image, None)
+    turned = isinstance(image, TiffImagePlugin.TiffImageFile)  # as Pillow loads it
+    orientation = 1 if turned else orientation_of(image)
+    image.load()
+    copy = image.copy()
+    copy.format = image.format
+    if copy.mode == "F":
+        raise UnreadableImageError("has floating-point pixels")
+    to_rgb = deep_grey_to_rgb if copy.mode.startswith("I") else eight_bits_to_rgb
+    return upright(to_rgb(copy, samples, bits)[0], orientation)
 
 
 def _opened(ref: ImageRef) -> tuple[Image.Image, Look]:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
@@ -17,6 +18,19 @@ from tlsearch.data.references import ImageRef
 from tlsearch.errors import DataError, MemoryShortage, first_line, is_memory_shortage
 
 T = TypeVar("T")
+
+
+class Readable(Protocol):
+    """What can be read: where a user finds it, and the file or the pixels."""
+
+    @property
+    def place(self) -> str: ...
+
+    @property
+    def source(self) -> object: ...
+
+
+R = TypeVar("R", bound=Readable)
 Tell = Callable[[int, int], None]  # images that are read, and all of them
 
 MAX_THREADS = 8
@@ -49,6 +63,19 @@ class UnreadableImageError(Exception):
     """An image that cannot be used; the text is a short reason."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An image that could not be read.
+
+    Attributes:
+        place: where a user can find it.
+        reason: why, in a few words.
+    """
+
+    place: str
+    reason: str
+
+
 def read_all(refs: Sequence[ImageRef], read: Callable[[ImageRef], T]) -> tuple[list[T], list[str]]:
     """Apply `read` to every image, in threads.
 
@@ -60,20 +87,42 @@ def read_all(refs: Sequence[ImageRef], read: Callable[[ImageRef], T]) -> tuple[l
     """
     problems: list[str] = []
     results: list[T] = []
+    for outcome in read_each(refs, read):
+        if isinstance(outcome, Unread):
+            problems.append(f"{outcome.place} ({outcome.reason})")
+        else:
+            results.append(outcome)
+    return results, problems
+
+
+def read_each(
+    refs: Sequence[R], read: Callable[[R], T], then: str = FEWER_IMAGES
+) -> list[T | Unread]:
+    """Apply `read` to every image, in threads.
+
+    Args:
+        refs: the images.
+        read: what may raise anything for an image that is broken.
+        then: what to do where there is too little memory.
+
+    Returns:
+        For each image, in order, what `read` returned, or why it could not be read.
+
+    Raises:
+        MemoryShortage: there is too little memory to read an image.
+    """
     n_threads = min(MAX_THREADS, os.cpu_count() or 1)
+    found: list[T | Unread] = []
     with (
-        enough_memory("to read the images", FEWER_IMAGES),
+        enough_memory("to read the images", then),
         named_warnings(),
         ThreadPoolExecutor(n_threads) as threads,
     ):
         tell = _tell.get()
-        for n, outcome in enumerate(threads.map(lambda ref: _attempt(ref, read), refs), start=1):
-            tell(n, len(refs))
-            if isinstance(outcome, _Failure):
-                problems.append(outcome.text)
-            else:
-                results.append(outcome)
-    return results, problems
+        for outcome in threads.map(lambda ref: _attempt(ref, read, then), refs):
+            found.append(outcome)
+            tell(len(found), len(refs))
+    return found
 
 
 class Contents:
@@ -111,30 +160,25 @@ def listed(items: Iterable[str]) -> str:
     return ", ".join([*items[:SHOWN], *more])
 
 
-class _Failure:
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-def _attempt(ref: ImageRef, read: Callable[[ImageRef], T]) -> T | _Failure:
+def _attempt(ref: R, read: Callable[[R], T], then: str) -> T | Unread:
     reading_now(ref.place)
     try:
         return read(ref)
     except Exception as error:  # for broken files Pillow raises nearly any type
         if is_memory_shortage(error):
-            _check_memory(ref)
-        return _Failure(f"{ref.place} ({_instead(ref) or _reason(error)})")
+            _check_memory(ref.place, then)
+        return Unread(ref.place, _instead(ref.source) or _reason(error))
 
 
-def _instead(ref: ImageRef) -> str | None:
-    return what_instead(ref.source) if isinstance(ref.source, Path) else None
+def _instead(source: object) -> str | None:
+    return what_instead(source) if isinstance(source, Path) else None
 
 
-def _check_memory(ref: ImageRef) -> None:
+def _check_memory(place: str, then: str) -> None:
     free = free_bytes()
     if free is not None and free < _PLENTY:
         raise MemoryShortage(
-            f"too little memory to read {ref.place} ({as_text(free)} can be had); {FEWER_IMAGES}"
+            f"too little memory to read {place} ({as_text(free)} can be had); {then}"
         )
 
 

@@ -51,8 +51,11 @@ class StudyReader:
         found = answer_of(self.best(), self.study.data.n_val)
         if found is None:
             return None
-        files = model_files(self._storage.engine, self.study.study_id)
-        return replace(found, models=tuple(map(files.get, found.trials)))
+        return replace(found, models=tuple(map(self.files().get, found.trials)))
+
+    def files(self) -> dict[int, str]:
+        """Return the names of the model files that are kept, by trial number."""
+        return model_files(self._storage.engine, self.study.study_id)
 
     def finals(self) -> Finals | None:
         """Return what the study's finalists reached; None where there are none."""

@@ -1,0 +1,98 @@
+"""`tlsearch export`: the model of a study as a folder to take home."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tlsearch.cli.display import console, print_json
+from tlsearch.cli.options import Artifacts, DataHere, Json, Storage, StudyName
+from tlsearch.records.format import percent
+
+if TYPE_CHECKING:
+    from tlsearch.export import ExportedModel
+
+
+def export(
+    study: StudyName,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where it goes: a new or empty folder.")
+    ],
+    trial: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="A trial whose model is kept."),
+    ] = None,
+    answer: Annotated[
+        bool, typer.Option("--answer", help="The recommended answer of the search.")
+    ] = False,
+    onnx: Annotated[
+        bool,
+        typer.Option("--onnx", help="Write model.onnx too, compared with torch on the images."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier export of the same study.")
+    ] = False,
+    artifacts: Artifacts = None,
+    data: DataHere = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Write the model of a study into a folder that timm and `tlsearch predict` load."""
+    if answer and trial is not None:
+        raise typer.BadParameter("give --trial or --answer, not both")
+    options: dict[str, Any] = {"trial": trial, "answer": answer, "onnx": onnx, "force": force}
+    options |= {"artifacts": artifacts, "data": data, "storage": storage}
+    if as_json:
+        print_json(_as_json(_export(study, out, options, lambda _: None)))
+        return
+    from tlsearch.cli.terminal_progress import TerminalProgress
+
+    with TerminalProgress() as progress:
+        found = _export(study, out, options, progress.preparing)
+    console.print("\n".join(_lines(found)))
+
+
+def _export(
+    study: str, out: Path, options: dict[str, Any], say: Callable[[str], None]
+) -> "ExportedModel":
+    from tlsearch.export import export_study  # loads torch, which takes a while
+
+    return export_study(study, out, say=say, **options)
+
+
+def _as_json(found: "ExportedModel") -> dict[str, Any]:
+    exported, checked = found.exported, found.checked
+    return {
+        "folder": str(found.folder),
+        "study": exported.study,
+        "kind": exported.kind,
+        "trials": [{"study": m.study, "trial": m.trial} for m in exported.members],
+        "files": sorted(exported.files),
+        "val_accuracy": exported.val_accuracy,
+        "n_val": exported.n_val,
+        "checked_right": checked.n_right if checked else None,
+        "checked_val_accuracy": checked.accuracy if checked else None,
+        "not_checked": found.not_checked,
+        "onnx_difference": found.onnx_difference,
+    }
+
+
+def _lines(found: "ExportedModel") -> list[str]:
+    exported, place = found.exported, shlex.quote(str(found.folder))
+    trials = " and ".join(f"trial {each.trial}" for each in exported.members)
+    what = f"the mean of {trials}" if exported.kind == "mean" else trials
+    lines = [f"exported to {found.folder}: {what} of study {exported.members[0].study}"]
+    lines.append(f"  validation accuracy that the study reports: {percent(exported.val_accuracy)}")
+    if found.checked is not None:
+        right, n = found.checked.n_right, found.checked.n_val
+        share = percent(found.checked.accuracy)
+        lines.append(f"  by the exported files, here: {right} of {n} right, {share}")
+    else:
+        lines.append(f"  not predicted again: {found.not_checked}")
+    if found.onnx_difference is not None:
+        difference = f"{found.onnx_difference:.1g}"
+        lines.append(f"  ONNX and torch differ by {difference} in probabilities at most")
+    lines.append("  README.md is a model card: read it, and fill in the licence")
+    return [*lines, "next:", f"  tlsearch predict {place} photo.jpg"]

@@ -1,0 +1,196 @@
+"""`README.md` of an exported folder: a model card in the hub's shape."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tlsearch.backbones import hub_id_of, licence_of
+from tlsearch.export.check import Checked
+from tlsearch.export.source import Choice, Source
+from tlsearch.predict.exported import ONNX, Exported
+from tlsearch.records.format import percent
+from tlsearch.records.precision import standard_error
+from tlsearch.store.stored_study import StoredStudy
+
+_KINDS = {
+    "fixed_features": "the pretrained network as it is, with a linear classifier on its features",
+    "trial": "one fine-tuned network",
+    "mean": "two networks: the pretrained one with a linear classifier on its features, and a "
+    "fine-tuned one; the answer is the geometric mean of their probabilities",
+}
+_UNKNOWN_LICENCE = """\
+The licence of the pretrained weights is not known to the program that wrote this card, and it
+chooses none. **Fill it in before you share this model**: here, and in `license` above. What you may
+do with it depends on the licence of those weights and of the images."""
+_KNOWN_LICENCE = """\
+`{0}` is the licence that timm states for the pretrained weights. Whether it may be that of this
+model also depends on the licence of the images: check it before you share the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What a card tells.
+
+    Attributes:
+        study: the search.
+        choice: what was exported, and why.
+        exported: what the folder holds.
+        checked: what the exported files did on the validation images; None = not measured here.
+        more: sections to put behind the figures: heading and text (test figures, say).
+    """
+
+    study: StoredStudy
+    choice: Choice
+    exported: Exported
+    checked: Checked | None
+    more: Mapping[str, str]
+
+
+def known_licence(study: StoredStudy) -> str | None:
+    """Return the licence of a study's pretrained weights; None where nothing states it.
+
+    timm states that of the weights which it downloads, not of a file or of another package.
+    """
+    backbone = study.spec.backbone
+    return licence_of(backbone.model) if backbone.weights == "timm" else None
+
+
+def model_card(facts: CardFacts) -> str:
+    """Return the card's text."""
+    name = facts.study.name
+    sections = {
+        "Use": _use(facts.exported),
+        "Data": _data(facts.study),
+        "Training": _training(facts),
+        "Figures": _figures(facts),
+        **facts.more,
+        "Limits": _limits(facts),
+        "Licence": _licence(facts.study),
+        "Provenance": _provenance(facts),
+    }
+    title = f"# Model of study {_plain(name)}\n\nAn image classifier: {_KINDS[facts.choice.kind]}."
+    body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items())
+    return f"---\n{_front_matter(facts)}---\n\n{title}\n\n{body}\n"
+
+
+def _front_matter(facts: CardFacts) -> str:
+    backbone, licence = facts.study.spec.backbone, known_licence(facts.study)
+    lines = ["library_name: timm", "pipeline_tag: image-classification"]
+    lines += ["tags:", "- image-classification", "- timm", "- tlsearch"]
+    lines.append(f"license: {json.dumps(licence) if licence else 'other'}")
+    if not licence:
+        lines.append("license_name: fill-in-before-sharing")
+    hub_id = hub_id_of(backbone.model) if backbone.weights == "timm" else None
+    if hub_id:
+        lines.append(f"base_model: {json.dumps(hub_id)}")
+    lines += ["metrics:", "- accuracy"]
+    return "\n".join(lines) + "\n"
+
+
+def _use(exported: Exported) -> str:
+    folders = [member.folder for member in exported.members]
+    timm = f'timm.create_model("local-dir:{"DIR" if folders == ["."] else "DIR/1"}"'
+    text = "With tlsearch, which prepares images as the validation did:\n\n"
+    text += "    tlsearch predict DIR photo.jpg\n\n"
+    text += f"With timm alone: `{timm}, pretrained=True)`; `config.json` has crop, mean, std and "
+    text += "the names of the classes."
+    if len(folders) > 1:
+        text += " `DIR/2` is the other network; `tlsearch.json` says how the two are joined."
+    if ONNX in exported.files:
+        side = exported.preprocessing.image_size
+        text += f"\n\n`{ONNX}` takes `images`, float32 (batch, 3, {side}, {side}), normalised, and "
+        text += "gives `probabilities`."
+    return text
+
+
+def _data(study: StoredStudy) -> str:
+    data, spec = study.data, study.spec.data
+    names = ", ".join(map(_plain, data.class_names[:50]))
+    more = len(data.class_names) - 50
+    return (
+        f"{len(data.class_names)} classes: {names}{f' and {more} more' if more > 0 else ''}.\n\n"
+        f"| training | validation | test |\n|---|---|---|\n"
+        f"| {data.n_train} | {data.n_val} | {data.n_test} |\n\n"
+        f"Images from `{_code(spec.path)}`, split with seed {spec.split_seed}; fingerprint "
+        f"`{data.fingerprint}`."
+    )
+
+
+def _training(facts: CardFacts) -> str:
+    backbone, recipe = facts.study.spec.backbone, facts.choice.sources[0].study.spec.recipe
+    parts = [f"Network `{_code(backbone.model)}`, pretrained weights `{_code(backbone.weights)}`."]
+    parts += [_source_text(source) for source in facts.choice.sources]
+    values = recipe.model_dump(mode="json")
+    rows = "\n".join(f"| `{key}` | {json.dumps(value)} |" for key, value in values.items())
+    parts.append(f"The recipe:\n\n| key | value |\n|---|---|\n{rows}")
+    return "\n\n".join(parts)
+
+
+def _source_text(source: Source) -> str:
+    trial = source.trial
+    what = f"Trial {trial.number} of study {_plain(source.study.name)}"
+    if source.is_floor or trial.params is None:
+        return f"{what}: fixed features with a linear classifier; nothing else was trained."
+    rows = "\n".join(f"| `{k}` | {v:.6g} |" for k, v in trial.params.as_dict().items())
+    return f"{what}, {trial.epochs} epochs:\n\n| hyperparameter | value |\n|---|---|\n{rows}"
+
+
+def _figures(facts: CardFacts) -> str:
+    n_val = facts.study.data.n_val
+    rows = [_row(f"trial {s.trial.number}", s.trial.val_accuracy, n_val) for s in _members(facts)]
+    rows.append(_row("this model, as the study reports it", facts.choice.val_accuracy, n_val))
+    if facts.checked is not None:
+        rows.append(_row("this model, by the exported files", facts.checked.accuracy, n_val))
+    expected = [
+        f"Of new images {_plain(s.study.name)} expects {percent(s.trial.expected_accuracy)} "
+        f"(standard deviation {percent(s.trial.expected_accuracy_sd)}) of trial {s.trial.number}."
+        for s in facts.choice.sources
+        if s.trial.expected_accuracy is not None
+    ]
+    table = "| validation accuracy of | | standard error | n |\n|---|---|---|---|\n"
+    return "\n\n".join([table + "\n".join(rows), *expected])
+
+
+def _members(facts: CardFacts) -> Sequence[Source]:
+    return facts.choice.sources if len(facts.choice.sources) > 1 else ()
+
+
+def _row(what: str, accuracy: float | None, n_val: int) -> str:
+    error = None if accuracy is None else standard_error(accuracy, n_val)
+    return f"| {what} | {percent(accuracy)} | {percent(error)} | {n_val} |"
+
+
+def _limits(facts: CardFacts) -> str:
+    return (
+        f"- It is {facts.choice.why}. A model that was chosen by its validation accuracy among "
+        "many does less well on new images than that figure says.\n"
+        "- It knows the classes above alone, and gives one of them for any image.\n"
+        "- Its probabilities were not calibrated.\n"
+        f"- It was tried on images like those of the study, at "
+        f"{facts.exported.preprocessing.image_size} pixels."
+    )
+
+
+def _licence(study: StoredStudy) -> str:
+    licence = known_licence(study)
+    return _KNOWN_LICENCE.format(licence) if licence else _UNKNOWN_LICENCE
+
+
+def _provenance(facts: CardFacts) -> str:
+    made = facts.study.provenance
+    rows = [f"| spec hash | `{facts.study.spec_hash}` |"]
+    rows.append(f"| pretrained weights, SHA-256 | `{facts.study.backbone.weights_sha256}` |")
+    rows += [f"| {name} of the study | {version} |" for name, version in made.versions.items()]
+    rows += [f"| {name} of the export | {v} |" for name, v in facts.exported.versions.items()]
+    return "| | |\n|---|---|\n" + "\n".join(rows)
+
+
+def _plain(text: str) -> str:
+    """Return a name on one line, with nothing that Markdown or HTML would read as a sign."""
+    line = " ".join(text.split())
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in line)
+
+
+def _code(text: str) -> str:
+    """Return a name that may stand between two backticks."""
+    return " ".join(text.replace("`", "'").split())
