@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tlsearch.backbones.models import build
-from tlsearch.backbones.weights import StateDict
+from tlsearch.backbones.weights_file import StateDict
 from tlsearch.errors import BackboneError, first_line
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tlsearch.artifacts import artifacts_place, open_artifacts
-from tlsearch.backbones.weights import StateDict
+from tlsearch.backbones.weights_file import StateDict
 from tlsearch.errors import CheckpointError, ExportError
 from tlsearch.finetune.checkpoint import load_weights
 from tlsearch.predict.exported import Kind
