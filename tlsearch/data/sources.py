@@ -9,8 +9,9 @@ from tlsearch.data.manifest import read_manifest
 from tlsearch.data.npz import read_npz
 from tlsearch.data.references import SourceImages
 from tlsearch.data.scan import CLASSES, NOW, Rules
+from tlsearch.data.torchvision_sets import read_torchvision
 from tlsearch.errors import DataError
-from tlsearch.spec import DataSpec
+from tlsearch.spec import TORCHVISION, DataSpec
 
 BUILTIN = "builtin:"
 _BY_EXTENSION = {
@@ -32,6 +33,8 @@ def read_source(spec: DataSpec, rules: Rules = NOW) -> SourceImages:
     """
     if spec.path.startswith(BUILTIN):
         return _read_builtin(spec.path)
+    if spec.path.startswith(TORCHVISION):
+        return read_torchvision(spec)
     path = Path(os.path.expanduser(spec.path))
     if not os.path.exists(path):
         raise DataError(f"{path}: no such file or folder; set data.path to where the images are")

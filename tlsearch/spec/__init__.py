@@ -14,6 +14,7 @@ from tlsearch.spec.search import (
 from tlsearch.spec.study import StudySpec
 from tlsearch.spec.training import (
     MAGNITUDES,
+    TORCHVISION,
     BackboneSpec,
     ColumnsSpec,
     DataSpec,
@@ -24,6 +25,7 @@ from tlsearch.spec.training import (
 __all__ = [
     "LEGACY",
     "MAGNITUDES",
+    "TORCHVISION",
     "BackboneSpec",
     "BudgetSpec",
     "CheckpointsSpec",

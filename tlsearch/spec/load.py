@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from tlsearch.errors import SpecError
 from tlsearch.spec.problems import describe
 from tlsearch.spec.study import StudySpec
+from tlsearch.spec.training import TORCHVISION
 
 
 def load_spec(path: str | Path) -> StudySpec:
@@ -93,7 +94,7 @@ def resolve_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _is_image_path(text: str) -> bool:
-    return bool(text) and not text.startswith("builtin:")
+    return bool(text) and not text.startswith(("builtin:", TORCHVISION))
 
 
 def _is_weights_path(text: str) -> bool:
@@ -102,6 +103,7 @@ def _is_weights_path(text: str) -> bool:
 
 PATHS = (  # keys whose values may be paths relative to the spec, and whether a value is one
     ("data", "path", _is_image_path),
+    ("data", "root", bool),
     ("measures", "source", _is_image_path),
     ("backbone", "weights", _is_weights_path),
 )

@@ -9,6 +9,7 @@ from tlsearch.spec.fields import DropRateField, Fraction, PositiveInt, RangeFiel
 
 Optimizer = Literal["sgd", "adamw"]
 
+TORCHVISION = "torchvision:"  # before the name of a set
 _SMALLEST_IMAGE = 16  # pixels
 _WARMUP_EPOCHS = 3  # or one fewer than there are
 MAGNITUDES = 31  # steps of the strength of an augmentation
@@ -43,7 +44,9 @@ class DataSpec(Table):
 
     Attributes:
         path: a folder of images, a manifest (.csv, .tsv, .parquet), a folder of idx files, a .npz
-            file, or `builtin:fashion-mnist-30`; relative to the spec file.
+            file, `torchvision:NAME`, or `builtin:fashion-mnist-30`; relative to the spec file.
+        root: where torchvision keeps its sets; relative to the spec file.
+        download: whether a set of torchvision that is not there is downloaded.
         format: `auto` = found from the path; `classes` = a folder whose folders are all classes,
             whatever their names.
         columns: of a manifest.
@@ -60,6 +63,8 @@ class DataSpec(Table):
     """
 
     path: str = Field(min_length=1)
+    root: str | None = Field(None, min_length=1)
+    download: bool = False
     format: Literal["auto", "folder", "classes", "manifest", "idx", "npz"] = "auto"
     columns: ColumnsSpec = ColumnsSpec()
     val_fraction: Fraction = 0.2
@@ -70,6 +75,17 @@ class DataSpec(Table):
     splits: Literal["stable", "ranked"] = "stable"
     split_seed: int = Field(0, ge=0, lt=2**31)
     bit_depth: int | None = Field(None, ge=1, le=16)
+
+    def at(self, place: str) -> "DataSpec":
+        """Return the same data where they lie elsewhere on this machine."""
+        key = "root" if self.path.startswith(TORCHVISION) else "path"
+        return self.model_copy(update={key: place})
+
+    @model_validator(mode="after")
+    def _root_of_torchvision(self) -> "DataSpec":
+        if not self.path.startswith(TORCHVISION) and (self.root is not None or self.download):
+            raise ValueError(f"root and download are of {TORCHVISION}NAME as data.path; drop them")
+        return self
 
     @model_validator(mode="after")
     def _leave_some_for_training(self) -> "DataSpec":

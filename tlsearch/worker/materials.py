@@ -56,7 +56,7 @@ def load_materials(context: WorkerContext) -> TrainingMaterials:
     """
     spec = context.study.spec.data
     if context.data_path:
-        spec = spec.model_copy(update={"path": context.data_path})
+        spec = spec.at(context.data_path)
     data, catalog = _data(context, spec)
     return TrainingMaterials(spec, data, _backbone(context), catalog)
 
