@@ -1,10 +1,9 @@
 """The studies to run: each file of studies/paper/quickstart, a table's file once for each seed."""
 
-import importlib.util
+import importlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -56,18 +55,9 @@ class Unit:
         return f"{self.target} {self.experiment}" + (f" run {self.run}" if self.run else "")
 
 
-@cache
 def maker() -> ModuleType:
-    """Return studies/paper/make.py, which is in no package."""
-    found = importlib.util.spec_from_file_location("studies_paper_make", PAPER / "make.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    import sys
-
-    sys.modules[found.name] = module  # its dataclasses look there
-    found.loader.exec_module(module)
-    return module
+    """Return studies/paper/make.py, which writes the files."""
+    return importlib.import_module("studies.paper.make")
 
 
 def experiments(target: str) -> list[str]:

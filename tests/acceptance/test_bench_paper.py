@@ -8,6 +8,7 @@ import pytest
 
 units, run = (importlib.import_module(f"bench.paper.{name}") for name in ("units", "run"))
 make = units.maker()
+small_sets = importlib.import_module("studies.paper.small")
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def small(tmp_path, monkeypatch, storage_url, tiny_weights):
 
     monkeypatch.setattr(make, "rendered", shorter)
     monkeypatch.setattr(make, "HERE", home)
-    monkeypatch.setattr(make, "RESULTS", results)
+    monkeypatch.setattr(small_sets, "RESULTS", results)
     monkeypatch.setattr(units, "PAPER", home)
     monkeypatch.setattr(run, "RESULTS", results)
     monkeypatch.setenv("TLSEARCH_STORAGE", storage_url)

@@ -13,6 +13,7 @@ from tlsearch.spec import load_spec
 
 units = importlib.import_module("bench.paper.units")
 make = units.maker()
+small_sets = importlib.import_module("studies.paper.small")
 FILES = sorted(make.files())
 PAPER = [path for path in FILES if path.parent == make.HERE]
 QUICK = [path for path in FILES if path not in PAPER]
@@ -133,7 +134,7 @@ class TestSettingsFromFigures:
     def results(self, folder, monkeypatch, *trials, complete=True):
         line = {"experiment": "figure1", "complete": complete, "trials": list(trials)}
         (folder / "emoji.jsonl").write_text('{"target": "emoji"}\n' + json.dumps(line) + "\n")
-        monkeypatch.setattr(make, "RESULTS", folder)
+        monkeypatch.setattr(small_sets, "RESULTS", folder)
         return {each.name: each for each in make.quick_experiments("emoji")}
 
     def trial(self, high_lr, val_accuracy, origin="GridSampler"):
@@ -155,7 +156,7 @@ class TestSettingsFromFigures:
 
     def test_half_a_figure_decides_nothing(self, tmp_path, monkeypatch):
         found = self.results(tmp_path, monkeypatch, self.trial(0.07, 0.6), complete=False)
-        assert found["table2"].knobs == make.STAND_IN
+        assert found["table2"].knobs == small_sets.STAND_IN
 
 
 class TestUnits:
