@@ -230,6 +230,13 @@ def test_no_finalists(
     )
 
 
+def test_a_study_of_the_family(study: TestedStudy, command: Command) -> None:
+    done = command.run("test", f"{NAME}/finalists", rc=2)
+    assert done.stderr == (
+        f"error: study '{NAME}/finalists' was made from study '{NAME}'; name that one\n"
+    )
+
+
 def test_no_test_split(
     storage_url: str, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

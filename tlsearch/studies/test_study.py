@@ -59,6 +59,10 @@ def test_study(
     """
     database = open_storage(storage)
     search = find_study(database, study_name)
+    if search.family_of is not None:
+        raise StudyError(
+            f"study {study_name!r} was made from study {search.family_of.name!r}; name that one"
+        )
     earlier = read_test_results(database.engine, search.study_id)
     if earlier and not again:
         return earlier[0]
