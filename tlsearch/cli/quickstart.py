@@ -1,8 +1,14 @@
 """`tlsearch quickstart`: a study from end to end on the shipped images."""
 
+import shlex
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from tlsearch.cli.display import answer_lines, console
 from tlsearch.cli.options import Storage
@@ -12,8 +18,14 @@ from tlsearch.records import Answer, StudyStatus
 from tlsearch.records.format import duration, percent, points
 
 
-def quickstart(storage: Storage = None) -> None:
-    """Tune a real network on the shipped images: a study from end to end in a few minutes."""
+def quickstart(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder of the model and the report.")
+    ] = Path("quickstart"),
+    storage: Storage = None,
+) -> None:
+    """Tune a real network on the shipped images: from a study to a model in a few minutes."""
+    from tlsearch.cli.quickstart_results import Results
     from tlsearch.cli.terminal_progress import TerminalProgress
     from tlsearch.report.measures_table import meaning
     from tlsearch.studies.create import create_study
@@ -32,15 +44,25 @@ def quickstart(storage: Storage = None) -> None:
         )
     with TerminalProgress() as progress:
         progress.follow({study.name: reader})
-        try:
+        with _going_on():
             run_worker(study.name, storage, progress=progress)
-        except KeyboardInterrupt:
-            console.print("interrupted: run the same command again to go on")
-            raise SystemExit(130) from None
     _show_result(reader.status(), reader.answer())
     if reader.measured():
         console.print(f"\n{meaning(reader.measures(), reader.prior_or_none())}")
-    console.print(_NEXT.replace("STUDY_NAME", study.name).replace("PROGRAM", _program()))
+    if reader.answer() is not None:
+        with _going_on():
+            Results(study.name, storage, out).show()
+    console.print(_next(study.name, out))
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Say how to go on where the user interrupts."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("interrupted: run the same command again to go on")
+        raise SystemExit(130) from None
 
 
 def spec_path() -> Path:
@@ -90,6 +112,14 @@ def _program() -> str:
     return str(invoked.relative_to(Path.cwd()) if inside else invoked)
 
 
+def _next(study: str, out: Path) -> str:
+    names = {"STUDY_NAME": study, "PROGRAM": _program(), "OUT": shlex.quote(str(out))}
+    text = _NEXT
+    for name, value in names.items():
+        text = text.replace(name, value)
+    return text
+
+
 def _states(status: StudyStatus) -> str:
     return ", ".join(f"{n} {state}" for state, n in status.counts.items() if n)
 
@@ -108,6 +138,9 @@ _NEXT = """
 The best of many validation accuracies is too high by chance; 200 images tell apart about 3 points.
 
 What next:
+  PROGRAM predict OUT/model IMAGE...  what is in your own images of clothes
+  PROGRAM test STUDY_NAME             the test in full: 10-crop, ensemble, calibration, classes
+  PROGRAM finalists STUDY_NAME --top 3 --seeds 4     more finalists and seeds
   PROGRAM best STUDY_NAME --top 5     the best trials, and where each came from
   PROGRAM measures STUDY_NAME         how well the pretrained weights fit these images
   PROGRAM prior STUDY_NAME            where the search started, and why

@@ -11,6 +11,7 @@ from tlsearch.backbones import ExportedNetwork, build, input_statistics
 from tlsearch.data import Catalog, stored_size
 from tlsearch.errors import DataError, ExportError
 from tlsearch.export.card import CardFacts, known_licence, model_card
+from tlsearch.export.card_results import card_sections
 from tlsearch.export.check import Checked, checked, compare, study_images
 from tlsearch.export.folder import check_out, new_folder
 from tlsearch.export.networks import write_manifest, write_networks
@@ -18,8 +19,11 @@ from tlsearch.export.onnx_file import check_onnx_packages, write_onnx
 from tlsearch.export.source import Choice, Source, choose, read_state
 from tlsearch.predict import load
 from tlsearch.predict.exported import Exported, Member, Preprocessing
+from tlsearch.records.names import FINALISTS_SUFFIX
 from tlsearch.store.stored_study import StoredStudy
+from tlsearch.studies.finals import read_finals
 from tlsearch.studies.read import StudyReader
+from tlsearch.studies.tested import read_tests
 
 CARD = "README.md"
 MOST_DIFFERENCE = 1e-4  # of probabilities, between ONNX Runtime and torch
@@ -90,7 +94,9 @@ def export_study(
     target = Path(out).expanduser()
     say("reading the study")
     reader = StudyReader(study_name, storage)
-    choice = choose(reader, trial)
+    finals = None if answer else read_finals(study_name, storage)
+    finalists = None if finals is None else StudyReader(study_name + FINALISTS_SUFFIX, storage)
+    choice = choose(reader, trial, finals, finalists)
     check_out(target, reader.study.name, force=force)
     if onnx:
         check_onnx_packages()
@@ -105,7 +111,8 @@ def export_study(
             exported, difference = _add_onnx(folder, exported, catalog)
         say("predicting the validation images by the exported files")
         found = checked(load(folder, device="cpu"), catalog) if catalog is not None else None
-        facts = CardFacts(reader.study, choice, exported, found, {})
+        more = card_sections(finals, read_tests(study_name, storage))
+        facts = CardFacts(reader.study, choice, exported, found, more)
         (folder / CARD).write_text(model_card(facts), encoding="utf-8")
     return ExportedModel(target, exported, found, missing, difference)
 

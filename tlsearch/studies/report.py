@@ -4,6 +4,8 @@ from pathlib import Path
 
 from tlsearch.report.page import Extras
 from tlsearch.report.page import write_report as write_page
+from tlsearch.studies.finals import read_finals
+from tlsearch.studies.tested import read_tests
 
 
 def write_report(
@@ -27,4 +29,5 @@ def write_report(
         StorageError: the database cannot be reached.
         InputError: the folder holds something else, or cannot be written.
     """
-    return write_page(name, out, storage, extras=Extras(), force=force)
+    extras = Extras(finals=read_finals(name, storage), tests=read_tests(name, storage))
+    return write_page(name, out, storage, extras=extras, force=force)
