@@ -101,6 +101,12 @@ def test_layers(tlsearch):
     assert [layer["classifier"] for layer in layers] == [False] * 22 + [True]
     assert [layer["index"] for layer in layers] == list(range(23))
     assert "22 body layers and the classifier" in tlsearch.run("layers", "inception_v4").stdout
+    assert {layer["order"] for layer in layers} == {"group_matcher"}
+    said = tlsearch.run("layers", "pit_ti_224").stdout
+    assert "13 body layers and the classifier; timm declares no order; this is" in said
+    assert "note" not in said
+    said = tlsearch.run("layers", "vgg11").stdout
+    assert "note: layer 7 has 95% of the body's parameters" in said
 
 
 def test_check(tlsearch, tiny):

@@ -140,7 +140,9 @@ def test_families_train(name, tmp_path):
     size = SAMPLE[name]
     backbone = loaded(Member("", name, 0), tmp_path, size)
     check_size(backbone)
-    recipe = RecipeSpec(image_size=size, epochs=2, batch_size=20, warmup_epochs=1, eval_crop=1.0)
+    recipe = RecipeSpec(
+        image_size=size, epochs=2, batch_size=20, warmup_epochs=1, eval_crop=1.0, ema_epochs=1
+    )
     kept: list[bytes] = []
     data = few_images(size)
     result = fine_tune(backbone, data, recipe, KNOBS, CPU, on_checkpoint=kept.append)

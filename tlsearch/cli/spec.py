@@ -199,9 +199,12 @@ def layers(
     as_json: Json = False,
 ) -> None:
     """List a network's layers from the input, as the hyperparameters count them."""
+    import torch
+
     from tlsearch.backbones import build, layers_of
 
-    found = layers_of(build(model, n_classes=1000, seed=0), model)
+    with torch.device("meta"):  # names and sizes are enough
+        found = layers_of(build(model, n_classes=1000, seed=0), model)
     if as_json:
         print_json(
             [
