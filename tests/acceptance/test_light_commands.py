@@ -113,6 +113,7 @@ def test_what_needs_torch_is_seen_here(imports):
 
 def test_errors_and_help(imports):
     assert imports.of("status", "nothing", rc=2) & HEAVY == set()
+    assert imports.of("report", "nothing", "--out", "nowhere", rc=2) & HEAVY == set()
     assert imports.of("worker", "--help") & (SLOW_TO_IMPORT | {"optuna", "sqlalchemy"}) == set()
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tlsearch.errors import InputError
-from tlsearch.report.page import folder
 from tlsearch.report.page.folder import MARKER, check_folder, write_folder
 
 FILES = {"index.html": b"page", "figures/a.png": b"a", "tables/t.csv": b"t"}
@@ -79,7 +78,7 @@ def test_what_was_there_stays_where_writing_fails(tmp_path, monkeypatch):
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(folder.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match=r"No space left on device\); make room"):
         write_folder(out, "s", {"index.html": b"new"}, force=False)
     assert tree(out) == FILES

@@ -165,7 +165,7 @@ def test_course_is_the_running_best(emoji):
     assert [step.trial.number for step in steps] == [t.number for t in emoji.trials]
     assert steps[-1].seconds == pytest.approx(sum(t.seconds for t in emoji.trials))
     assert steps[-1].best == max(t.val_accuracy for t in emoji.trials)
-    assert all(a.best <= b.best for a, b in pairwise(steps))
+    assert all((a.best or 0.0) <= (b.best or 0.0) for a, b in pairwise(steps))
 
 
 def test_importances_find_the_knob_that_matters_and_need_enough_trials():

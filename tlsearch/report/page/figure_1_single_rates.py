@@ -63,7 +63,8 @@ def _draw(all_trials: Sequence[FineTuned], near: Sequence[FineTuned], bins: list
             _series("about one rate", almost, 0),
             _series("plain fine-tuning", plain, 4),
         ]
-        draw_series(axes, [each for each in series if each.xs], bins)
+        together = _series("", near, 0)
+        draw_series(axes, [each for each in series if each.xs], bins, together)
         legend(canvas.figure, axes)
     return canvas.drawn
 

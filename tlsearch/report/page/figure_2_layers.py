@@ -141,8 +141,10 @@ def _table(facts: Facts, groups: Groups, bins: Sequence[Bin]) -> Table:
         best = best_of(trials)
         rate = number(best.params.high_lr) if best else "-"
         rows.append((f"{_layers(layers)}: best rate", rate, *rates))
-        shown = seen(best.accuracy, facts.n_val) if best else "-"
-        rows.append(("accuracy", f"{shown} (best of {len(trials)})", *results))
+        shown = "no trial"
+        if best is not None:
+            shown = f"{seen(best.accuracy, facts.n_val)} (best of {len(trials)})"
+        rows.append(("accuracy", shown, *results))
         rows.append(("rates with the best median", _best_field(trials, bins), *("-",) * 4))
     note = (
         "With 0 layers the classifier starts as a linear probe on fixed features; with 1 the "

@@ -3,7 +3,7 @@
 from tlsearch.records import FIXED_FEATURES
 from tlsearch.records.precision import standard_error
 from tlsearch.report.page import paper
-from tlsearch.report.page.facts import Facts
+from tlsearch.report.page.facts import Facts, FineTuned
 from tlsearch.report.page.plots import Dot, draw_dots
 from tlsearch.report.page.section import Drawn, Figure, Row, Section, Table
 from tlsearch.report.page.settings import best_of, has_one_rate, is_pulled_whole
@@ -109,14 +109,11 @@ def _table(facts: Facts) -> Table:
     rows.append(("default settings", settings(shown) if shown else "-", *paper.DEFAULT_RATE))
     accuracy = default.val_accuracy if default else None
     rows.append(("default result", _seen(facts, accuracy), *paper.L2_RESULT))
-    result = _seen(facts, with_l2sp.accuracy if with_l2sp else None)
-    rows.append(
-        ("best with L2-SP on all", f"{result} (of {len(pulled)})", *paper.WHOLE_L2SP_RESULT)
-    )
+    result = _best(facts, with_l2sp, len(pulled))
+    rows.append(("best with L2-SP on all", result, *paper.WHOLE_L2SP_RESULT))
     rows.append(("optimal settings", settings(best.params) if best else "-", *paper.OPTIMAL))
-    result = _seen(facts, best.accuracy if best else None)
-    n = len(facts.fine_tuned)
-    rows.append(("optimal result", f"{result} (best of {n})", *paper.OPTIMAL_RESULT))
+    result = _best(facts, best, len(facts.fine_tuned))
+    rows.append(("optimal result", result, *paper.OPTIMAL_RESULT))
     rows.append(("the same over seeds", _winner(facts), *none))
     rows.append(("ensemble, 10-crop, test", _ensemble(facts), *paper.ENSEMBLE_RESULT))
     note = (
@@ -128,6 +125,10 @@ def _table(facts: Facts) -> Table:
 
 def _seen(facts: Facts, accuracy: float | None) -> str:
     return "-" if accuracy is None else seen(accuracy, facts.n_val)
+
+
+def _best(facts: Facts, trial: FineTuned | None, n: int) -> str:
+    return "no trial" if trial is None else f"{seen(trial.accuracy, facts.n_val)} (best of {n})"
 
 
 def _winner(facts: Facts) -> str:

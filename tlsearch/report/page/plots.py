@@ -51,15 +51,25 @@ class Dot:
     style: int = 0
 
 
-def draw_series(axes: "Axes", series: Sequence[Series], bins: Sequence[Bin]) -> None:
-    """Draw each trial as a point, and a bar at the median of each bin with enough of them."""
+def draw_series(
+    axes: "Axes", series: Sequence[Series], bins: Sequence[Bin], together: Series | None = None
+) -> None:
+    """Draw each trial as a point, and a bar at the median of each bin with enough of them.
+
+    Args:
+        axes: where.
+        series: what is drawn.
+        bins: ranges of the x axis.
+        together: those whose medians are drawn, where it is not each series that is not faint.
+    """
     for one in series:
         label = f"{one.label} (n = {len(one.xs)})"
         draw_points(axes, one.xs, one.ys, one.style, label, faint=one.faint)
-    shown = [one for one in series if not one.faint]
+    counted = [one for one in series if not one.faint] if together is None else [together]
+    shown = [one for one in counted if any(len(b.of(one.xs, one.ys)) >= FEWEST for b in bins)]
     for place, one in enumerate(shown):
         draw_medians(axes, one, [part(axes, bin_, place, len(shown)) for bin_ in bins], bins)
-    number_bins(axes, shown, bins)
+    number_bins(axes, counted, bins)
 
 
 def part(axes: "Axes", bin_: Bin, place: int, n: int) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from tlsearch.records import Hyperparameters
+from tlsearch.records import HYPERPARAMETER_NAMES, Hyperparameters
 from tlsearch.records.precision import standard_error
 from tlsearch.report.page.facts import FineTuned
 from tlsearch.report.page.section import Row
@@ -56,18 +56,7 @@ def settings(params: Hyperparameters) -> str:
     return ", ".join([*parts, f"L2 {number(params.beta)}"])
 
 
-TRIAL_HEAD: Row = (
-    "trial",
-    "val_accuracy",
-    "origin",
-    "reinit_layers",
-    "high_lr",
-    "low_lr_ratio",
-    "low_layers",
-    "alpha",
-    "beta",
-    "l2sp_layers",
-)
+TRIAL_HEAD: Row = ("trial", "val_accuracy", "origin", *HYPERPARAMETER_NAMES)
 
 
 def trial_rows(trials: Iterable[FineTuned]) -> tuple[Row, ...]:
