@@ -104,9 +104,10 @@ def export_study(
             say("writing the ONNX graph, and comparing it with torch")
             exported, difference = _add_onnx(folder, exported, catalog)
         say("predicting the validation images by the exported files")
-        found = checked(load(folder, device="cpu"), catalog) if catalog is not None else None
+        found = checked(load(folder), catalog) if catalog is not None else None
         facts = CardFacts(reader.study, choice, exported, found, {})
-        (folder / CARD).write_text(model_card(facts), encoding="utf-8")
+        card = model_card(facts).encode("utf-8", "backslashreplace")
+        (folder / CARD).write_bytes(card)
     return ExportedModel(target, exported, found, missing, difference)
 
 
