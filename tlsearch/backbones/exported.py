@@ -79,7 +79,7 @@ def network_of(exported: ExportedNetwork) -> nn.Module:
 def files_of(exported: ExportedNetwork) -> dict[str, bytes]:
     """Return the contents of the two files by name, once it is sure that the tensors fit."""
     model = network_of(exported)
-    config = json.dumps(timm_config(exported, model), indent=2, ensure_ascii=False)
+    config = json.dumps(timm_config(exported, model), indent=2)
     state = {name: tensor.contiguous() for name, tensor in exported.state.items()}
     weights = safetensors.torch.save(state, {"format": "pt"})
     return {WEIGHTS: weights, CONFIG: config.encode() + b"\n"}

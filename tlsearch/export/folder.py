@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from tlsearch.errors import ExportError
 from tlsearch.predict.exported import NAME, read_exported
 
 _HALF_WRITTEN, _REPLACED = ".half-written-", ".replaced-"
+_STALE_AFTER_SECONDS = 24 * 3600.0  # an export that takes longer was killed
 
 
 def check_out(out: Path, study: str, *, force: bool) -> None:
@@ -47,7 +49,8 @@ def check_out(out: Path, study: str, *, force: bool) -> None:
 def new_folder(out: Path) -> Iterator[Path]:
     """Give a folder beside `out` to write into; it takes that name when the block ends well.
 
-    What was under the name is removed then. After an error nothing of it is left.
+    What was under the name is removed then. After an error nothing of it is left; what a killed
+    process left beside `out` is removed after a day.
 
     Raises:
         ExportError: it cannot be written: a full disk, say.
@@ -56,6 +59,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     half = out.with_name(f".{out.name}{_HALF_WRITTEN}{uuid.uuid4().hex}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale_folders(out)
         half.mkdir()
         yield half
         _keep(half)
@@ -68,6 +72,14 @@ def new_folder(out: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(half, ignore_errors=True)
+
+
+def _remove_stale_folders(out: Path) -> None:
+    oldest = time.time() - _STALE_AFTER_SECONDS
+    beginnings = tuple(f".{out.name}{mark}" for mark in (_HALF_WRITTEN, _REPLACED))
+    for path in out.parent.iterdir():
+        if path.name.startswith(beginnings) and path.is_dir() and path.stat().st_mtime < oldest:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _put(half: Path, out: Path) -> None:

@@ -1,6 +1,6 @@
 """Exports the model of a study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from os import PathLike
@@ -11,7 +11,7 @@ from tlsearch.backbones import ExportedNetwork, build, input_statistics
 from tlsearch.data import Catalog, stored_size
 from tlsearch.errors import DataError, ExportError
 from tlsearch.export.card import CardFacts, known_licence, model_card
-from tlsearch.export.card_results import card_sections
+from tlsearch.export.card_sections import finals_section, test_section
 from tlsearch.export.check import Checked, checked, compare, study_images
 from tlsearch.export.folder import check_out, new_folder
 from tlsearch.export.networks import write_manifest, write_networks
@@ -19,7 +19,9 @@ from tlsearch.export.onnx_file import check_onnx_packages, write_onnx
 from tlsearch.export.source import Choice, Source, choose, read_state
 from tlsearch.predict import load
 from tlsearch.predict.exported import Exported, Member, Preprocessing
+from tlsearch.records.finals import Finals
 from tlsearch.records.names import FINALISTS_SUFFIX
+from tlsearch.records.tested import TestResult
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.studies.finals import read_finals
 from tlsearch.studies.read import StudyReader
@@ -110,11 +112,18 @@ def export_study(
             say("writing the ONNX graph, and comparing it with torch")
             exported, difference = _add_onnx(folder, exported, catalog)
         say("predicting the validation images by the exported files")
-        found = checked(load(folder, device="cpu"), catalog) if catalog is not None else None
-        more = card_sections(finals, read_tests(study_name, storage))
+        found = checked(load(folder), catalog) if catalog is not None else None
+        more = _results(finals, read_tests(study_name, storage))
         facts = CardFacts(reader.study, choice, exported, found, more)
-        (folder / CARD).write_text(model_card(facts), encoding="utf-8")
+        card = model_card(facts).encode("utf-8", "backslashreplace")
+        (folder / CARD).write_bytes(card)
     return ExportedModel(target, exported, found, missing, difference)
+
+
+def _results(finals: Finals | None, tests: Sequence[TestResult]) -> dict[str, str]:
+    """Return the sections of the card on finalists and on the test images."""
+    sections = {} if finals is None else {"Over several seeds": finals_section(finals)}
+    return sections | ({"On test images": test_section(tests)} if tests else {})
 
 
 def _images(

@@ -100,7 +100,7 @@ class Exported:
         words = {"format": FORMAT, **asdict(self)}
         join = "geometric mean of the members' probabilities" if len(self.members) > 1 else None
         words |= {"join": join}
-        return json.dumps(words | {_SUM: _sum(words)}, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(words | {_SUM: _sum(words)}, indent=2) + "\n"
 
 
 def read_exported(folder: Path) -> Exported:
