@@ -20,7 +20,7 @@ from tlsearch.backbones import (
 )
 from tlsearch.errors import BackboneError
 
-MOST_PARAMETERS = 150e6  # of what is built with values; larger networks stay on the meta device
+MOST_PARAMETERS = 60e6  # of what is built with values; larger networks stay on the meta device
 
 
 @dataclass(frozen=True)

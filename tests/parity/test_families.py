@@ -104,6 +104,7 @@ def networks() -> list[Found]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # some 1,400 networks, on cores that may be busy
 def test_every_network(networks, capsys):
     """All that timm lists, with their layers ordered."""
     with capsys.disabled():
@@ -113,6 +114,7 @@ def test_every_network(networks, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_every_family(networks, tmp_path, capsys):
     """At most 2 % of the families may be refused; what is, and why, is printed."""
     found = [
