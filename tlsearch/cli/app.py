@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from tlsearch import __version__
-from tlsearch.cli import dashboard, db, finals, plan, prior, quickstart, spec, status, steer, worker
+from tlsearch.cli import (
+    dashboard,
+    db,
+    finals,
+    knobs,
+    plan,
+    prior,
+    quickstart,
+    spec,
+    status,
+    steer,
+    worker,
+)
 
 app = typer.Typer(
     name="tlsearch",
@@ -27,6 +39,7 @@ for command in (
     status.status,
     status.best,
     finals.finalists,
+    knobs.knobs,
     steer.enqueue,
     steer.pause,
     steer.resume,
