@@ -3,17 +3,20 @@
 import math
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tlsearch.records import DEPTHS, FIXED_FEATURES, Hyperparameters, Range, TrialRecord
 from tlsearch.records.knobs import RangeEnd
-from tlsearch.space import SearchSpace, widest_ranges
+
+if TYPE_CHECKING:
+    from tlsearch.space import SearchSpace
 
 N_BEST = 5  # trials that are looked at
 _NEAR = 0.1  # of a range, logarithmic where the search is
 _FACTOR = 3.0  # by which a range of rates or strengths is widened
 
 
-def range_ends(complete: Sequence[TrialRecord], space: SearchSpace) -> tuple[RangeEnd, ...]:
+def range_ends(complete: Sequence[TrialRecord], space: "SearchSpace") -> tuple[RangeEnd, ...]:
     """Return the hyperparameters of which the best trials lie at or next to one end.
 
     Next to it is one layer, or a tenth of the range. Values without effect do not count, and an end
@@ -23,6 +26,8 @@ def range_ends(complete: Sequence[TrialRecord], space: SearchSpace) -> tuple[Ran
         complete: complete trials of a search, the best first.
         space: its search space.
     """
+    from tlsearch.space import widest_ranges  # loads Optuna, and help texts need none
+
     searched = [t for t in complete if t.params is not None and t.origin != FIXED_FEATURES]
     best = [t.params for t in searched if t.duplicate_of is None and t.params is not None][:N_BEST]
     if len(best) < N_BEST:
@@ -52,7 +57,7 @@ def range_end_sentence(found: RangeEnd, study: str) -> str:
     )
 
 
-def _acts(name: str, params: Hyperparameters, space: SearchSpace) -> bool:
+def _acts(name: str, params: Hyperparameters, space: "SearchSpace") -> bool:
     """Whether a value has an effect beside the others."""
     canonical = params.canonical(space.n_body_layers)
     needs = {"low_lr_ratio": canonical.low_layers, "alpha": canonical.l2sp_layers}
