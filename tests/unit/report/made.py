@@ -66,7 +66,12 @@ def facts(
 
 def trial(number: int, accuracy: float | None, state: str = "complete", **more: Any) -> TrialRecord:
     """A trial of plain fine-tuning but for what is given."""
-    record: dict[str, Any] = {"origin": "tpe", "seconds": 10.0, "duplicate_of": None, "reason": None}
+    record: dict[str, Any] = {
+        "origin": "tpe",
+        "seconds": 10.0,
+        "duplicate_of": None,
+        "reason": None,
+    }
     of_record = {name: more.pop(name) for name in record if name in more}
     values = {"reinit_layers": 1, "high_lr": 0.01, "low_lr_ratio": 1.0, "low_layers": 0}
     values |= {"alpha": 1e-4, "beta": 1e-4, "l2sp_layers": 0, **more}
