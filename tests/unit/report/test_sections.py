@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
@@ -320,6 +320,57 @@ def test_finalists_and_tests_where_there_are_any(emoji):
     page = files["index.html"].decode()
     assert "<script" not in page
     assert "use fixed features: &lt;b&gt;" in page
+
+
+@dataclass(frozen=True)
+class Gain:
+    gain: float
+    low: float
+    high: float
+    n_seeds: int
+
+
+@dataclass(frozen=True)
+class Knob:
+    names: tuple[str, ...]
+    default: tuple[float, ...]
+    winner: tuple[float, ...]
+    added: Gain | None
+    taken: Gain | None
+
+
+@dataclass(frozen=True)
+class Knobs:
+    winner: str
+    knobs: tuple[Knob, ...]
+    same: tuple[str, ...]
+    whole: Gain | None
+    done: int
+    planned: int
+
+
+def test_which_knob_paid_where_it_is_known(emoji):
+    gain = Gain(0.021, -0.004, 0.046, 4)
+    known = Knobs(
+        "trial 3",
+        (
+            Knob(("high_lr",), (0.01,), (0.04,), gain, None),
+            Knob(("alpha", "l2sp_layers"), (0.0, 0.0), (0.001, 7.0), None, None),
+        ),
+        ("beta",),
+        gain,
+        15,
+        16,
+    )
+    (found,) = built(replace(emoji, extras=Extras(knobs=known)), "knobs").values()
+    assert cells(found)["high_lr"][:3] == ("0.01", "0.04", "+2.1 points (-0.4 to +4.6, n = 4)")
+    assert found.figures[0].data[1:] == (("high_lr", "added", "0.021", "-0.004", "0.046", "4"),)
+    assert "15 of 16" in words(found)
+    none = replace(known, knobs=known.knobs[1:])
+    (found,) = built(replace(emoji, extras=Extras(knobs=none)), "knobs").values()
+    assert not found.figures
+    (found,) = built(replace(emoji, extras=Extras(knobs=replace(known, done=0))), "knobs").values()
+    assert found.commands
 
 
 def test_without_them_the_page_says_how_to_get_them(sections):

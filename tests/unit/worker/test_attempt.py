@@ -116,7 +116,7 @@ class TestComplete:
         trial = world.server.queue(PLAIN)
         world.run()
         assert (trial.state, trial.has_model) == ("complete", True)
-        assert len([key for key in trial.attrs if key.startswith("artifacts:")]) == 2
+        assert len([key for key in trial.attrs if key.startswith("artifacts:")]) == 3
 
     @pytest.mark.parametrize("error", [OSError(28, "No space left"), UnicodeError("'ascii'")])
     def test_progress_that_cannot_be_shown_costs_nothing(self, world: World, error, caplog):

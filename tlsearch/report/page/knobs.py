@@ -1,16 +1,115 @@
 """Which knob of the winner paid, by trainings of its own."""
 
-from tlsearch.report.page.facts import Facts
-from tlsearch.report.page.section import Section
+from collections.abc import Sequence
+
+from tlsearch.report.page.facts import Facts, GainLike, KnobLike, KnobsLike
+from tlsearch.report.page.section import Drawn, Figure, Row, Section, Table
+from tlsearch.report.page.style import BLUE, INK, ORANGE, drawing
+from tlsearch.report.page.words import count, exact, joined, number
+
+SLUG = "knobs"
+TITLE = "Which knob paid"
 
 
 def section(facts: Facts) -> Section:
-    """Return how to learn it."""
-    missing = (
-        "It is not known yet which knob of the best settings pays. That takes trainings of its "
-        "own, from the default to the winner one knob at a time and back; importances above are a "
-        "weaker hint, from the search's own trials."
-    )
+    """Return what each knob brings, or how to learn it."""
+    known = facts.extras.knobs
+    if known is None or not known.done:
+        missing = (
+            "It is not known yet which knob of the best settings pays. That takes trainings of its "
+            "own, from the default to the winner one knob at a time and back, once there are "
+            "finalists; importances above are a weaker hint, from the search's own trials."
+        )
+        return Section(SLUG, TITLE, (missing,), commands=(f"tlsearch finalists {facts.name}",))
+    told = any(_gains(knob) for knob in known.knobs)
     return Section(
-        "knobs", "Which knob paid", (missing,), commands=(f"tlsearch finalists {facts.name}",)
+        SLUG,
+        TITLE,
+        words=tuple(_words(known)),
+        figures=(_figure(known),) if told else (),
+        tables=(_table(known),),
     )
+
+
+def _words(known: KnobsLike) -> list[str]:
+    words = []
+    if known.whole is not None:
+        words.append(f"From the default to {known.winner}: {_gain(known.whole)} in all.")
+    if known.same:
+        words.append(f"The same in both: {joined(known.same)}.")
+    if known.done < known.planned:
+        words.append(f"{known.done} of {known.planned} runs have ended so far.")
+    return words
+
+
+def _figure(known: KnobsLike) -> Figure:
+    caption = (
+        f"What each knob brings, with its 95 % interval, over {count(_seeds(known), 'seed')}: "
+        "added to the default (circle), and lost where the winner goes without it (square). An "
+        "interval that holds 0 cannot tell. The paper changed one or two settings at a time and "
+        "found that which of them pays differs between its data sets."
+    )
+    data: list[Row] = [("knob", "change", "gain", "low", "high", "seeds")]
+    for knob in known.knobs:
+        for change, gain in _gains(knob):
+            figures = (exact(gain.gain), exact(gain.low), exact(gain.high), str(gain.n_seeds))
+            data.append((_name(knob), change, *figures))
+    listed = "; ".join(
+        f"{_name(knob)} {change} {_gain(gain)}"
+        for knob in known.knobs
+        for change, gain in _gains(knob)
+    )
+    return Figure(
+        SLUG, "Gain by knob", caption, f"Gains: {listed}", _draw(known.knobs), tuple(data)
+    )
+
+
+def _draw(knobs: Sequence[KnobLike]) -> Drawn:
+    with drawing(SLUG, 0.62 * len(knobs) + 0.9) as canvas:
+        axes = canvas.axes
+        axes.axvline(0, color=INK, lw=0.8)
+        for place, knob in enumerate(knobs):
+            for change, gain in _gains(knob):
+                is_added = change == "added"
+                y, color = place + (-0.15 if is_added else 0.15), BLUE if is_added else ORANGE
+                axes.plot([100 * gain.low, 100 * gain.high], [y, y], color=color, lw=2)
+                axes.plot([100 * gain.gain], [y], "o" if is_added else "s", color=color, ms=6)
+        axes.set_yticks(range(len(knobs)), [" +\n".join(knob.names) for knob in knobs])
+        axes.set_ylim(len(knobs) - 0.4, -0.6)
+        axes.set_xlabel("gain in validation accuracy, points")
+        axes.grid(axis="x")
+        axes.margins(x=0.1)
+    return canvas.drawn
+
+
+def _table(known: KnobsLike) -> Table:
+    rows: list[Row] = [("knob", "default", "winner", "added", "taken away")]
+    for knob in known.knobs:
+        values = (_values(knob.default), _values(knob.winner))
+        rows.append((_name(knob), *values, _gain(knob.added), _gain(knob.taken)))
+    note = "Points, with a 95 % interval. Taken away: what the winner loses without the knob."
+    return Table(SLUG, "Knob by knob", tuple(rows), note)
+
+
+def _gains(knob: KnobLike) -> list[tuple[str, GainLike]]:
+    both = (("added", knob.added), ("taken away", knob.taken))
+    return [(change, gain) for change, gain in both if gain is not None]
+
+
+def _seeds(known: KnobsLike) -> int:
+    return max((gain.n_seeds for knob in known.knobs for _, gain in _gains(knob)), default=0)
+
+
+def _gain(gain: GainLike | None) -> str:
+    if gain is None:
+        return "-"
+    interval = f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+    return f"{100 * gain.gain:+.1f} points ({interval}, n = {gain.n_seeds})"
+
+
+def _name(knob: KnobLike) -> str:
+    return " + ".join(knob.names)
+
+
+def _values(values: Sequence[float]) -> str:
+    return ", ".join(map(number, values))
