@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tlsearch.studies.edit_prior import edit_prior
     from tlsearch.studies.finalists import run_finalists
     from tlsearch.studies.finals import read_finals
+    from tlsearch.studies.knobs import read_knobs
+    from tlsearch.studies.queue_knobs import run_knobs
     from tlsearch.studies.read import best_trials, recommended_answer
     from tlsearch.studies.steer import (
         delete_study,
@@ -48,7 +50,9 @@ _HOMES = {
     "delete_study": "tlsearch.studies.steer",
     "edit_prior": "tlsearch.studies.edit_prior",
     "read_finals": "tlsearch.studies.finals",
+    "read_knobs": "tlsearch.studies.knobs",
     "run_finalists": "tlsearch.studies.finalists",
+    "run_knobs": "tlsearch.studies.queue_knobs",
     "enqueue_trial": "tlsearch.studies.steer",
     "load_spec": "tlsearch.spec",
     "measure_study": "tlsearch.worker",
@@ -78,10 +82,12 @@ __all__ = [
     "measure_study",
     "pause_study",
     "read_finals",
+    "read_knobs",
     "read_tests",
     "recommended_answer",
     "resume_study",
     "run_finalists",
+    "run_knobs",
     "run_worker",
     "set_budget",
     "stop_study",

@@ -123,6 +123,16 @@ def resolve(
     return SearchSpace(n_body_layers, ranges, optimizer)
 
 
+def widest_ranges(space: SearchSpace) -> dict[str, Range]:
+    """Return the widest ranges that a study's network and the method allow.
+
+    No range of a study that reinitialises the classifier at least may begin at no layer: whether
+    its network takes a linear probe is not known here.
+    """
+    least = min(1, int(space.ranges["reinit_layers"].low))
+    return _limits(space.n_body_layers, least)
+
+
 def _limits(n_body_layers: int, least: int) -> dict[str, Range]:
     """Return the widest ranges that the network and the method allow."""
     return {

@@ -164,6 +164,25 @@ def test_a_worker_does_not_wait_for_what_will_never_be_queued(tlsearch, tiny, st
     assert len(records_of(storage_url, MEMBER)) == n
 
 
+def test_which_knob_paid(tlsearch, tiny, storage_url):
+    tlsearch.run("create", str(tiny(trials=3)))
+    searched(storage_url)
+    shown = tlsearch.run("knobs", "tiny", "--seeds", "2").stdout
+    assert "study 'tiny/knobs' is created: from the plain default to trial 2, knobs that" in shown
+    assert "trial 2 over the plain default: " in shown
+    found = tlsearch.json("knobs", "tiny")
+    assert found["complete"]
+    (knob,) = found["knobs"]
+    assert (knob["names"], knob["default"], knob["winner"]) == (["high_lr"], [0.01], [0.02])
+    # With one knob the default with it is the winner, and the winner without it the default.
+    assert knob["added"] == knob["taken"] == found["whole"]
+    records = records_of(storage_url, "tiny/knobs")
+    assert sum(record.duplicate_of is not None for record in records) == 4
+    again = len(records_of(storage_url, "tiny/knobs"))
+    tlsearch.run("knobs", "tiny")
+    assert len(records_of(storage_url, "tiny/knobs")) == again == 8
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tlsearch.records import DEPTHS, FIXED_FEATURES, Hyperparameters
+from tlsearch.records import FIXED_FEATURES, Hyperparameters
 from tlsearch.records.right import VAL_RIGHT, right_as_text
 from tlsearch.space import resolve
 from tlsearch.spec import SpaceSpec, parse_spec
@@ -48,7 +47,7 @@ def add_trial(
         state=TrialState.FAIL if value is None else TrialState.COMPLETE,
         value=value,
         params=params.as_dict(),
-        distributions=distributions(study),
+        distributions=dict(study.space.distributions()),
         user_attrs={
             "origin": origin,
             "seconds": 2.0,
@@ -56,15 +55,6 @@ def add_trial(
         },
     )
     return storage.get_trial(storage.create_new_trial(study.study_id, trial)).number
-
-
-def distributions(study: StoredStudy) -> dict[str, BaseDistribution]:
-    return {
-        name: IntDistribution(int(each.low), int(each.high))
-        if name in DEPTHS
-        else FloatDistribution(each.low, each.high)
-        for name, each in study.space.ranges.items()
-    }
 
 
 def right_with(n: int, shift: int = 0) -> np.ndarray:
@@ -79,9 +69,9 @@ def end_run(storage: RDBStorage, trial: FrozenTrial, right: np.ndarray | None) -
         storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         return
     if trial.user_attrs["origin"] != FIXED_FEATURES:
+        known = find_study(storage, NAME).space.distributions()
         for name, value in trial.system_attrs["fixed_params"].items():
-            found = find_study(storage, f"{NAME}/finalists")
-            storage.set_trial_param(trial._trial_id, name, value, distributions(found)[name])
+            storage.set_trial_param(trial._trial_id, name, value, known[name])
     storage.set_trial_user_attr(trial._trial_id, "seconds", 3.0)
     storage.set_trial_user_attr(trial._trial_id, VAL_RIGHT, right_as_text(right))
     storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)

@@ -52,7 +52,8 @@ def finals_line(finals: Finals) -> str:
     if finals.recommended is None:
         return f"finalists: {finals.why}"
     answer = finals.finalist(finals.recommended)
-    reached = f"{_accuracy(answer)} over {len(answer.runs)} runs"
+    n = len(answer.runs)
+    reached = f"{_accuracy(answer)} over {n} {'run' if n == 1 else 'runs'}"
     return f"finalists: {answer.name} is recommended, {reached}"
 
 

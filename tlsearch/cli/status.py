@@ -23,6 +23,7 @@ from tlsearch.errors import StudyError
 from tlsearch.records import size_sentence
 from tlsearch.records.format import duration, expected_percent, percent
 from tlsearch.report.budget import budget_sentence, pace_sentence
+from tlsearch.report.range_ends import range_end_sentence
 from tlsearch.report.rising import rising_sentence
 
 if TYPE_CHECKING:
@@ -105,6 +106,9 @@ def best(
             console.print(finals_line(finals))
         if longer := rising_sentence(reader.rising()):
             console.print(longer)
+        if reader.study.family_of is None:
+            for end in reader.range_ends():
+                console.print(range_end_sentence(end, study))
         console.print("\n".join(_next_lines(reader)))
     else:
         console.print(
@@ -128,6 +132,7 @@ def _next_lines(reader: "StudyReader") -> list[str]:
         found[f"tlsearch budget {name} --trials {2 * status.budget_trials}"] = "go on with it"
         if reader.study.family_of is None:
             found[f"tlsearch finalists {name}"] = "the best ones over several seeds, compared"
+            found[f"tlsearch knobs {name}"] = "which knob paid"
     else:
         left = max(0, status.budget_trials - status.ended)
         found[f"tlsearch worker {name}"] = f"run the other trials ({left} left)"

@@ -100,7 +100,7 @@ def _judged(finals: Finals, runs: Sequence[EndedRun]) -> Finals:
         why = "every run of every candidate failed; tlsearch status tells why"
         fallback = next((f.name for f in reversed(finals.finalists) if f.runs), None)
         return replace(finals, recommended=fallback, why=why)
-    right = _right_by_seed(runs)
+    right = right_by_seed(runs)
     default, floor = finals.finalists[-2:]
     comparisons = [_comparison(finals.winner, each, right) for each in (default, floor)]
     found = tuple(each for each in comparisons if each is not None)
@@ -110,9 +110,10 @@ def _judged(finals: Finals, runs: Sequence[EndedRun]) -> Finals:
     return replace(finals, comparisons=found, recommended=answer, why="; ".join([why, *missing]))
 
 
-def _right_by_seed(
+def right_by_seed(
     runs: Sequence[EndedRun],
 ) -> dict[str, dict[int, "NDArray[np.bool_]"]]:
+    """Return which images each run gets right, by what it is one run of and by its seed."""
     found: dict[str, dict[int, NDArray[np.bool_]]] = {each.name: {} for each in runs}
     for each in runs:
         if each.run is not None and each.right is not None:

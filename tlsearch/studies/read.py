@@ -10,6 +10,8 @@ from tlsearch.errors import StudyError
 from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import Answer, Measures, Prior, StudyStatus, TrialRecord, answer_of
 from tlsearch.records.finals import Finals
+from tlsearch.records.knobs import RangeEnd
+from tlsearch.report.range_ends import range_ends
 from tlsearch.report.rising import Rising, read_rising
 from tlsearch.store.connect import open_storage
 from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
@@ -61,6 +63,10 @@ class StudyReader:
     def rising(self) -> Rising | None:
         """Return how the best trials' curves rise at their end; None where it cannot be told."""
         return read_rising(self._storage.engine, self.study)
+
+    def range_ends(self) -> tuple[RangeEnd, ...]:
+        """Return where the best trials lie at the end of a range of the search space."""
+        return range_ends(self.best(), self.study.space)
 
     def models_place(self) -> str:
         """Return where model files lie: a folder or a bucket."""

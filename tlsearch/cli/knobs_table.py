@@ -1,0 +1,50 @@
+"""Which knob paid, for people and for scripts."""
+
+from dataclasses import asdict
+from typing import Any
+
+from tlsearch.cli.display import columns
+from tlsearch.records.knobs import Knob, KnobGain, KnobsTable
+from tlsearch.report.range_ends import range_end_sentence
+
+MEANING = (
+    "added: points that the plain default gains by this knob of the winner; taken: points that the"
+    " winner loses without it; [95 % interval], over seeds and validation images; fANOVA and"
+    " PED-ANOVA: Optuna's importances over the search"
+)
+
+
+def knobs_lines(table: KnobsTable) -> list[str]:
+    """Return a table, what is skipped, and where a range may be too narrow."""
+    heading = ["knob", "default", table.winner, "added", "taken", "fANOVA", "PED-ANOVA"]
+    lines = columns([heading, *(_cells(each) for each in table.knobs)]) if table.knobs else []
+    if table.whole is not None:
+        seeds = table.whole.n_seeds
+        lines.append(f"{table.winner} over the plain default: {_gain(table.whole)}, {seeds} seeds")
+    if table.knobs:
+        lines.append(MEANING)
+    if table.same:
+        lines.append(f"as in the default, so nothing to tell: {', '.join(table.same)}")
+    if not table.complete:
+        lines.append(f"{table.done} of {table.planned} runs are done")
+    return lines + [range_end_sentence(each, table.study) for each in table.ends]
+
+
+def _cells(knob: Knob) -> list[str]:
+    values = (" + ".join(f"{value:.3g}" for value in each) for each in (knob.default, knob.winner))
+    shares = (
+        "-" if each is None else f"{100 * each:.0f} %" for each in (knob.fanova, knob.ped_anova)
+    )
+    return [knob.name, *values, _gain(knob.added), _gain(knob.taken), *shares]
+
+
+def _gain(found: KnobGain | None) -> str:
+    if found is None:
+        return "-"
+    low, high = 100 * found.low, 100 * found.high
+    return f"{100 * found.gain:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def knobs_as_json(table: KnobsTable) -> dict[str, Any]:
+    """Return the table as plain values."""
+    return asdict(table) | {"complete": table.complete}
