@@ -88,10 +88,12 @@ def _cells(figure: TestFigure) -> list[str]:
 
 
 def _gain_line(answer: str, gain: TestGain) -> str:
-    where = "ahead of" if gain.gain >= 0 else "behind"
+    where = f"{points(gain.gain)} {'ahead of' if gain.gain > 0 else 'behind'}"
+    if gain.gain == 0:
+        where = "as accurate as"
     low, high = f"{100 * gain.low:+.1f}", f"{100 * gain.high:+.1f}"
     return (
-        f"{_name(answer)} is {points(gain.gain)} {where} {_name(gain.other)} "
+        f"{_name(answer)} is {where} {_name(gain.other)} "
         f"(95 % interval {low} to {high}, p = {gain.p_value:.3f})"
     )
 
