@@ -19,6 +19,7 @@ from tlsearch.data.depth import (
 )
 from tlsearch.data.likeness import Likeness
 from tlsearch.data.orientation import leave_as_stored
+from tlsearch.data.packed_files import PackedFile, to_open
 
 _PNG_GREYS = {"L;2": 85, "L;4": 17}  # Pillow scales these values, but not the transparent one
 _WITH_ALPHA = ("LA", "RGBA")
@@ -81,7 +82,7 @@ def needs_all_bits(image: Image.Image, samples: Samples, bits: int | None) -> bo
 
 
 def deep_colours_to_rgb(
-    image: Image.Image, path: Path, samples: Samples, bits: int | None
+    image: Image.Image, path: Path | PackedFile, samples: Samples, bits: int | None
 ) -> tuple[Image.Image, Used]:
     """Convert colours of 16 bits; reads the file once more, for the lower byte of each value."""
     low_mode = _low_mode(image, samples)
@@ -161,9 +162,9 @@ def _low_mode(image: Image.Image, samples: Samples) -> str | None:
     return low_bytes_mode(samples.rawmode)
 
 
-def _read_as(path: Path, rawmode: str) -> Values:
+def _read_as(path: Path | PackedFile, rawmode: str) -> Values:
     """Read a file's pixels in another of Pillow's raw modes."""
-    with Image.open(path) as image:
+    with Image.open(to_open(path)) as image:
         tiles: list[Any] = []
         for tile in image.tile:
             name, extents, offset, args = tile

@@ -18,6 +18,7 @@ from tlsearch.data.depth import Samples, samples_of
 from tlsearch.data.formats import register_all
 from tlsearch.data.likeness import likeness_of
 from tlsearch.data.orientation import leave_as_stored, orientation_of, upright
+from tlsearch.data.packed_files import PackedFile, to_open
 from tlsearch.data.reading import UnreadableImageError
 from tlsearch.data.references import ImageRef, Pixels
 
@@ -83,12 +84,15 @@ def rgb_of(image: Image.Image, bits: int | None = None) -> Image.Image:
 
 
 def _opened(ref: ImageRef) -> tuple[Image.Image, Look]:
-    image, used = _of_file(ref.source, ref.bits) if isinstance(ref.source, Path) else _of_array(ref)
+    if isinstance(ref.source, Path | PackedFile):
+        image, used = _of_file(ref.source, ref.bits)
+    else:
+        image, used = _of_array(ref)
     return image, Look(image.height, image.width, used, likeness_of(image))
 
 
 def _of_array(ref: ImageRef) -> tuple[Image.Image, Used]:
-    assert not isinstance(ref.source, Path)
+    assert not isinstance(ref.source, Path | PackedFile)
     channels = ref.source.shape[2] if ref.source.ndim == 3 else 1
     shape = ref.source.shape if channels > 1 else ref.source.shape[:2]
     size = (shape[1], shape[0])
@@ -96,17 +100,17 @@ def _of_array(ref: ImageRef) -> tuple[Image.Image, Used]:
     return eight_bits_to_rgb(image, Samples("", deep=False), ref.bits)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path | PackedFile) -> Image.Image:
     """Open a file, with the help of other packages where Pillow does not know its format."""
     try:
-        return Image.open(path)
+        return Image.open(to_open(path))
     except UnidentifiedImageError:
         if not register_all():
             raise
-        return Image.open(path)
+        return Image.open(to_open(path))
 
 
-def _of_file(path: Path, bits: int | None) -> tuple[Image.Image, Used]:
+def _of_file(path: Path | PackedFile, bits: int | None) -> tuple[Image.Image, Used]:
     with _open(path) as image:
         samples, orientation = samples_of(image, path), orientation_of(image)
         leave_as_stored(image)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
+from tlsearch.data.packed_files import PackedFile
 from tlsearch.data.reading import UnreadableImageError
 from tlsearch.data.references import Pixels
 
@@ -59,7 +60,7 @@ class Scale:
     known: bool
 
 
-def samples_of(image: Image.Image, path: Path | None) -> Samples:
+def samples_of(image: Image.Image, path: Path | PackedFile | None) -> Samples:
     """Read what an opened file that is not loaded yet says of its samples."""
     rawmode, extra = _tile(image)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -187,7 +188,7 @@ def _integers(tags: TiffImagePlugin.ImageFileDirectory_v2, tag: int) -> tuple[in
     return tuple(value for value in values if isinstance(value, int))
 
 
-def _significant_bits(path: Path) -> int | None:
+def _significant_bits(path: Path | PackedFile) -> int | None:
     """Return what the sBIT chunk of a PNG says of its samples, where that is 1 to 15."""
     with path.open("rb") as file:
         if file.read(8) != _PNG:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlsearch.data.formats import FOREIGN, HIDDEN, Kind
+from tlsearch.data.packed_files import PackedFile
 
 Pixels = NDArray[np.uint8]
 
@@ -24,14 +25,14 @@ class ImageRef:
         name: unique in the data set and equal on every machine: a path inside the data folder
             with forward slashes, or an array and an index such as `x_train[7]`.
         label: index into the class names.
-        source: the file, or the pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+        source: the file, a file in memory, or the pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
         bits: how many bits its values use, where the file does not say; None = all.
         group: of images that must be in one split; None = it may be in any.
     """
 
     name: str
     label: int
-    source: Path | Pixels = field(compare=False, repr=False)
+    source: Path | PackedFile | Pixels = field(compare=False, repr=False)
     bits: int | None = None
     group: str | None = None
 
@@ -46,7 +47,7 @@ class ImageRef:
         Raises:
             OSError: the file cannot be read.
         """
-        if isinstance(self.source, Path):
+        if isinstance(self.source, Path | PackedFile):
             return self.source.read_bytes()
         return f"{self.source.shape}".encode() + self.source.tobytes()
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from tlsearch.data.folders import read_folder
+from tlsearch.data.huggingface import holds_huggingface, read_huggingface
 from tlsearch.data.idx import holds_idx, read_idx
 from tlsearch.data.manifest import read_manifest
 from tlsearch.data.npz import read_npz
@@ -41,12 +42,23 @@ def read_source(spec: DataSpec, rules: Rules = NOW) -> SourceImages:
     if not (path.is_dir() or path.is_file()):
         raise DataError(f"{path}: is neither a file nor a folder; give another data.path")
     kind = _kind(path) if spec.format == "auto" else spec.format
+    return _read_file(path, kind, spec, rules) or _read_folder(path, kind, rules)
+
+
+def _read_file(path: Path, kind: str, spec: DataSpec, rules: Rules) -> SourceImages | None:
+    """Read what may be one file; None where the kind is always a folder."""
     if kind == "npz":
         return read_npz(path, str(path), rules)
-    if kind == "manifest" and path.is_file():
-        return read_manifest(path, spec.columns)
-    if kind == "manifest":
+    if kind == "huggingface":
+        return read_huggingface(path, spec.columns)
+    if kind != "manifest":
+        return None
+    if not path.is_file():
         raise DataError(f"{path}: is a folder; give the manifest, a .csv or .parquet file")
+    return read_manifest(path, spec.columns)
+
+
+def _read_folder(path: Path, kind: str, rules: Rules) -> SourceImages:
     if not path.is_dir():
         raise DataError(
             f"{path}: is not a folder; give a folder of images, a manifest (.csv, .tsv, .parquet) "
@@ -66,6 +78,8 @@ def _read_builtin(name: str) -> SourceImages:
 
 
 def _kind(path: Path) -> str:
+    if holds_huggingface(path):
+        return "huggingface"
     if path.is_file():
         return _BY_EXTENSION.get(path.suffix.lower(), "folder")
     return "idx" if holds_idx(path) else "folder"

@@ -65,7 +65,7 @@ class DataSpec(Table):
     path: str = Field(min_length=1)
     root: str | None = Field(None, min_length=1)
     download: bool = False
-    format: Literal["auto", "folder", "classes", "manifest", "idx", "npz"] = "auto"
+    format: Literal["auto", "folder", "classes", "manifest", "huggingface", "idx", "npz"] = "auto"
     columns: ColumnsSpec = ColumnsSpec()
     val_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.2
