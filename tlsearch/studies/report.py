@@ -5,6 +5,7 @@ from pathlib import Path
 from tlsearch.report.page import Extras
 from tlsearch.report.page import write_report as write_page
 from tlsearch.studies.finals import read_finals
+from tlsearch.studies.knobs import read_knobs
 from tlsearch.studies.tested import read_tests
 
 
@@ -29,5 +30,9 @@ def write_report(
         StorageError: the database cannot be reached.
         InputError: the folder holds something else, or cannot be written.
     """
-    extras = Extras(finals=read_finals(name, storage), tests=read_tests(name, storage))
+    extras = Extras(
+        finals=read_finals(name, storage),
+        tests=read_tests(name, storage),
+        knobs=read_knobs(name, storage),
+    )
     return write_page(name, out, storage, extras=extras, force=force)

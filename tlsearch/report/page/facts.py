@@ -5,58 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Protocol
 
 from tlsearch.errors import on_one_line
 from tlsearch.records import Answer, Controls, Hyperparameters, Measures, Prior, TrialRecord
 from tlsearch.records.finals import Finals
+from tlsearch.records.knobs import KnobsTable
 from tlsearch.records.tested import TestResult
 from tlsearch.store.stored_study import StoredStudy
-
-
-class GainLike(Protocol):
-    """What a change brings over seeds: gain and its 95 % interval, fractions."""
-
-    @property
-    def gain(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-    @property
-    def n_seeds(self) -> int: ...
-
-
-class KnobLike(Protocol):
-    """A knob: its values, what it adds to the default, what the winner loses without it."""
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    @property
-    def default(self) -> tuple[float, ...]: ...
-    @property
-    def winner(self) -> tuple[float, ...]: ...
-    @property
-    def added(self) -> GainLike | None: ...
-    @property
-    def taken(self) -> GainLike | None: ...
-
-
-class KnobsLike(Protocol):
-    """Which knob paid: the part of that record that a report shows."""
-
-    @property
-    def winner(self) -> str: ...
-    @property
-    def knobs(self) -> Sequence[KnobLike]: ...
-    @property
-    def same(self) -> tuple[str, ...]: ...
-    @property
-    def whole(self) -> GainLike | None: ...
-    @property
-    def done(self) -> int: ...
-    @property
-    def planned(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +26,7 @@ class Extras:
 
     finals: Finals | None = None
     tests: Sequence[TestResult] = ()
-    knobs: KnobsLike | None = None
+    knobs: KnobsTable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from tlsearch.report.page.facts import Facts, GainLike, KnobLike, KnobsLike
+from tlsearch.records.knobs import Knob, KnobGain, KnobsTable
+from tlsearch.report.page.facts import Facts
 from tlsearch.report.page.section import Drawn, Figure, Row, Section, Table
 from tlsearch.report.page.style import BLUE, INK, ORANGE, drawing
 from tlsearch.report.page.words import count, exact, joined, number
@@ -20,7 +21,7 @@ def section(facts: Facts) -> Section:
             "own, from the default to the winner one knob at a time and back, once there are "
             "finalists; importances above are a weaker hint, from the search's own trials."
         )
-        return Section(SLUG, TITLE, (missing,), commands=(f"tlsearch finalists {facts.name}",))
+        return Section(SLUG, TITLE, (missing,), commands=(f"tlsearch knobs {facts.name}",))
     told = any(_gains(knob) for knob in known.knobs)
     return Section(
         SLUG,
@@ -31,7 +32,7 @@ def section(facts: Facts) -> Section:
     )
 
 
-def _words(known: KnobsLike) -> list[str]:
+def _words(known: KnobsTable) -> list[str]:
     words = []
     if known.whole is not None:
         words.append(f"From the default to {known.winner}: {_gain(known.whole)} in all.")
@@ -42,7 +43,7 @@ def _words(known: KnobsLike) -> list[str]:
     return words
 
 
-def _figure(known: KnobsLike) -> Figure:
+def _figure(known: KnobsTable) -> Figure:
     caption = (
         f"What each knob brings, with its 95 % interval, over {count(_seeds(known), 'seed')}: "
         "added to the default (circle), and lost where the winner goes without it (square). An "
@@ -64,7 +65,7 @@ def _figure(known: KnobsLike) -> Figure:
     )
 
 
-def _draw(knobs: Sequence[KnobLike]) -> Drawn:
+def _draw(knobs: Sequence[Knob]) -> Drawn:
     with drawing(SLUG, 0.62 * len(knobs) + 0.9) as canvas:
         axes = canvas.axes
         axes.axvline(0, color=INK, lw=0.8)
@@ -82,7 +83,7 @@ def _draw(knobs: Sequence[KnobLike]) -> Drawn:
     return canvas.drawn
 
 
-def _table(known: KnobsLike) -> Table:
+def _table(known: KnobsTable) -> Table:
     rows: list[Row] = [("knob", "default", "winner", "added", "taken away")]
     for knob in known.knobs:
         values = (_values(knob.default), _values(knob.winner))
@@ -91,23 +92,23 @@ def _table(known: KnobsLike) -> Table:
     return Table(SLUG, "Knob by knob", tuple(rows), note)
 
 
-def _gains(knob: KnobLike) -> list[tuple[str, GainLike]]:
+def _gains(knob: Knob) -> list[tuple[str, KnobGain]]:
     both = (("added", knob.added), ("taken away", knob.taken))
     return [(change, gain) for change, gain in both if gain is not None]
 
 
-def _seeds(known: KnobsLike) -> int:
+def _seeds(known: KnobsTable) -> int:
     return max((gain.n_seeds for knob in known.knobs for _, gain in _gains(knob)), default=0)
 
 
-def _gain(gain: GainLike | None) -> str:
+def _gain(gain: KnobGain | None) -> str:
     if gain is None:
         return "-"
     interval = f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
     return f"{100 * gain.gain:+.1f} points ({interval}, n = {gain.n_seeds})"
 
 
-def _name(knob: KnobLike) -> str:
+def _name(knob: Knob) -> str:
     return " + ".join(knob.names)
 
 
