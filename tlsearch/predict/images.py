@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tlsearch.data.decode import open_rgb, rgb_of
+from tlsearch.data.packed_files import PackedFile
 from tlsearch.data.reading import Unread, read_each
 from tlsearch.data.references import ImageRef, PassedOver, Pixels
 from tlsearch.data.scan import CLASSES, Scan
@@ -17,7 +18,7 @@ from tlsearch.errors import DataError
 from tlsearch.predict.exported import Preprocessing
 from tlsearch.predict.preprocess import centre_crop
 
-ImageLike = str | PathLike[str] | Image.Image | NDArray[np.uint8]
+ImageLike = str | PathLike[str] | PackedFile | Image.Image | NDArray[np.uint8]
 
 _SMALLER_BATCH = "give a smaller batch size, or take a machine with more memory"
 _ENDINGS = "images are found by their endings, such as .jpg and .png"
@@ -33,7 +34,7 @@ class GivenImage:
     """
 
     place: str
-    source: Path | Image.Image | Pixels
+    source: Path | PackedFile | Image.Image | Pixels
 
 
 def given_images(images: ImageLike | Iterable[ImageLike]) -> list[GivenImage]:
@@ -42,7 +43,7 @@ def given_images(images: ImageLike | Iterable[ImageLike]) -> list[GivenImage]:
     Raises:
         DataError: something is no image by its type or shape, or a folder has none.
     """
-    if isinstance(images, str | PathLike | Image.Image):
+    if isinstance(images, str | PathLike | PackedFile | Image.Image):
         images = [images]
     if isinstance(images, np.ndarray) and images.ndim < 4:
         images = [images]
@@ -90,6 +91,8 @@ def _given(number: int, image: object) -> Iterator[GivenImage]:
             yield GivenImage(fspath(image), path)
     elif isinstance(image, Image.Image):
         yield GivenImage(getattr(image, "filename", "") or f"image {number}", image)
+    elif isinstance(image, PackedFile):
+        yield GivenImage(f"image {number}", image)
     else:
         yield GivenImage(f"image {number}", _checked(number, image))
 

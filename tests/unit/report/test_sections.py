@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
@@ -20,6 +20,7 @@ from PIL import Image
 from tests.unit.report.made import HOSTILE, facts, many, study, table, trial
 from tlsearch.records import FIXED_FEATURES
 from tlsearch.records.finals import Comparison, Finalist, Finals, SeedRun
+from tlsearch.records.knobs import Knob, KnobGain, KnobsTable
 from tlsearch.records.tested import ClassFigure, TestFigure, TestGain, TestResult, WrongImage
 from tlsearch.report.page.bins import depth_bins, log_bins, median_of
 from tlsearch.report.page.course import course
@@ -322,36 +323,10 @@ def test_finalists_and_tests_where_there_are_any(emoji):
     assert "use fixed features: &lt;b&gt;" in page
 
 
-@dataclass(frozen=True)
-class Gain:
-    gain: float
-    low: float
-    high: float
-    n_seeds: int
-
-
-@dataclass(frozen=True)
-class Knob:
-    names: tuple[str, ...]
-    default: tuple[float, ...]
-    winner: tuple[float, ...]
-    added: Gain | None
-    taken: Gain | None
-
-
-@dataclass(frozen=True)
-class Knobs:
-    winner: str
-    knobs: tuple[Knob, ...]
-    same: tuple[str, ...]
-    whole: Gain | None
-    done: int
-    planned: int
-
-
 def test_which_knob_paid_where_it_is_known(emoji):
-    gain = Gain(0.021, -0.004, 0.046, 4)
-    known = Knobs(
+    gain = KnobGain(0.021, 0.0125, -0.004, 0.046, 4)
+    known = KnobsTable(
+        "emoji",
         "trial 3",
         (
             Knob(("high_lr",), (0.01,), (0.04,), gain, None),
@@ -375,7 +350,7 @@ def test_which_knob_paid_where_it_is_known(emoji):
 
 def test_without_them_the_page_says_how_to_get_them(sections):
     assert sections["finalists"].commands == ("tlsearch finalists emoji",)
-    assert sections["knobs"].commands
+    assert sections["knobs"].commands == ("tlsearch knobs emoji",)
     assert "tlsearch test emoji" in sections["test"].commands
 
 
