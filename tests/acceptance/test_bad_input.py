@@ -68,11 +68,6 @@ def refused(tlsearch, *args, lines=1, **env):
             'model = "halonet_h1"',
             "halonet_h1: it cannot take images of 32 pixels (AssertionError); take 256 pixels",
         ),
-        (
-            'model = "test_efficientnet"',
-            'model = "qwen3_vit_88m_enc"',
-            "timm builds it without a classifier; choose a classification model",
-        ),
     ],
 )
 def test_specs(tlsearch, tiny, old, new, sentence):
