@@ -8,11 +8,12 @@ from tlsearch.data.huggingface import holds_huggingface, read_huggingface
 from tlsearch.data.idx import holds_idx, read_idx
 from tlsearch.data.manifest import read_manifest
 from tlsearch.data.npz import read_npz
+from tlsearch.data.paper_sets import read_paper
 from tlsearch.data.references import SourceImages
 from tlsearch.data.scan import CLASSES, NOW, Rules
 from tlsearch.data.torchvision_sets import read_torchvision
 from tlsearch.errors import DataError
-from tlsearch.spec import TORCHVISION, DataSpec
+from tlsearch.spec import PAPER, TORCHVISION, DataSpec
 
 BUILTIN = "builtin:"
 _BY_EXTENSION = {
@@ -36,6 +37,8 @@ def read_source(spec: DataSpec, rules: Rules = NOW) -> SourceImages:
         return _read_builtin(spec.path)
     if spec.path.startswith(TORCHVISION):
         return read_torchvision(spec)
+    if spec.path.startswith(PAPER):
+        return read_paper(spec)
     path = Path(os.path.expanduser(spec.path))
     if not os.path.exists(path):
         raise DataError(f"{path}: no such file or folder; set data.path to where the images are")

@@ -14,6 +14,7 @@ from tlsearch.spec.search import (
 from tlsearch.spec.study import StudySpec
 from tlsearch.spec.training import (
     MAGNITUDES,
+    PAPER,
     TORCHVISION,
     BackboneSpec,
     ColumnsSpec,
@@ -25,6 +26,7 @@ from tlsearch.spec.training import (
 __all__ = [
     "LEGACY",
     "MAGNITUDES",
+    "PAPER",
     "TORCHVISION",
     "BackboneSpec",
     "BudgetSpec",

@@ -9,7 +9,7 @@ from tlsearch.spec.fields import DropRateField, Fraction, PositiveInt, RangeFiel
 
 Optimizer = Literal["sgd", "adamw"]
 
-TORCHVISION = "torchvision:"  # before the name of a set
+TORCHVISION, PAPER = "torchvision:", "paper:"  # before the name of a set
 _SMALLEST_IMAGE = 16  # pixels
 _WARMUP_EPOCHS = 3  # or one fewer than there are
 MAGNITUDES = 31  # steps of the strength of an augmentation
@@ -44,8 +44,9 @@ class DataSpec(Table):
 
     Attributes:
         path: a folder of images, a manifest (.csv, .tsv, .parquet), a folder of idx files, a .npz
-            file, `torchvision:NAME`, or `builtin:fashion-mnist-30`; relative to the spec file.
-        root: where torchvision keeps its sets; relative to the spec file.
+            file, `torchvision:NAME`, `paper:NAME`, or `builtin:fashion-mnist-30`; relative to the
+            spec file.
+        root: where torchvision, or the paper's sets, are; relative to the spec file.
         download: whether a set of torchvision that is not there is downloaded.
         format: `auto` = found from the path; `classes` = a folder whose folders are all classes,
             whatever their names.
@@ -78,13 +79,17 @@ class DataSpec(Table):
 
     def at(self, place: str) -> "DataSpec":
         """Return the same data where they lie elsewhere on this machine."""
-        key = "root" if self.path.startswith(TORCHVISION) else "path"
+        key = "root" if self.path.startswith((TORCHVISION, PAPER)) else "path"
         return self.model_copy(update={key: place})
 
     @model_validator(mode="after")
     def _root_of_torchvision(self) -> "DataSpec":
-        if not self.path.startswith(TORCHVISION) and (self.root is not None or self.download):
-            raise ValueError(f"root and download are of {TORCHVISION}NAME as data.path; drop them")
+        named = self.path.startswith((TORCHVISION, PAPER))
+        if not named and (self.root is not None or self.download):
+            raise ValueError(
+                f"root and download are of {TORCHVISION}NAME and {PAPER}NAME as data.path; drop "
+                "them"
+            )
         return self
 
     @model_validator(mode="after")

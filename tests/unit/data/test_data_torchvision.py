@@ -407,5 +407,5 @@ def test_root_is_relative_to_the_spec_and_of_torchvision_alone(tmp_path):
     assert (data.path, data.root) == ("torchvision:MNIST", str(tmp_path / "sets"))
     assert data.at("/there").root == "/there"
     assert DataSpec(path="x").at("/there").path == "/there"
-    with pytest.raises(SpecError, match="root and download are of torchvision:NAME"):
+    with pytest.raises(SpecError, match="root and download are of torchvision:NAME and paper:NAME"):
         parse_spec({"name": "a", "data": {"path": "x", "root": "y"}, "backbone": {"model": "m"}})
