@@ -1,9 +1,12 @@
 """Predictions of exported folders, from Python."""
 
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -112,14 +115,27 @@ def test_a_bad_image_is_named_and_the_others_go_on(single, photos):
     np.testing.assert_allclose(rest, good.probabilities, atol=1e-6)
 
 
+def png(width: int, height: int) -> bytes:
+    """Return a white image of one bit a pixel, made without having all of its pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
+
+    rows = zlib.compress((b"\0" + b"\xff" * -(-width // 8)) * height, 1)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
 def test_images_of_any_size(single, tmp_path):
-    Image.new("1", (30_000, 30_000)).save(tmp_path / "huge.png")
+    (tmp_path / "huge.png").write_bytes(png(30_000, 30_000))
     Image.new("L", (30_000, 40), 255).save(tmp_path / "long.png")
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
-    dot, huge, long = tlsearch.load(single).predict(tmp_path)
+    (tmp_path / "wide.png").write_bytes(png(30_000, 30))
+    dot, huge, long, wide = tlsearch.load(single).predict(tmp_path)
     assert dot.label in CLASSES
     assert huge.error == "has too many pixels"
     assert long.label in CLASSES
+    assert wide.label in CLASSES
 
 
 @pytest.mark.parametrize(
