@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlsearch.data import Catalog, load_catalog
+from tlsearch.data.packed_files import PackedFile
 from tlsearch.data.references import Pixels
 from tlsearch.errors import ExportError
 from tlsearch.predict import Predictor
@@ -95,7 +96,9 @@ def compare(torch: Predictor, onnx: Predictor, catalog: Catalog, most: float) ->
     return worst
 
 
-def _batches(images: Sequence[Path | Pixels]) -> list[list[Path | Pixels]]:
+def _batches(
+    images: Sequence[Path | PackedFile | Pixels],
+) -> list[list[Path | PackedFile | Pixels]]:
     first, others = list(images[:1]), list(images[1:])
     return [first, *(others[start : start + _ODD] for start in range(0, len(others), _ODD))]
 
