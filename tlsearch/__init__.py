@@ -16,6 +16,7 @@ from tlsearch import threads
 
 if TYPE_CHECKING:
     from tlsearch.export import export_study
+    from tlsearch.notebook import Study
     from tlsearch.predict import load
     from tlsearch.records import Answer, Hyperparameters, TrialRecord
     from tlsearch.records.tested import TestResult
@@ -45,6 +46,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "Answer": "tlsearch.records",
     "Hyperparameters": "tlsearch.records",
+    "Study": "tlsearch.notebook",
     "StudySpec": "tlsearch.spec",
     "TestResult": "tlsearch.records.tested",
     "TrialRecord": "tlsearch.records",
@@ -75,6 +77,7 @@ _HOMES = {
 __all__ = [
     "Answer",
     "Hyperparameters",
+    "Study",
     "StudySpec",
     "TestResult",
     "TrialRecord",

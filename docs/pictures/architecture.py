@@ -19,6 +19,7 @@ PICTURE = Path(__file__).with_suffix(".svg")
 # Where a room stands from left to right, and what it does.
 PLACES = {
     "cli": (0.53, "the commands"),
+    "notebook": (0.75, "a study as an object"),
     "export": (0.40, "a model to keep"),
     "studies": (0.40, "create, steer, read"),
     "launcher": (0.66, "processes of a host"),

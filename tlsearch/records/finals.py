@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
+from tlsearch.records.format import percent
+from tlsearch.records.html import html_table
 from tlsearch.records.hyperparameters import Hyperparameters
 
 FinalistKind = Literal["candidate", "default", "fixed_features"]
@@ -114,3 +116,13 @@ class Finals:
             if each.name == name:
                 return each
         raise KeyError(name)
+
+    def _repr_html_(self) -> str:
+        """Return the finalists as a table for notebooks."""
+        rows = [("finalist", "runs", "val_accuracy", "sd")]
+        rows += [
+            (each.name, f"{len(each.runs)} of {each.planned}", percent(each.mean), percent(each.sd))
+            for each in self.finalists
+        ]
+        recommended = f"recommended: {self.recommended}; {self.why}" if self.recommended else ""
+        return html_table(rows, f"{self.study}: finalists. {recommended}".strip())

@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from tlsearch.records.format import percent
+from tlsearch.records.html import html_table
+
 Prediction = Literal[
     "single crop", "10-crop", "ensemble", "ensemble, 10-crop", "uniform soup", "greedy soup"
 ]
@@ -172,3 +175,19 @@ class TestResult:
         """Return the figure of a finalist that is predicted in one way; None where it has none."""
         wanted = (finalist, prediction)
         return next((f for f in self.figures if (f.finalist, f.prediction) == wanted), None)
+
+    def _repr_html_(self) -> str:
+        """Return the figures as a table for notebooks."""
+        rows = [("finalist", "predicted from", "models", "accuracy", "95 % interval")]
+        rows += [
+            (
+                each.finalist,
+                each.prediction,
+                str(len(each.accuracies)),
+                percent(each.mean),
+                f"{100 * each.low:.1f} to {100 * each.high:.1f}",
+            )
+            for each in self.figures
+        ]
+        look = "looked at once" if self.is_first else f"look {self.look}: no longer honest"
+        return html_table(rows, f"{self.study}: {self.n_test} test images, {look}")
