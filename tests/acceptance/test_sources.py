@@ -64,7 +64,7 @@ def test_duplicates_are_a_leak_until_a_clean_manifest_is_used(tlsearch, tiny, ph
     clean = ("check", str(spec), "--write-manifest", str(target), "--drop-duplicates")
     shown = tlsearch.run(*clean).stdout
     assert "damaged   1 left out" in shown
-    assert "copies    1 images like another, 1 of them of another split (a leak); 1 left" in shown
+    assert "copies    1 image like another, 1 of them of another split (a leak); 1 left" in shown
     assert "is there already" in tlsearch.run(*clean, rc=2).stderr
     target.unlink()
     assert len(tlsearch.json(*clean)["damaged"]) == 1

@@ -48,7 +48,8 @@ def _lines(target: Path, cleaned: "Cleaned", drop_duplicates: bool) -> list[str]
     leaks = sum(copy.leaks for copy in cleaned.copies)
     texts = [copy.text for copy in cleaned.copies]
     across = f", {leaks} of them of another split (a leak)" if leaks else ""
-    lines.append(f"copies    {len(texts)} images like another{across}; {did}{_colon(texts)}")
+    number = "1 image" if len(texts) == 1 else f"{len(texts)} images"
+    lines.append(f"copies    {number} like another{across}; {did}{_colon(texts)}")
     return [*lines, f'to use it: set data.path = "{target}" in the spec']
 
 
