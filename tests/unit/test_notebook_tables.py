@@ -1,5 +1,6 @@
 """How results show themselves in a notebook."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tlsearch.records.finals import Finalist, Finals, SeedRun
@@ -30,10 +31,21 @@ def test_a_look_at_the_test_images():
     figure = TestFigure(
         "default", "10-crop", (0.5,), 0.5, None, 0.4, 0.6, 0.5, 0.5, 1.0, 0.1, None, None, 10, 0.1
     )
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    values = ("s", 1, at, 9, "default", "train", (1,), (figure,), (), (), (), ())
-    html = TestResult(*values)._repr_html_()
+    first = TestResult(
+        study="s",
+        look=1,
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        n_test=9,
+        answer="default",
+        trained_on="train",
+        seeds=(1,),
+        figures=(figure,),
+        gains=(),
+        classes=(),
+        confusion=(),
+        most_wrong=(),
+    )
+    html = first._repr_html_()
     assert "<td>default</td><td>10-crop</td><td>1</td><td>50.0 %</td><td>40.0 to 60.0</td>" in html
     assert "9 test images, looked at once" in html
-    second = TestResult("s", 2, *values[2:])._repr_html_()
-    assert "look 2: no longer honest" in second
+    assert "look 2: no longer honest" in replace(first, look=2)._repr_html_()
