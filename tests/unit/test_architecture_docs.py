@@ -90,7 +90,7 @@ def test_the_halves_of_the_picture_are_those_of_the_contracts(drawing: ModuleTyp
     """Rooms of the search half stand on the left, those of the fine-tuning half on the right."""
     places = {room: x for room, (x, _) in drawing.PLACES.items()}
     anywhere = {*drawing.ANY_ROOM_MAY_IMPORT, "optuna_ext"}
-    anywhere |= {"cli", "export", "studies", "launcher", "worker"}
+    anywhere |= {"cli", "notebook", "export", "studies", "launcher", "worker"}
     search = drawing.rooms_of("no-tensors-in-search") - anywhere
     training = drawing.rooms_of("no-search-in-fine-tuning") - anywhere
     assert search | training | anywhere == set(places)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from tlsearch.predict.preprocess import centre_crop
 
 ImageLike = str | PathLike[str] | PackedFile | Image.Image | NDArray[np.uint8]
 
+# Pillow reads an opened picture when it is asked; two threads at once spoil it for each other.
+_ONE_PICTURE = Lock()
 _SMALLER_BATCH = "give a smaller batch size, or take a machine with more memory"
 _ENDINGS = "images are found by their endings, such as .jpg and .png"
 
@@ -115,5 +118,6 @@ def _checked(number: int, image: object) -> Pixels:
 
 def _rgb(image: GivenImage, bits: int | None) -> Image.Image:
     if isinstance(image.source, Image.Image):
-        return rgb_of(image.source, bits)
+        with _ONE_PICTURE:
+            return rgb_of(image.source, bits)
     return open_rgb(ImageRef(image.place, 0, image.source, bits))

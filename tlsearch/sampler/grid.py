@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tlsearch.spec import SamplerSpec
 
+GRID = "GridSampler"  # of Optuna
 _POINT = "grid_id"  # the system attribute in which GridSampler notes the point that it draws
 
 
@@ -36,7 +37,7 @@ def grid_points(spec: SamplerSpec) -> int | None:
     Args:
         spec: the `[sampler]` table; one whose grid is malformed has none that could be counted.
     """
-    values = spec.options.get("search_space") if spec.name == "GridSampler" else None
+    values = spec.options.get("search_space") if spec.name == GRID else None
     if not isinstance(values, dict) or not all(isinstance(each, list) for each in values.values()):
         return None
     return prod(map(len, values.values()))

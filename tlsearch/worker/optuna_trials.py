@@ -185,8 +185,6 @@ class OptunaTrials:
     def grid(self) -> GridState | None:
         """Return how far the study's grid has been gone through; None where it has no grid."""
         spec = self._study.spec.sampler
-        if spec.name != "GridSampler":
-            return None
         return grid_state(spec, self._storage.get_all_trials(self._study.study_id, deepcopy=False))
 
     def record(self, trial_id: int) -> TrialRecord | None:

@@ -8,7 +8,7 @@ from tlsearch.errors import StudyError
 from tlsearch.prior import most_starting_trials
 from tlsearch.records import FIXED_FEATURES, reason_line
 from tlsearch.records.names import FINALISTS_SUFFIX
-from tlsearch.sampler import GridState
+from tlsearch.sampler import GRID, GridState
 from tlsearch.store.claims import Claim, Refusal
 from tlsearch.store.controls import read_controls
 from tlsearch.store.measures import read_measures, read_prior
@@ -87,7 +87,7 @@ class StudySession:
             return None
         self._follow_prior()
         keep = context.retry.call(self._trials_of_prior)
-        grid = context.retry.call(self._trials.grid)
+        grid = self._grid()
         if grid is not None:
             if (refusal := _refusal_of(grid)) is not None:
                 return refusal
@@ -165,6 +165,12 @@ class StudySession:
             study_id = context.study.study_id
             prior = context.retry.call(lambda: read_prior(context.database, study_id))
             self._trials.follow_prior(prior)
+
+    def _grid(self) -> GridState | None:
+        """Return how far the study's grid has been gone through; None where it has none."""
+        if self.study.spec.sampler.name != GRID:
+            return None
+        return self._context.retry.call(self._trials.grid)
 
     def _beyond(self, grid: GridState) -> int:
         """Return how many trials the budget has room for beyond those that the grid needs."""
