@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tlsearch.cli.display import console
-from tlsearch.records.format import percent, points
+from tlsearch.records.format import percent
 from tlsearch.records.names import FINALISTS_SUFFIX
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class Results:
 
 def _show_test(result: "TestResult") -> None:
     """Show the recommended finalist and the others on the test images, in a line each."""
+    from tlsearch.cli.test_table import gain_line
+
     console.print(f"on {result.n_test} test images, looked at once:")
     for figure in result.figures:
         if figure.prediction != "single crop":
@@ -100,8 +102,4 @@ def _show_test(result: "TestResult") -> None:
         name = marked or figure.finalist
         console.print(f"  {name:<27}{percent(figure.mean):>8}  {interval}, {models}")
     for gain in result.gains:
-        low, high = 100 * gain.low, 100 * gain.high
-        console.print(
-            f"  {result.answer} is {points(gain.gain)} ahead of {gain.other}, "
-            f"95 % {low:+.1f} to {high:+.1f}"
-        )
+        console.print(f"  {gain_line(result.answer, gain)}")

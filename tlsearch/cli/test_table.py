@@ -45,7 +45,7 @@ def result_lines(result: TestResult) -> list[str]:
         )
     lines += columns([HEADING, *(_cells(figure) for figure in result.figures)])
     lines.append(LEGEND)
-    lines += [_gain_line(result.answer, gain) for gain in result.gains]
+    lines += [gain_line(result.answer, gain) for gain in result.gains]
     return [*lines, *_class_lines(result.classes), *_pair_lines(result), *_wrong_lines(result)]
 
 
@@ -87,7 +87,8 @@ def _cells(figure: TestFigure) -> list[str]:
     ]
 
 
-def _gain_line(answer: str, gain: TestGain) -> str:
+def gain_line(answer: str, gain: TestGain) -> str:
+    """Return how the answer stands beside another finalist."""
     where = f"{points(gain.gain)} {'ahead of' if gain.gain > 0 else 'behind'}"
     if gain.gain == 0:
         where = "as accurate as"
