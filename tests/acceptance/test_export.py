@@ -23,7 +23,7 @@ from tlsearch.export import source, study
 from tlsearch.export.source import Choice, one_trial, recommended_finalist
 from tlsearch.finetune.checkpoint import load_weights
 from tlsearch.predict.exported import read_exported
-from tlsearch.records.finals import Finalist, Finals, SeedRun
+from tlsearch.records.finals import MEAN, Finalist, Finals, SeedRun
 from tlsearch.studies.read import StudyReader
 
 pytestmark = pytest.mark.xdist_group("export")  # one set of files for all
@@ -270,6 +270,18 @@ def test_the_best_seed_of_the_recommended_finalist(reader):
     assert "best of 2 seeds" in choice.why
     assert recommended_finalist(Finals(NAME, (finalist,), False), reader) is None
     assert source.choose(reader, None, finals, reader) == choice
+
+
+def test_the_mean_that_finalists_recommend_is_both_networks(reader):
+    floor = Finalist("fixed features", "fixed_features", None, None, 1, (SeedRun(0, 1, 0.5, 1.0),))
+    runs = tuple(SeedRun(n, n, accuracy, 1.0) for n, accuracy in ((1, 0.8), (2, 0.7)))
+    mean = Finalist(MEAN, "mean", None, 9, 2, runs)
+    found = Finals(NAME, (floor, mean), True, winner="trial 9", recommended=MEAN)
+    choice = recommended_finalist(found, reader)
+    assert choice is not None
+    assert (choice.kind, choice.val_accuracy) == ("mean", 0.8)
+    assert [each.trial.number for each in choice.sources] == [0, 1]
+    assert "best of 2 seeds of trial 9" in choice.why
 
 
 @pytest.mark.slow

@@ -103,6 +103,8 @@ def test_the_figures_are_those_of_plain_numpy(study: TestedStudy, command: Comma
     crops = [pixels[:, top : top + 32, left : left + 32] for top, left in PLACES]
     crops += [crop[:, :, ::-1] for crop in crops]
     for finalist in finals.finalists:
+        if finalist.kind == "mean":  # tested below against both of its networks
+            continue
         models = models_of(study, [run.trial for run in finalist.runs])
         shares = [[plain_softmax(model, crop) for crop in crops] for model in models]
         single = [each[0] for each in shares]

@@ -9,7 +9,7 @@ from tlsearch.errors import CheckpointError, ExportError
 from tlsearch.finetune.checkpoint import load_weights
 from tlsearch.predict.exported import Kind
 from tlsearch.records import FIXED_FEATURES, TrialRecord
-from tlsearch.records.finals import Finals
+from tlsearch.records.finals import MEAN, Finals, SeedRun
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.studies.read import StudyReader
 
@@ -103,8 +103,21 @@ def recommended_finalist(finals: Finals, reader: StudyReader) -> Choice | None:
         return None
     runs = finals.finalist(finals.recommended).runs
     best = max(runs, key=lambda run: (run.val_accuracy, -run.seed))
+    if finals.recommended == MEAN:
+        return _mean(finals, reader, best)
     why = f"the best of {len(runs)} seeds of the recommended finalist, {finals.recommended}"
     return one_trial(reader, best.trial, why)
+
+
+def _mean(finals: Finals, reader: StudyReader, best: SeedRun) -> Choice:
+    """Choose fixed features and a run of the winner, together."""
+    floor = next(each for each in finals.finalists if each.kind == "fixed_features")
+    sources = _sources(reader, (floor.runs[0].trial, best.trial))
+    why = (
+        f"the mean of fixed features and the best of {finals.finalist(MEAN).planned} seeds of "
+        f"{finals.winner}, which the finalists recommend"
+    )
+    return Choice("mean", sources, best.val_accuracy, why)
 
 
 def one_trial(reader: StudyReader, number: int, why: str) -> Choice:

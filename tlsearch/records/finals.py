@@ -8,7 +8,8 @@ from tlsearch.records.format import percent
 from tlsearch.records.html import html_table
 from tlsearch.records.hyperparameters import Hyperparameters
 
-FinalistKind = Literal["candidate", "default", "fixed_features"]
+FinalistKind = Literal["candidate", "default", "fixed_features", "mean"]
+MEAN = "mean"  # name of the mean of fixed features and the winner
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,9 @@ class Finalist:
     """A configuration that is trained over several seeds.
 
     Attributes:
-        name: `trial 7` (of the search), `default` or `fixed features`.
-        kind: a candidate of the search, or one of the two baselines.
+        name: `trial 7` (of the search), `default`, `fixed features` or `mean`.
+        kind: a candidate of the search, one of the two baselines, or the geometric mean of the
+            probabilities of fixed features and the winner, which takes no training.
         params: the seven hyperparameters; None for fixed features, which train none.
         from_trial: number of the trial of the search; None where the search has none.
         planned: runs that are planned.
@@ -89,12 +91,14 @@ class Finals:
 
     Attributes:
         study: the name of the search.
-        finalists: candidates first, the best mean first, then the baselines.
+        finalists: candidates first, the best mean first, then the baselines; last the mean of
+            fixed features and the winner, once all is complete.
         complete: whether every planned run ended.
         winner: name of the candidate with the best mean; None before a run of one is complete.
         comparisons: of the winner with each baseline; empty until `complete`.
-        recommended: name of the finalist to use: the winner where it clearly beats the baselines,
-            else the cheapest that it does not beat; None until `complete`.
+        recommended: name of the finalist to use: the mean of fixed features and the winner where it
+            has the highest accuracy; else the winner where it clearly beats the baselines, else the
+            cheapest that it does not beat; None until `complete`.
         why: the same in a sentence, for people.
     """
 

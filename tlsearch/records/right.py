@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # so that commands that compare nothing start without it
     from numpy.typing import NDArray
 
 VAL_RIGHT = "val_right"  # the trial's user attribute that holds it
+MEAN_RIGHT = "mean_right"  # the same of its mean with fixed features
 
 
 def right_as_text(right: "NDArray[np.bool_]") -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tlsearch.records.finals import Comparison, Finalist, FinalistKind, Finals, SeedRun
+from tlsearch.records.finals import MEAN, Comparison, Finalist, FinalistKind, Finals, SeedRun
 from tlsearch.records.finals_plan import (
     DEFAULT,
     FLOOR_NAME,
@@ -35,6 +35,7 @@ class EndedRun:
         run: what it reached; None where it has not ended, or failed.
         failed: whether it failed.
         right: which validation images it gets right, bool (n_val,); None where that is not known.
+        mean_right: the same of its mean with fixed features.
     """
 
     name: str
@@ -42,6 +43,7 @@ class EndedRun:
     run: SeedRun | None
     failed: bool = False
     right: "NDArray[np.bool_] | None" = None
+    mean_right: "NDArray[np.bool_] | None" = None
 
 
 def finals_of(study: str, plan: FinalsPlan, runs: Sequence[EndedRun]) -> Finals:
@@ -102,12 +104,63 @@ def _judged(finals: Finals, runs: Sequence[EndedRun]) -> Finals:
         return replace(finals, recommended=fallback, why=why)
     right = right_by_seed(runs)
     default, floor = finals.finalists[-2:]
+    mean = _mean(finals.finalist(finals.winner), runs)
     comparisons = [_comparison(finals.winner, each, right) for each in (default, floor)]
     found = tuple(each for each in comparisons if each is not None)
     between = _comparison(DEFAULT, floor, right)
     answer, why = _recommended(finals.winner, found, between is not None and between.is_clear)
     missing = [MISSING[f.name] for f in (default, floor) if not f.runs]
-    return replace(finals, comparisons=found, recommended=answer, why="; ".join([why, *missing]))
+    told = replace(finals, comparisons=found, recommended=answer, why="; ".join([why, *missing]))
+    return (
+        told
+        if mean is None
+        else _with_mean(told, mean, floor, right | {MEAN: _mean_right(finals.winner, runs)})
+    )
+
+
+def _mean(winner: Finalist, runs: Sequence[EndedRun]) -> Finalist | None:
+    """Return the mean of fixed features and the winner; None unless known at every seed."""
+    own = [each for each in runs if each.name == winner.name and each.run is not None]
+    own.sort(key=lambda each: each.run.trial if each.run else 0)
+    found = [
+        replace(each.run, val_accuracy=float(each.mean_right.mean()))
+        for each in own
+        if each.run is not None and each.mean_right is not None
+    ]
+    if not found or len(found) < len(winner.runs):
+        return None
+    return Finalist(MEAN, "mean", None, winner.from_trial, len(found), tuple(found))
+
+
+def _with_mean(
+    finals: Finals,
+    mean: Finalist,
+    floor: Finalist,
+    right: Mapping[str, Mapping[int, "NDArray[np.bool_]"]],
+) -> Finals:
+    """Add the mean, and recommend it where it has the highest accuracy and beats fixed features.
+
+    It was not chosen among many, and takes no training; it does take both networks at inference.
+    """
+    found = _comparison(MEAN, floor, right)
+    shown = replace(finals, finalists=(*finals.finalists, mean))
+    highest = all((mean.mean or 0.0) > (each.mean or 0.0) for each in finals.finalists)
+    if not highest or found is None or not found.is_clear:
+        return shown
+    why = (
+        f"the mean of fixed features and {finals.winner} has the highest accuracy, takes no more "
+        f"training, and is {points(found.gain)} ahead of fixed features, more than chance "
+        f"explains; of one network alone: {finals.recommended}, since {finals.why}"
+    )
+    return replace(shown, recommended=MEAN, why=why)
+
+
+def _mean_right(winner: str, runs: Sequence[EndedRun]) -> dict[int, "NDArray[np.bool_]"]:
+    return {
+        each.run.seed: each.mean_right
+        for each in runs
+        if each.name == winner and each.run is not None and each.mean_right is not None
+    }
 
 
 def right_by_seed(

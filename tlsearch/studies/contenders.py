@@ -10,7 +10,7 @@ from tlsearch.artifacts import Artifacts
 from tlsearch.errors import CheckpointError, StudyError
 from tlsearch.finetune import load_weights
 from tlsearch.records import Hyperparameters
-from tlsearch.records.finals import Finalist, Finals, SeedRun
+from tlsearch.records.finals import MEAN, Finalist, Finals, SeedRun
 from tlsearch.store.models import model_files
 from tlsearch.store.stored_study import StoredStudy
 
@@ -50,6 +50,8 @@ class Contender:
 def tested_finalists(finals: Finals) -> list[Finalist]:
     """Return the finalists to be tested: the recommended one, the winner, and the baselines.
 
+    Their mean has no models of its own: those of fixed features and of the winner are its.
+
     Raises:
         StudyError: the finalists are not complete.
     """
@@ -59,8 +61,8 @@ def tested_finalists(finals: Finals) -> list[Finalist]:
             f"the finalists of study {finals.study!r} are not complete ({done} of {planned} runs); "
             f"run tlsearch finalists {finals.study} first"
         )
-    names = [finals.recommended, finals.winner]
-    names += [each.name for each in finals.finalists if each.kind != "candidate"]
+    names = [finals.recommended if finals.recommended != MEAN else None, finals.winner]
+    names += [each.name for each in finals.finalists if each.kind in ("default", "fixed_features")]
     found = [finals.finalist(name) for name in dict.fromkeys(names) if name is not None]
     return [each for each in found if each.runs]
 

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tlsearch.errors import StudyError
 from tlsearch.optuna_ext.history import HIDDEN
 from tlsearch.records import FIXED_FEATURES, QueuedTrial, Variation
-from tlsearch.records.finals import Finalist, Finals, SeedRun
+from tlsearch.records.finals import MEAN, Finalist, Finals, SeedRun
 from tlsearch.records.finals_plan import RUN_OF
 from tlsearch.records.names import FINAL_SUFFIX
 from tlsearch.store.controls import change_budget
@@ -49,7 +49,8 @@ class FinalRun:
 
 def final_finalists(finals: Finals, tested: Sequence[Finalist]) -> list[Finalist]:
     """Return those that are trained again: the recommended one, and the baselines."""
-    return [each for each in tested if each.name == finals.recommended or each.kind != "candidate"]
+    answer = finals.winner if finals.recommended == MEAN else finals.recommended
+    return [each for each in tested if each.name == answer or each.kind != "candidate"]
 
 
 def final_runs(search: StoredStudy, finalists: Sequence[Finalist]) -> list[FinalRun]:

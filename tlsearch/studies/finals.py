@@ -1,17 +1,23 @@
 """Reads what the finalists of a study reached; loads neither torch nor timm."""
 
+from typing import TYPE_CHECKING
+
 from optuna.trial import FrozenTrial, TrialState
 
 from tlsearch.records.finals import Finals, SeedRun
 from tlsearch.records.finals_plan import RUN_OF
 from tlsearch.records.names import FINALISTS_SUFFIX
-from tlsearch.records.right import VAL_RIGHT, right_from_text
+from tlsearch.records.right import MEAN_RIGHT, VAL_RIGHT, right_from_text
 from tlsearch.report.finals import EndedRun, finals_of
 from tlsearch.store.connect import open_storage
 from tlsearch.store.family import read_member
 from tlsearch.store.finals import read_plan
 from tlsearch.store.runs import run_trials
 from tlsearch.store.studies import find_study
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def read_finals(name: str, storage: str | None = None) -> Finals | None:
@@ -45,6 +51,9 @@ def ended_run(trial: FrozenTrial, n_val: int) -> EndedRun:
     if trial.state is not TrialState.COMPLETE or trial.value is None:
         return EndedRun(name, origin, None, trial.state is TrialState.FAIL)
     run = SeedRun(trial.number, attrs["seed"], trial.value, float(attrs.get("seconds", 0.0)))
-    text = attrs.get(VAL_RIGHT)
-    right = right_from_text(text, n_val) if isinstance(text, str) else None
-    return EndedRun(name, origin, run, right=right)
+    right, mean = (_right(attrs.get(key), n_val) for key in (VAL_RIGHT, MEAN_RIGHT))
+    return EndedRun(name, origin, run, right=right, mean_right=mean)
+
+
+def _right(text: object, n_val: int) -> "NDArray[np.bool_] | None":
+    return right_from_text(text, n_val) if isinstance(text, str) else None

@@ -19,7 +19,7 @@ from tlsearch.errors import CheckpointError, DataError, MemoryShortage, StudyErr
 from tlsearch.evaluation import Bench, Predicted, ways_beside, ways_of
 from tlsearch.finetune import FineTuneData
 from tlsearch.records import TrainOn
-from tlsearch.records.finals import Finals
+from tlsearch.records.finals import MEAN, Finals
 from tlsearch.records.tested import TestResult
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.test_results import read_test_results, write_test_result
@@ -29,8 +29,6 @@ from tlsearch.studies.test_tables import TestTables, Tried
 from tlsearch.worker.context import choose_device
 from tlsearch.worker.materials import check_same_images, load_study_backbone, reading_images
 from tlsearch.worker.progress import Progress
-
-MEAN = "mean"  # of fixed features and the winner
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def run_test(
         images = load_test_images(catalog, at.study.spec.recipe)
     at.progress.preparing("loading the pretrained network")
     bench = _bench(at, data, images, train_on)
-    answer, *others = _tried(at, bench, finals, contenders)
+    answer, *others = _answer_first(_tried(at, bench, finals, contenders), finals.recommended)
     tables = TestTables(
         study=at.study.name,
         trained_on=train_on,
@@ -182,6 +180,10 @@ def _tried(at: TestPlace, bench: Bench, finals: Finals, contenders: list[Contend
         ways = ways_beside(kept[fixed.name][0], kept[winner.name])
         found.append(Tried(MEAN, _seeds(winner), tuple(ways)))
     return found
+
+
+def _answer_first(tried: list[Tried], answer: str | None) -> list[Tried]:
+    return sorted(tried, key=lambda each: each.name != answer)
 
 
 def _try(at: TestPlace, bench: Bench, contender: Contender) -> tuple[Tried, list[Predicted]]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tlsearch.finetune.mean import mean_of
 from tlsearch.measures import right_alone
 from tlsearch.records import FineTuneResult
-from tlsearch.records.right import VAL_RIGHT, right_as_text
+from tlsearch.records.right import MEAN_RIGHT, VAL_RIGHT, right_as_text
 from tlsearch.worker.floor import Probabilities
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.keepsakes import harmless
@@ -17,14 +17,21 @@ BESIDE = ("mean_with_fixed_features", "right_alone", "fixed_features_right_alone
 
 
 def beside_floor(held: HeldTrial, result: FineTuneResult) -> dict[str, object]:
-    """Return the user attributes `BESIDE` of a trial; none where the study has no floor."""
+    """Return the user attributes `BESIDE` of a trial; none where the study has no floor.
+
+    One of several seeds keeps as well which images its mean with fixed features gets right.
+    """
     study = held.context.study
     says_nothing = held.variation.train_on == "train+val"
     if not study.has_floor or result.val_probabilities is None or says_nothing:
         return {}
     labels = held.materials.data.val.labels.cpu().numpy()
     with harmless(held, "this trial is not compared with fixed features"):
-        return beside_fixed_features(result.val_probabilities, held.fixed.val_probabilities, labels)
+        ours, fixed = result.val_probabilities, held.fixed.val_probabilities
+        found = beside_fixed_features(ours, fixed, labels)
+        if held.variation.seed is not None:  # one of several seeds
+            found[MEAN_RIGHT] = right_as_text(mean_of(ours, fixed).argmax(axis=1) == labels)
+        return found
     return {}
 
 

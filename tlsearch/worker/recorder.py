@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from tlsearch.errors import DatabaseAway, TrialLost
 from tlsearch.records import Failure
-from tlsearch.records.right import VAL_RIGHT
+from tlsearch.records.right import MEAN_RIGHT, VAL_RIGHT
 from tlsearch.store.claims import Curve, Release
 from tlsearch.store.outages import DATABASE_ERRORS, RetryPolicy, within
 from tlsearch.worker.beside_floor import BESIDE, beside_floor, right_ones
@@ -168,7 +168,7 @@ def _take_over(held: HeldTrial, ending: Duplicate) -> None:
     curve = Curve(epochs, [original.intermediate_values[epoch] for epoch in epochs])
     first = original.user_attrs.get("duplicate_of", original.number)
     attrs = {"duplicate_of": first, "seconds": 0.0}
-    kept = (*BESIDE, VAL_RIGHT)
+    kept = (*BESIDE, VAL_RIGHT, MEAN_RIGHT)
     attrs |= {key: original.user_attrs[key] for key in kept if key in original.user_attrs}
     _undelivered(held)
     context = held.context
