@@ -27,6 +27,8 @@ from tlsearch.studies.finals import read_finals
 from tlsearch.studies.tested import read_tests
 
 
+pytestmark = pytest.mark.xdist_group("tested")  # one study for all
+
 @pytest.fixture(scope="module")
 def prepared(
     embedded_url: str, template: str, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory
