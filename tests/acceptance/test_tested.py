@@ -26,8 +26,8 @@ from tlsearch.store.studies import find_study
 from tlsearch.studies.finals import read_finals
 from tlsearch.studies.tested import read_tests
 
-
 pytestmark = pytest.mark.xdist_group("tested")  # one study for all
+
 
 @pytest.fixture(scope="module")
 def prepared(
