@@ -97,8 +97,9 @@ class Finals:
         winner: name of the candidate with the best mean; None before a run of one is complete.
         comparisons: of the winner with each baseline; empty until `complete`.
         recommended: name of the finalist to use: the mean of fixed features and the winner where it
-            has the highest accuracy; else the winner where it clearly beats the baselines, else the
-            cheapest that it does not beat; None until `complete`.
+            clearly beats fixed features and is not behind the best by a standard error; else the
+            winner where it clearly beats the baselines, else the cheapest that it does not beat;
+            None until `complete`.
         why: the same in a sentence, for people.
     """
 

@@ -13,6 +13,7 @@ from tlsearch.records.finals_plan import (
 )
 from tlsearch.records.format import points
 from tlsearch.records.hyperparameters import Hyperparameters
+from tlsearch.records.precision import standard_error
 from tlsearch.report.paired import paired_gain
 
 if TYPE_CHECKING:
@@ -138,19 +139,23 @@ def _with_mean(
     floor: Finalist,
     right: Mapping[str, Mapping[int, "NDArray[np.bool_]"]],
 ) -> Finals:
-    """Add the mean, and recommend it where it has the highest accuracy and beats fixed features.
+    """Add the mean, and recommend it where it beats fixed features and is not behind the best.
 
-    It was not chosen among many, and takes no training; it does take both networks at inference.
+    As for the answer of a search (`tlsearch.records.answer.recommended`), it may be one standard
+    error behind: the best was chosen on these images, the mean was not. It takes no training, and
+    both networks at inference.
     """
     found = _comparison(MEAN, floor, right)
     shown = replace(finals, finalists=(*finals.finalists, mean))
-    highest = all((mean.mean or 0.0) > (each.mean or 0.0) for each in finals.finalists)
-    if not highest or found is None or not found.is_clear:
+    best = max(each.mean or 0.0 for each in finals.finalists)
+    n_val = len(next(iter(right[MEAN].values())))
+    behind = (mean.mean or 0.0) < best - standard_error(best, n_val)
+    if behind or found is None or not found.is_clear:
         return shown
     why = (
-        f"the mean of fixed features and {finals.winner} has the highest accuracy, takes no more "
-        f"training, and is {points(found.gain)} ahead of fixed features, more than chance "
-        f"explains; of one network alone: {finals.recommended}, since {finals.why}"
+        f"the mean of fixed features and {finals.winner} is {points(found.gain)} ahead of fixed "
+        f"features, more than chance explains, not behind the best by a standard error, and takes "
+        f"no more training; of one network alone: {finals.recommended}, since {finals.why}"
     )
     return replace(shown, recommended=MEAN, why=why)
 

@@ -49,7 +49,7 @@ def _figure(finals: Finals) -> Figure:
 
 
 def _draw(finals: Finals) -> Drawn:
-    styles = {"candidate": 0, "default": 1, "fixed_features": 2}
+    styles = {"candidate": 0, "default": 1, "fixed_features": 2, "mean": 0}
     dots = []
     for each in finals.finalists:
         if each.mean is not None:
