@@ -251,6 +251,15 @@ def finals() -> Finals:
     return Finals("s", (known, none, floor), True, "trial 3", (comparison,), "fixed features", why)
 
 
+def test_the_mean_of_fixed_features_and_the_winner_is_drawn(emoji):
+    known = finals()
+    mean = Finalist("mean", "mean", None, 3, 4, known.finalists[0].runs)
+    extras = Extras(finals=replace(known, finalists=(*known.finalists, mean)))
+    found = built(replace(emoji, extras=extras), "finalists")
+    assert cells(found["finalists"], 0)["mean"][:2] == ("61.5 ± 1.3 %", "4 of 4")
+    assert any(row[:2] == ("mean", "mean") for row in found["finalists"].figures[0].data)
+
+
 def look(number: int) -> TestResult:
     figures = (
         TestFigure(
