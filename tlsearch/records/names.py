@@ -1,5 +1,6 @@
 """Names of studies that tlsearch keeps for itself."""
 
+LONGEST_NAME = 200  # characters of a study's name, its suffix included
 MEASURES_SUFFIX = "/measures"  # ends the name of a study that measures for another
 FINALISTS_SUFFIX = "/finalists"  # ... that trains another's finalists over several seeds
 KNOBS_SUFFIX = "/knobs"  # ... that tells which knob of the winner pays

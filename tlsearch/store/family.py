@@ -1,4 +1,4 @@
-"""The studies that tlsearch keeps beside a search: `NAME/measures`, `NAME/finalists` and others."""
+"""A search and the studies that are kept beside it: `NAME/measures`, `NAME/finalists`, others."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,21 @@ from optuna.storages import RDBStorage
 from tlsearch.errors import StudyError
 from tlsearch.records.names import FAMILY_SUFFIXES, MEASURES_SUFFIX
 from tlsearch.store.stored_study import FAMILY_OF, Family, StoredStudy
-from tlsearch.store.studies import read_study
+from tlsearch.store.studies import find_study, read_study
+
+
+def find_search(storage: RDBStorage, name: str) -> StoredStudy:
+    """Read a study that searches.
+
+    Raises:
+        StudyError: there is none of this name, or it was made from a search.
+    """
+    found = find_study(storage, name)
+    if found.family_of is not None:
+        raise StudyError(
+            f"study {name!r} was made from study {found.family_of.name!r}; name that one"
+        )
+    return found
 
 
 def family_attrs(search: StoredStudy) -> dict[str, Any]:

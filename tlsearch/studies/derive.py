@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from tlsearch.errors import SpecError
+from tlsearch.records import MEASURES_SUFFIX
+from tlsearch.records.names import LONGEST_NAME
 from tlsearch.spec import StudySpec, parse_spec, to_toml_dict
 from tlsearch.spec.load import resolve_paths
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import read_controls
 from tlsearch.store.studies import find_study
 
-_LONGEST_NAME = 191
 _BUDGET = ("trials", "gpu_hours", "target_accuracy", "patience_trials")
 
 
@@ -56,7 +57,7 @@ def derived_name(study_name: str, settings: Mapping[str, str]) -> str:
     """Return a name such as `cars-image_size-128`."""
     parts = [part for key, text in settings.items() for part in (key.rpartition(".")[2], text)]
     name = "-".join([study_name, *(re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts)])
-    return name[:_LONGEST_NAME]
+    return name[: LONGEST_NAME - len(MEASURES_SUFFIX)]
 
 
 def _set(document: dict[str, Any], key: str, text: str) -> None:

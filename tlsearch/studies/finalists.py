@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from optuna.storages import RDBStorage
 
-from tlsearch.errors import InputError, StudyError
+from tlsearch.errors import InputError
 from tlsearch.optuna_ext.history import HIDDEN
 from tlsearch.records import Measures, TrialRecord
 from tlsearch.records.finals import Finals
@@ -14,22 +14,22 @@ from tlsearch.records.finals_plan import Candidate, FinalsPlan, new_seeds
 from tlsearch.records.names import FINALISTS_SUFFIX
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import change_budget
-from tlsearch.store.family import read_member
+from tlsearch.store.family import find_search, read_member
 from tlsearch.store.finals import PLAN, read_plan, write_plan
 from tlsearch.store.locks import study_lock
 from tlsearch.store.measures import read_measures
 from tlsearch.store.stored_study import StoredStudy
-from tlsearch.store.studies import NewStudy, find_study, write_studies
+from tlsearch.store.studies import NewStudy, write_studies
 from tlsearch.store.trials import trial_records
 from tlsearch.studies.candidates import ranked_candidates
 from tlsearch.studies.finals import read_finals
-from tlsearch.studies.members import member_attrs, member_spec
+from tlsearch.studies.members import check_runs, member_attrs, member_spec, refuse_fewer
 
 if TYPE_CHECKING:
     from tlsearch.worker import Progress
 
 TOP, SEEDS = 3, 4
-MOST_TOP, FEWEST_SEEDS, MOST_SEEDS = 50, 2, 100
+MOST_TOP = 50
 FACTORS = (1 / 3, 1.0, 3.0)  # of the plain rate: what is tried of the plain default
 _APART = 1.2  # rates that are closer than this factor are one
 
@@ -76,13 +76,10 @@ def queue_finalists(
             or those of another study.
         StorageError: the database cannot be reached.
     """
-    _check(top, seeds, gpu_hours)
+    _check_top(top)
+    check_runs(seeds, gpu_hours)
     database = open_storage(storage)
-    search = find_study(database, study_name)
-    if search.family_of is not None:
-        raise StudyError(
-            f"study {study_name!r} was made from study {search.family_of.name!r}; name that one"
-        )
+    search = find_search(database, study_name)
     member = read_member(database, search, FINALISTS_SUFFIX)
     created = member is None
     if member is None:
@@ -149,13 +146,9 @@ def run_finalists(
     return found
 
 
-def _check(top: int | None, seeds: int | None, gpu_hours: float | None) -> None:
+def _check_top(top: int | None) -> None:
     if top is not None and not 1 <= top <= MOST_TOP:
         raise InputError(f"--top {top}: must lie between 1 and {MOST_TOP}")
-    if seeds is not None and not FEWEST_SEEDS <= seeds <= MOST_SEEDS:
-        raise InputError(f"--seeds {seeds}: must lie between {FEWEST_SEEDS} and {MOST_SEEDS}")
-    if gpu_hours is not None and not 0 < gpu_hours < float("inf"):
-        raise InputError(f"--gpu-hours {gpu_hours:g}: must be above 0")
 
 
 def _new_plan(database: RDBStorage, search: StoredStudy, top: int, seeds: int) -> FinalsPlan:
@@ -230,15 +223,8 @@ def _extended(
     """Return the stored plan with what was asked for beyond it."""
     plan = read_plan(database, member.study_id)
     assert plan is not None, "it is never taken away"
-    for option, wanted, there in (
-        ("top", top, len(plan.candidates)),
-        ("seeds", seeds, len(plan.seeds)),
-    ):
-        if wanted is not None and wanted < there:
-            raise StudyError(
-                f"--{option} {wanted}: study {member.name!r} has {there} already, and what was "
-                f"trained is not thrown away; leave --{option} out, or delete that study first"
-            )
+    refuse_fewer(member, "top", top, len(plan.candidates))
+    refuse_fewer(member, "seeds", seeds, len(plan.seeds))
     if seeds is not None and seeds > len(plan.seeds):
         plan = replace(plan, seeds=new_seeds(plan.search_seed, seeds))
     if top is not None and top > len(plan.candidates):

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tlsearch.errors import StudyError
+from tlsearch.errors import InputError, StudyError
+from tlsearch.records.names import LONGEST_NAME
 from tlsearch.spec import (
     BudgetSpec,
     MeasuresSpec,
@@ -16,7 +17,7 @@ from tlsearch.store.stored_study import FLOOR, StoredStudy, to_attrs
 from tlsearch.studies.provenance import provenance
 
 KEEP_ALL = 10**6  # models
-_LONGEST_NAME = 200
+FEWEST_SEEDS, MOST_SEEDS = 2, 100
 
 
 def member_spec(
@@ -40,10 +41,10 @@ def member_spec(
         StudyError: the name of the search leaves no room for the suffix.
     """
     name = spec.name + suffix
-    if len(name) > _LONGEST_NAME:
+    if len(name) > LONGEST_NAME:
         raise StudyError(
             f"study {spec.name!r}: its name has {len(spec.name)} characters, and "
-            f"{_LONGEST_NAME - len(suffix)} leave room for {suffix} after it; make a study of a "
+            f"{LONGEST_NAME - len(suffix)} leave room for {suffix} after it; make a study of a "
             "shorter name like it: tlsearch create --from"
         )
     return spec.model_copy(
@@ -59,6 +60,31 @@ def member_spec(
             ),
         }
     )
+
+
+def check_runs(seeds: int | None, gpu_hours: float | None) -> None:
+    """Check how often to train each configuration, and for how long at most; None = not given.
+
+    Raises:
+        InputError: a number out of its range.
+    """
+    if seeds is not None and not FEWEST_SEEDS <= seeds <= MOST_SEEDS:
+        raise InputError(f"--seeds {seeds}: must lie between {FEWEST_SEEDS} and {MOST_SEEDS}")
+    if gpu_hours is not None and not 0 < gpu_hours < float("inf"):
+        raise InputError(f"--gpu-hours {gpu_hours:g}: must be above 0")
+
+
+def refuse_fewer(member: StoredStudy, option: str, wanted: int | None, there: int) -> None:
+    """Refuse fewer runs than a study of a family has; None = as many as there are.
+
+    Raises:
+        StudyError: fewer are wanted.
+    """
+    if wanted is not None and wanted < there:
+        raise StudyError(
+            f"--{option} {wanted}: study {member.name!r} has {there} already, and what was trained "
+            f"is not thrown away; leave --{option} out, or delete that study first"
+        )
 
 
 def member_attrs(search: StoredStudy, spec: StudySpec) -> dict[str, Any]:

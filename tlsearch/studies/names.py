@@ -2,7 +2,7 @@
 
 from tlsearch.errors import SpecError
 from tlsearch.records import BEING_CREATED_PREFIX, MEASURES_SUFFIX
-from tlsearch.records.names import FAMILY_SUFFIXES
+from tlsearch.records.names import FAMILY_SUFFIXES, LONGEST_NAME
 from tlsearch.spec import StudySpec
 
 
@@ -14,7 +14,7 @@ def check_name(spec: StudySpec) -> None:
     """
     if why := _why_not(spec.name):
         raise SpecError([f"name = {spec.name!r}: {why}; choose another"])
-    most = 200 - len(MEASURES_SUFFIX)
+    most = LONGEST_NAME - len(MEASURES_SUFFIX)
     if spec.measures.when != "off" and len(spec.name) > most:
         raise SpecError(
             [

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from optuna.storages import RDBStorage
 
-from tlsearch.errors import InputError, StudyError
 from tlsearch.records import Hyperparameters
 from tlsearch.records.finals import Finals
 from tlsearch.records.finals_plan import new_seeds
@@ -13,21 +12,21 @@ from tlsearch.records.knobs import KnobsPlan, KnobsTable
 from tlsearch.records.names import KNOBS_SUFFIX
 from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import change_budget
-from tlsearch.store.family import read_member
+from tlsearch.store.family import find_search, read_member
 from tlsearch.store.locks import study_lock
 from tlsearch.store.runs import queue_runs
 from tlsearch.store.stored_study import StoredStudy
-from tlsearch.store.studies import NewStudy, find_study, read_attr, write_studies
+from tlsearch.store.studies import NewStudy, read_attr, write_studies
 from tlsearch.store.trials import trial_records
 from tlsearch.studies.candidates import ranked_candidates
 from tlsearch.studies.finals import read_finals
 from tlsearch.studies.knobs import PLAN, read_knobs
-from tlsearch.studies.members import member_attrs, member_spec
+from tlsearch.studies.members import check_runs, member_attrs, member_spec, refuse_fewer
 
 if TYPE_CHECKING:
     from tlsearch.worker import Progress
 
-SEEDS, FEWEST_SEEDS, MOST_SEEDS = 3, 2, 100
+SEEDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +70,9 @@ def queue_knobs(
             those of another study.
         StorageError: the database cannot be reached.
     """
-    _check(seeds, gpu_hours)
+    check_runs(seeds, gpu_hours)
     database = open_storage(storage)
-    search = find_study(database, study_name)
-    if search.family_of is not None:
-        raise StudyError(
-            f"study {study_name!r} was made from study {search.family_of.name!r}; name that one"
-        )
+    search = find_search(database, study_name)
     name, winner = _winner(database, search, read_finals(study_name, storage))
     member = read_member(database, search, KNOBS_SUFFIX)
     created = member is None
@@ -142,13 +137,6 @@ def run_knobs(
     return found
 
 
-def _check(seeds: int | None, gpu_hours: float | None) -> None:
-    if seeds is not None and not FEWEST_SEEDS <= seeds <= MOST_SEEDS:
-        raise InputError(f"--seeds {seeds}: must lie between {FEWEST_SEEDS} and {MOST_SEEDS}")
-    if gpu_hours is not None and not 0 < gpu_hours < float("inf"):
-        raise InputError(f"--gpu-hours {gpu_hours:g}: must be above 0")
-
-
 def _winner(
     database: RDBStorage, search: StoredStudy, finals: Finals | None
 ) -> tuple[str, Hyperparameters]:
@@ -179,12 +167,7 @@ def _extended(
     database: RDBStorage, search: StoredStudy, member: StoredStudy, seeds: int | None
 ) -> KnobsPlan:
     plan = KnobsPlan.from_dict(read_attr(database, member.study_id, PLAN) or {})
-    there = len(plan.seeds)
-    if seeds is None or seeds == there:
+    refuse_fewer(member, "seeds", seeds, len(plan.seeds))
+    if seeds is None or seeds == len(plan.seeds):
         return plan
-    if seeds < there:
-        raise StudyError(
-            f"--seeds {seeds}: study {member.name!r} has {there} already, and what was trained is "
-            "not thrown away; leave --seeds out, or delete that study first"
-        )
     return replace(plan, seeds=new_seeds(search.spec.recipe.seed, seeds))

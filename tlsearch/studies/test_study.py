@@ -10,9 +10,8 @@ from tlsearch.records.finals import Finals
 from tlsearch.records.names import FINALISTS_SUFFIX
 from tlsearch.records.tested import TestResult
 from tlsearch.store.connect import open_storage
-from tlsearch.store.family import read_member
+from tlsearch.store.family import find_search, read_member
 from tlsearch.store.stored_study import StoredStudy
-from tlsearch.store.studies import find_study
 from tlsearch.store.test_results import read_test_results
 from tlsearch.studies.contenders import Contender, contenders_of, tested_finalists
 from tlsearch.studies.final_models import complete_runs, final_finalists, final_runs, queue_final
@@ -58,11 +57,7 @@ def test_study(
         BackboneError, StorageError, MemoryShortage: as `run_worker`.
     """
     database = open_storage(storage)
-    search = find_study(database, study_name)
-    if search.family_of is not None:
-        raise StudyError(
-            f"study {study_name!r} was made from study {search.family_of.name!r}; name that one"
-        )
+    search = find_search(database, study_name)
     earlier = read_test_results(database.engine, search.study_id)
     if earlier and not again:
         return earlier[0]
