@@ -7,10 +7,10 @@ is
 
     sd_images^2 / n + sd_seeds^2 / s + sd_rest^2 / (n s),
 
-estimated from the mean squares of a two-way analysis of variance without replication (Searle,
-Casella and McCulloch, "Variance components", 1992, chapter 4), with Satterthwaite's degrees of
-freedom (1946). Over the seeds alone it would be far too small: four models that are right on the
-same images say little about other images. For one model what is left is the binomial interval.
+estimated from the mean squares of a two-way analysis of variance without replication
+(`tlsearch.records.crossed`). Over the seeds alone it would be far too small: four models that are
+right on the same images say little about other images. For one model what is left is the binomial
+interval.
 """
 
 import math
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm, t
 
+from tlsearch.records.crossed import Part, crossed
 from tlsearch.records.precision import paired_error
 
 LEVEL = 0.95
@@ -50,14 +51,6 @@ class Gain:
     low: float
     high: float
     p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """The variance of a mean, and its degrees of freedom."""
-
-    variance: float
-    freedom: float
 
 
 def interval_of(right: Right) -> Interval:
@@ -110,21 +103,12 @@ def gain_of(ours: Right, theirs: Right) -> Gain:
     return Gain(gain, gain - quantile * error, gain + quantile * error, p_value)
 
 
-def _spread(values: NDArray[np.float64]) -> _Spread:
+def _spread(values: NDArray[np.float64]) -> Part:
     """Return the variance of the mean of values (s, n), s and n above 1, over seeds and images."""
-    n_seeds, n_images = values.shape
-    of_image, of_seed, mean = values.mean(axis=0), values.mean(axis=1), values.mean()
-    rest = values - of_image[None, :] - of_seed[:, None] + mean
-    freedom_rest = (n_seeds - 1) * (n_images - 1)
-    # Mean squares, divided by the number of values: parts of the variance of the mean.
-    images = float(of_image.var(ddof=1)) / n_images
-    seeds = float(of_seed.var(ddof=1)) / n_seeds
-    noise = float((rest**2).sum()) / freedom_rest / values.size
-    if seeds <= noise:  # the seeds differ by no more than their images explain
-        return _Spread(images, n_images - 1)
-    variance = images + seeds - noise
-    parts = images**2 / (n_images - 1) + seeds**2 / (n_seeds - 1) + noise**2 / freedom_rest
-    return _Spread(variance, variance**2 / parts if parts else n_images - 1)
+    found = crossed(values)
+    if found.seeds.variance <= found.rest.variance:  # no more than their images explain
+        return found.images
+    return found.both or found.images
 
 
 def _quantile(freedom: float) -> float:

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tlsearch.records.crossed import Part, crossed
+
 if TYPE_CHECKING:  # so that commands that compare nothing start without it
     import numpy as np
     from numpy.typing import NDArray
@@ -42,13 +44,11 @@ class PairedGain:
 def paired_gain(ours: "NDArray[np.bool_]", theirs: "NDArray[np.bool_]") -> PairedGain:
     """Compare two models by which images each gets right, over seeds.
 
-    Both seeds and images are random: the gain is to hold for other seeds and for other images. With
-    d[s, i] the difference at seed s and image i, the variance of its mean over S seeds and n images
-    is (M_s + M_i - M_si) / (S n), where M are the mean squares of seeds, images and what is left
-    (random effects, two ways crossed: Searle, Casella, McCulloch, "Variance Components", 1992,
-    section 4.3), with Satterthwaite's degrees of freedom. Where chance makes this smaller than what
-    seeds alone or images alone give, the largest of the three counts. It is never below that of
-    one image, so that models without any difference do not count as certain.
+    Both seeds and images are random: the gain is to hold for other seeds and for other images. So
+    the difference at each seed and image is taken apart (`tlsearch.records.crossed`). Where chance
+    makes the variance of both smaller than what seeds alone or images alone give, the largest of
+    the three counts. The error is never below that of one image, so that models without any
+    difference do not count as certain.
 
     With one seed the images alone count.
 
@@ -61,27 +61,14 @@ def paired_gain(ours: "NDArray[np.bool_]", theirs: "NDArray[np.bool_]") -> Paire
     difference = ours.astype(np.float64) - theirs
     seeds, n = difference.shape
     gain = float(difference.mean())
-    of_images = seeds * float(difference.mean(axis=0).var(ddof=1))
-    found = [(of_images, n - 1.0)]
-    if seeds > 1:
-        found += _with_seeds(difference, of_images)
-    square, degrees = max(found)
-    error = max(math.sqrt(square / (seeds * n)), 1 / n)
-    return _tested(gain, error, degrees)
-
-
-def _with_seeds(difference: "NDArray[np.float64]", of_images: float) -> list[tuple[float, float]]:
-    """Return the mean squares that count seeds, with their degrees of freedom."""
-    seeds, n = difference.shape
-    by_seed, by_image = difference.mean(axis=1, keepdims=True), difference.mean(axis=0)
-    of_seeds = n * float(by_seed.var(ddof=1))
-    rest = difference - by_seed - by_image + difference.mean()
-    of_rest = float((rest**2).sum()) / ((seeds - 1) * (n - 1))
-    both = of_seeds + of_images - of_rest
-    squares = ((of_seeds, seeds - 1), (of_images, n - 1), (of_rest, (seeds - 1) * (n - 1)))
-    spread = sum(square**2 / degrees for square, degrees in squares)
-    found = [(of_seeds, seeds - 1.0)]
-    return [*found, (both, both**2 / spread)] if both > 0 else found
+    if seeds == 1:
+        found = [Part(float(difference.var(ddof=1)) / n, n - 1)]
+    else:
+        parts = crossed(difference)
+        found = [parts.images, parts.seeds, *([parts.both] if parts.both else [])]
+    largest = max(found, key=lambda part: (part.variance, part.freedom))
+    error = max(math.sqrt(largest.variance), 1 / n)
+    return _tested(gain, error, largest.freedom)
 
 
 def _tested(gain: float, error: float, degrees: float) -> PairedGain:
