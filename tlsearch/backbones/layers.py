@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from timm.models._manipulate import group_with_matcher
 from torch import nn
 
+from tlsearch.backbones.keys import within
 from tlsearch.backbones.models import classifier_names
 from tlsearch.backbones.order import Order, order_of_modules
 from tlsearch.errors import BackboneError
@@ -139,8 +140,3 @@ def _labels(index_of: Mapping[str, int], n_layers: int) -> list[str]:
 def _prefixes(key: str) -> list[str]:
     parts = key.split(".")
     return [".".join(parts[: n + 1]) for n in range(len(parts))]
-
-
-def within(key: str, modules: tuple[str, ...]) -> bool:
-    """Whether a state-dict key belongs to one of these modules."""
-    return any(key == module or key.startswith(f"{module}.") for module in modules)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import nn
 
+from tlsearch.backbones.keys import within
 from tlsearch.errors import BackboneError
 
 Order = Literal["group_matcher", "feature_info", "modules"]
@@ -43,9 +44,9 @@ def order_of_modules(
     units = [
         unit
         for unit in _units(model, "", _STAGES_DEEP)
-        if not any(_inside(module, unit) for module in classifier)
+        if not any(within(module, (unit,)) for module in classifier)
     ]
-    inside = {key: any(_inside(key, module) for module in classifier) for key in model.state_dict()}
+    inside = {key: within(key, tuple(classifier)) for key in model.state_dict()}
     groups = _groups([key for key, of_it in inside.items() if not of_it], units)
     if len(groups) < 2:
         raise BackboneError(
@@ -54,7 +55,9 @@ def order_of_modules(
         )
     declared = _declared(model)
     places = [
-        next((n for n, group in enumerate(groups) if any(_inside(key, stage) for key in group)), -1)
+        next(
+            (n for n, group in enumerate(groups) if any(within(key, (stage,)) for key in group)), -1
+        )
         for stage in declared
     ]
     if any(later < earlier for earlier, later in pairwise(places)):
@@ -108,7 +111,7 @@ def _groups(keys: Sequence[str], units: Sequence[str]) -> list[list[str]]:
     waiting: list[str] = []
     current: str | None = None
     for key in keys:
-        unit = next((unit for unit in units if _inside(key, unit)), None)
+        unit = next((unit for unit in units if within(key, (unit,))), None)
         if unit is None:
             waiting.append(key)
             continue
@@ -141,10 +144,6 @@ def _split(waiting: list[str], last: str | None, following: str) -> tuple[list[s
 def _shared(key: str, other: str) -> int:
     pairs = zip(key.split("."), other.split("."), strict=False)
     return next((n for n, (one, two) in enumerate(pairs) if one != two), len(other.split(".")))
-
-
-def _inside(key: str, module: str) -> bool:
-    return key == module or key.startswith(f"{module}.")
 
 
 def _declared(model: nn.Module) -> list[str]:

@@ -11,7 +11,8 @@ import timm
 import torch
 from torch import Tensor
 
-from tlsearch.backbones.layers import Layers, layers_of, within
+from tlsearch.backbones.keys import within
+from tlsearch.backbones.layers import Layers, layers_of
 from tlsearch.backbones.models import InputStatistics, build, classifier_names, input_statistics
 from tlsearch.backbones.sizes import check_takes, size_arguments
 from tlsearch.backbones.weights_file import StateDict, check_fit, fitted, read_file

@@ -16,7 +16,7 @@ import torch
 from timm.models import clean_state_dict, load_state_dict
 from torch import Tensor
 
-from tlsearch.backbones.layers import within
+from tlsearch.backbones.keys import within
 from tlsearch.backbones.models import native_size
 from tlsearch.backbones.resample import resampled
 from tlsearch.backbones.sizes import size_arguments

@@ -17,6 +17,7 @@ from tlsearch.cli.options import (
     LogLevelOption,
     Storage,
     StudyName,
+    Threads,
     WeightsHere,
 )
 
@@ -29,7 +30,6 @@ GpuHours = Annotated[
 QueueOnly = Annotated[
     bool, typer.Option("--queue-only", help="Queue the runs and show what is there; train nothing.")
 ]
-Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threads.")]
 
 
 def finalists(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tlsearch.cli.display import console, print_json
-from tlsearch.cli.finals import GpuHours, QueueOnly, Threads, run_member
+from tlsearch.cli.finals import GpuHours, QueueOnly, run_member
 from tlsearch.cli.logs import LogLevel, set_up_logging
 from tlsearch.cli.options import (
     Artifacts,
@@ -18,6 +18,7 @@ from tlsearch.cli.options import (
     LogLevelOption,
     Storage,
     StudyName,
+    Threads,
     WeightsHere,
 )
 

@@ -36,6 +36,9 @@ StudyNames = Annotated[
 ]
 SpecPath = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="Study spec.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="CPU threads; default: all cores.")
+]
 DataHere = Annotated[
     str | None, typer.Option(metavar="PATH", help="The study's images on this machine.")
 ]

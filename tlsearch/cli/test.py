@@ -17,6 +17,7 @@ from tlsearch.cli.options import (
     LogLevelOption,
     Storage,
     StudyName,
+    Threads,
     WeightsHere,
 )
 
@@ -50,9 +51,7 @@ def test(
         ),
     ] = None,
     device: Device = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads; default: all cores.")
-    ] = None,
+    threads: Threads = None,
     data: DataHere = None,
     weights: WeightsHere = None,
     artifacts: Artifacts = None,

@@ -18,6 +18,7 @@ from tlsearch.cli.options import (
     Storage,
     StudyName,
     StudyNames,
+    Threads,
     WeightsHere,
 )
 
@@ -107,9 +108,7 @@ def measure(
     study: StudyName,
     storage: Storage = None,
     device: Device = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads; default: all cores.")
-    ] = None,
+    threads: Threads = None,
     data: DataHere = None,
     weights: WeightsHere = None,
     as_json: Json = False,

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tlsearch.backbones import InputStatistics
-from tlsearch.data import DeviceImages, evaluation_batches
-from tlsearch.finetune.batch_norm import clean_sample, recalibrate
+from tlsearch.data import DeviceImages
+from tlsearch.finetune.batch_norm import recalibrate_on
 from tlsearch.spec import RecipeSpec
 
 State = Mapping[str, Tensor]
@@ -81,9 +81,7 @@ def recalibrated(
         statistics: of the pixels.
     """
     if recipe.batch_norm != "frozen":
-        sample, seen = clean_sample(len(clean), recipe.seed), recipe.for_evaluation()
-        batches = evaluation_batches(clean, seen, statistics.mean, statistics.std, sample)
-        recalibrate(model, (images for images, _ in batches))
+        recalibrate_on(model, clean, recipe, statistics)
     return model
 
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tlsearch.backbones import Layers
-from tlsearch.data import seed_from
+from tlsearch.backbones import InputStatistics, Layers
+from tlsearch.data import DeviceImages, evaluation_batches, seed_from
 from tlsearch.finetune.guards import mixed_precision
+from tlsearch.spec import RecipeSpec
 
 # A forward pass is about a third of a training step, so a quarter of the images costs less than a
 # tenth of an epoch. Few images are all used, although that costs up to a third of an epoch.
@@ -61,6 +62,22 @@ def clean_sample(n_images: int, seed: int) -> tuple[Tensor, ...]:
     n_used = min(n_images, max(LEAST_IMAGES, int(SHARE * n_images)))
     used = torch.randperm(n_images, generator=generator)[:n_used]
     return used.tensor_split(-(-n_used // _BATCH_SIZE))
+
+
+def recalibrate_on(
+    model: nn.Module, clean: DeviceImages, recipe: RecipeSpec, statistics: InputStatistics
+) -> None:
+    """Set the running statistics to those of clean training images; see `recalibrate`.
+
+    Args:
+        model: on the device of the images; in evaluation mode afterwards.
+        clean: training images at the size of evaluation.
+        recipe: for the evaluation crop and the seed.
+        statistics: of the pixels.
+    """
+    sample, seen = clean_sample(len(clean), recipe.seed), recipe.for_evaluation()
+    batches = evaluation_batches(clean, seen, statistics.mean, statistics.std, sample)
+    recalibrate(model, (images for images, _ in batches))
 
 
 @torch.no_grad()

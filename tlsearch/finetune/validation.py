@@ -5,8 +5,7 @@ from contextlib import nullcontext
 from torch import nn
 
 from tlsearch.backbones import InputStatistics
-from tlsearch.data import evaluation_batches
-from tlsearch.finetune.batch_norm import clean_sample, recalibrate, restored, statistics_of
+from tlsearch.finetune.batch_norm import recalibrate_on, restored, statistics_of
 from tlsearch.finetune.ema import WeightAverage
 from tlsearch.finetune.evaluate import Evaluation, evaluate
 from tlsearch.finetune.images import FineTuneData
@@ -40,8 +39,5 @@ def validate(
         if average is not None:
             average.write()
         if recipe.batch_norm == "recalibrated":
-            clean, seen = data.clean or data.train, recipe.for_evaluation()
-            sample = clean_sample(len(clean), recipe.seed)
-            batches = evaluation_batches(clean, seen, statistics.mean, statistics.std, sample)
-            recalibrate(model, (images for images, _ in batches))
+            recalibrate_on(model, data.clean or data.train, recipe, statistics)
         return evaluate(model, data.val, recipe, statistics)

@@ -2,11 +2,16 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial, TrialState
 
 from tlsearch.optuna_ext.quiet import without_notices
 from tlsearch.records import FIXED_FEATURES, HYPERPARAMETER_NAMES
+
+if TYPE_CHECKING:
+    from optuna.importance import BaseImportanceEvaluator
 
 FEWEST_TRIALS = 8  # below that they say nothing
 
@@ -20,29 +25,39 @@ def importances(trials: Sequence[FrozenTrial]) -> dict[str, dict[str, float]]:
     Args:
         trials: of the search, in any state.
     """
-    import optuna
     from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
     complete = [t for t in trials if _counts(t)]
     if len(complete) < FEWEST_TRIALS or len({t.value for t in complete}) < 2:
         return {}
+    found = {}
+    evaluators = {
+        "fanova": FanovaImportanceEvaluator(seed=0),
+        "ped_anova": PedAnovaImportanceEvaluator(),
+    }
+    for name, evaluator in evaluators.items():
+        with suppress(RuntimeError, ValueError):  # no variance, or all of one value
+            found[name] = shares_of(complete, evaluator)
+    return found
+
+
+def shares_of(
+    trials: Sequence[FrozenTrial], evaluator: "BaseImportanceEvaluator"
+) -> dict[str, float]:
+    """Return the importance of each parameter of complete trials, as shares of 1.
+
+    Raises:
+        RuntimeError, ValueError: the evaluator cannot tell.
+    """
+    import optuna
+
     with without_notices():
         study = optuna.create_study(direction="maximize")
-        study.add_trials(complete)
-    found = {}
+        study.add_trials(trials)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what is experimental
-        evaluators = {
-            "fanova": FanovaImportanceEvaluator(seed=0),
-            "ped_anova": PedAnovaImportanceEvaluator(),
-        }
-        for name, evaluator in evaluators.items():
-            try:
-                shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
-                found[name] = {knob: float(share) for knob, share in shares.items()}
-            except (RuntimeError, ValueError):  # no variance, or all of one value
-                continue
-    return found
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in shares.items()}
 
 
 def _counts(trial: FrozenTrial) -> bool:

@@ -28,10 +28,8 @@ def beside_floor(held: HeldTrial, result: FineTuneResult) -> dict[str, object]:
     labels = held.materials.data.val.labels.cpu().numpy()
     with harmless(held, "this trial is not compared with fixed features"):
         ours, fixed = result.val_probabilities, held.fixed.val_probabilities
-        found = beside_fixed_features(ours, fixed, labels)
-        if held.variation.seed is not None:  # one of several seeds
-            found[MEAN_RIGHT] = right_as_text(mean_of(ours, fixed).argmax(axis=1) == labels)
-        return found
+        one_of_several = held.variation.seed is not None
+        return beside_fixed_features(ours, fixed, labels, keep_right=one_of_several)
     return {}
 
 
@@ -51,7 +49,7 @@ def right_ones(held: HeldTrial, predictions: Sequence[int]) -> dict[str, object]
 
 
 def beside_fixed_features(
-    ours: Probabilities, fixed: Probabilities, labels: NDArray[np.int64]
+    ours: Probabilities, fixed: Probabilities, labels: NDArray[np.int64], *, keep_right: bool
 ) -> dict[str, object]:
     """Return what is kept of a trial beside the fixed features of its study.
 
@@ -59,8 +57,10 @@ def beside_fixed_features(
         ours: of the trial, (n_val, n_classes).
         fixed: of fixed features, likewise.
         labels: the true class of each image, (n_val,).
+        keep_right: whether to keep which images their mean gets right.
     """
     right, floor_right = (each.argmax(axis=1) == labels for each in (ours, fixed))
     mean = mean_of(ours, fixed).argmax(axis=1) == labels
     figures = float(mean.mean()), *right_alone(right, floor_right)
-    return dict(zip(BESIDE, figures, strict=True))
+    found: dict[str, object] = dict(zip(BESIDE, figures, strict=True))
+    return found | ({MEAN_RIGHT: right_as_text(mean)} if keep_right else {})

@@ -1,11 +1,11 @@
 """Which knobs mattered, as Optuna estimates it."""
 
 import random
-import warnings
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES
+from tlsearch.report.importances import shares_of
 from tlsearch.report.page.facts import Facts, FineTuned
 from tlsearch.report.page.section import Drawn, Figure, Section
 from tlsearch.report.page.style import BLUE, INK, drawing
@@ -59,12 +59,9 @@ def _of_halves(facts: Facts, trials: Sequence[FineTuned]) -> list[Mapping[str, f
 
 def _importance(facts: Facts, trials: Sequence[FineTuned]) -> Mapping[str, float]:
     """Return shares of 1 by knob, of those that vary; empty where none does or none matters."""
-    import optuna
     from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.importance import PedAnovaImportanceEvaluator
     from optuna.trial import create_trial
-
-    from tlsearch.optuna_ext.quiet import without_notices
 
     raw = {t.number: t.params.as_dict() for t in facts.trials if t.params}
     values = {name: [raw[t.number][name] for t in trials] for name in HYPERPARAMETER_NAMES}
@@ -79,17 +76,15 @@ def _importance(facts: Facts, trials: Sequence[FineTuned]) -> Mapping[str, float
             )
     if not distributions:
         return {}
-    with without_notices():
-        study = optuna.create_study(direction="maximize")
-    for trial in trials:
-        params = {name: raw[trial.number][name] for name in distributions}
-        study.add_trial(
-            create_trial(params=params, distributions=distributions, value=trial.accuracy)
+    made = [
+        create_trial(
+            params={name: raw[trial.number][name] for name in distributions},
+            distributions=distributions,
+            value=trial.accuracy,
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a part of Optuna that is experimental
-        found_shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-    return {name: float(share) for name, share in found_shares.items()}
+        for trial in trials
+    ]
+    return shares_of(made, PedAnovaImportanceEvaluator())
 
 
 def _draw(
