@@ -11,6 +11,7 @@ from tlsearch.artifacts.open import (
     remove_if_there,
 )
 from tlsearch.artifacts.pictures import picture_attrs, remove_pictures
+from tlsearch.artifacts.whole_folder import whole_folder
 
 __all__ = [
     "ATTEMPT_SUFFIX",
@@ -28,4 +29,5 @@ __all__ = [
     "picture_attrs",
     "remove_if_there",
     "remove_pictures",
+    "whole_folder",
 ]

@@ -1,18 +1,12 @@
-"""A folder that is there whole under its name, or not at all."""
+"""Where an export may go, and a folder for it."""
 
-import os
-import shutil
-import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from tlsearch.artifacts import whole_folder
 from tlsearch.errors import ExportError
 from tlsearch.predict.exported import NAME, read_exported
-
-_HALF_WRITTEN, _REPLACED = ".half-written-", ".replaced-"
-_STALE_AFTER_SECONDS = 24 * 3600.0  # an export that takes longer was killed
 
 
 def check_out(out: Path, study: str, *, force: bool) -> None:
@@ -49,67 +43,17 @@ def check_out(out: Path, study: str, *, force: bool) -> None:
 def new_folder(out: Path) -> Iterator[Path]:
     """Give a folder beside `out` to write into; it takes that name when the block ends well.
 
-    What was under the name is removed then. After an error nothing of it is left; what a killed
-    process left beside `out` is removed after a day.
+    See `whole_folder`.
 
     Raises:
         ExportError: it cannot be written: a full disk, say.
     """
-    out = out.absolute()
-    half = out.with_name(f".{out.name}{_HALF_WRITTEN}{uuid.uuid4().hex}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale_folders(out)
-        half.mkdir()
-        yield half
-        _keep(half)
-        _put(half, out)
+        with whole_folder(out.absolute()) as half:
+            yield half
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise ExportError(
             f"{out}: cannot be written ({why}); make room or name another folder with --out; "
             "nothing was left there"
         ) from error
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
-
-
-def _remove_stale_folders(out: Path) -> None:
-    oldest = time.time() - _STALE_AFTER_SECONDS
-    beginnings = tuple(f".{out.name}{mark}" for mark in (_HALF_WRITTEN, _REPLACED))
-    for path in out.parent.iterdir():
-        if path.name.startswith(beginnings) and path.is_dir() and path.stat().st_mtime < oldest:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _put(half: Path, out: Path) -> None:
-    """Give a folder its name; the one that had it goes, and comes back if this fails."""
-    if not out.exists():
-        half.rename(out)
-    else:
-        former = out.with_name(f".{out.name}{_REPLACED}{uuid.uuid4().hex}")
-        out.rename(former)
-        try:
-            half.rename(out)
-        except BaseException:
-            former.rename(out)
-            raise
-        shutil.rmtree(former, ignore_errors=True)
-    _sync(out.parent)
-
-
-def _keep(folder: Path) -> None:
-    """Have all of a folder on the disk."""
-    for current, _, files in os.walk(folder):
-        for name in files:
-            _sync(Path(current) / name)
-        _sync(Path(current))
-
-
-def _sync(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # not every file system can do so
-            os.fsync(number)
-    finally:
-        os.close(number)

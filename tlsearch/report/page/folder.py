@@ -2,12 +2,10 @@
 
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from tlsearch.artifacts import whole_folder
 from tlsearch.errors import InputError
 
 MARKER = ".tlsearch-report.json"  # says that a folder is a report: of which study, which files
@@ -61,47 +59,18 @@ def write_folder(out: Path, study: str, files: Mapping[str, bytes], force: bool)
     Raises:
         InputError: it cannot be written; what was there stays.
     """
-    half = out.parent / f".{out.name[:100]}.half-written-{uuid.uuid4().hex[:8]}"
-    old = half.with_name(half.name.replace("half-written", "replaced"))
+    marker = {"study": study, "files": sorted(files)}
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        half.mkdir()
-        for name, data in files.items():
-            path = half / PurePosixPath(name)
-            path.parent.mkdir(exist_ok=True)
-            _write(path, data)
-        marker = {"study": study, "files": sorted(files)}
-        _write(half / MARKER, json.dumps(marker).encode())
-        check_folder(out, study, force)  # once more: computing took a while
-        _exchange(half, out, old)
+        with whole_folder(out) as half:
+            for name, data in {**files, MARKER: json.dumps(marker).encode()}.items():
+                path = half / PurePosixPath(name)
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(data)
+            check_folder(out, study, force)  # once more: computing took a while
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"{out}: is inside something that is no folder; give another") from None
     except OSError as error:
         raise _unusable(out, error) from None
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _exchange(half: Path, out: Path, old: Path) -> None:
-    """Put the new folder into the place of the old one, or leave the old one there."""
-    there = out.exists()
-    if there:
-        out.rename(old)
-    try:
-        half.rename(out)
-    except BaseException:
-        if there:
-            with suppress(OSError):
-                old.rename(out)
-        raise
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _marker(out: Path) -> tuple[str, set[str]] | None:
