@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
 EARLIER = "9e800cf"  # the tlsearch before it gave answers that beat the probe
 CACHE_VARIABLE = "TLSEARCH_BENCH_CACHE"
+_CODE = ("*.py", "*.sql", "*.c", "pyproject.toml", "constraints.txt")
 _children: set[subprocess.Popen[str]] = set()
 
 
@@ -31,7 +32,7 @@ class Tree:
 
     Attributes:
         folder: its root.
-        commit: what it is at, with `-dirty` where files differ.
+        commit: what it is at, with `-dirty` where code differs; results that a run writes are none.
     """
 
     folder: Path
@@ -146,8 +147,9 @@ def end_children_on_sigterm() -> None:
 
 
 def _commit(folder: Path) -> str:
-    described = _git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*")
-    return described or "unknown"
+    commit = _git(folder, "rev-parse", "HEAD")
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *_CODE)
+    return commit + "-dirty" * bool(changed) if commit else "unknown"
 
 
 def _git(folder: Path, *arguments: str) -> str:

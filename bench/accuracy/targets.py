@@ -1,5 +1,6 @@
 """The sets of images: one file for the product and all arms, another with the test images."""
 
+import fcntl
 import hashlib
 import runpy
 from collections.abc import Callable
@@ -49,10 +50,12 @@ class Target:
         folder = cache() / "images" / f"{self.name}-v{_VERSION}"
         folder.mkdir(parents=True, exist_ok=True)
         found = Prepared(self, folder)
-        if not (found.study.exists() and found.test.exists()):
-            arrays = self.make(folder)
-            _write(found.test, {name: arrays[name] for name in _TEST})
-            _write(found.study, {name: arrays[name] for name in _STUDY})
+        with (folder / "lock").open("a") as file:  # runs of other targets may use these images
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not (found.study.exists() and found.test.exists()):
+                arrays = self.make(folder)
+                _write(found.test, {name: arrays[name] for name in _TEST})
+                _write(found.study, {name: arrays[name] for name in _STUDY})
         return found
 
 
