@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tlsearch.records import Answer, Hyperparameters, TrialRecord
     from tlsearch.records.tested import TestResult
     from tlsearch.spec import StudySpec, load_spec
+    from tlsearch.studies.backbone_choice import choose_backbone
     from tlsearch.studies.create import create_study
     from tlsearch.studies.edit_prior import edit_prior
     from tlsearch.studies.finalists import run_finalists
@@ -51,6 +52,7 @@ _HOMES = {
     "TestResult": "tlsearch.records.tested",
     "TrialRecord": "tlsearch.records",
     "best_trials": "tlsearch.studies.read",
+    "choose_backbone": "tlsearch.studies.backbone_choice",
     "create_study": "tlsearch.studies.create",
     "delete_study": "tlsearch.studies.steer",
     "edit_prior": "tlsearch.studies.edit_prior",
@@ -83,6 +85,7 @@ __all__ = [
     "TrialRecord",
     "__version__",
     "best_trials",
+    "choose_backbone",
     "create_study",
     "delete_study",
     "edit_prior",

@@ -21,7 +21,7 @@ from tlsearch.studies.plan_rule import (
     points,
     recommended,
 )
-from tlsearch.studies.plan_sizes import _compared, candidate_sizes
+from tlsearch.studies.plan_sizes import candidate_sizes, compared
 
 N_TRAIN, N_VAL = 320, 100
 PACE = Pace(64, 0.0, 0.01, 0.0, 0.0, 0.0, 0.0, 5)  # 3.2 s an epoch
@@ -150,8 +150,8 @@ def test_sizes_around_the_specs_own():
 def test_two_classifiers_on_the_same_images():
     own = np.array([True, True, False, False])
     better = np.array([True, True, True, False])
-    probe = _compared(better, own, 1.0)
+    probe = compared(better, own, 1.0)
     assert (probe.val_accuracy, probe.gain) == (0.75, 0.25)
     assert probe.gain_error == pytest.approx((1 - 1 / 4) ** 0.5 / 4)
-    assert _compared(own, own, 1.0).gain_error == 0
-    assert _compared(np.ones(4, bool), own, 1.0).error > 0
+    assert compared(own, own, 1.0).gain_error == 0
+    assert compared(np.ones(4, bool), own, 1.0).error > 0

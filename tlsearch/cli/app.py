@@ -6,6 +6,7 @@ import typer
 
 from tlsearch import __version__
 from tlsearch.cli import (
+    backbones,
     dashboard,
     db,
     export,
@@ -36,6 +37,7 @@ for command in (
     spec.create,
     spec.check,
     plan.plan,
+    backbones.backbones,
     worker.worker,
     worker.measure,
     prior.measures,

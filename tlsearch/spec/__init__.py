@@ -1,5 +1,6 @@
 """The study spec: what to fine-tune, on what, how, and where to search."""
 
+from tlsearch.spec.candidates import CandidateSpec
 from tlsearch.spec.legacy import LEGACY, in_words_of, with_legacy_values, without_legacy_values
 from tlsearch.spec.load import decoded, differences, load_spec, parse_spec, spec_hash, to_toml_dict
 from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, WorkersSpec
@@ -30,6 +31,7 @@ __all__ = [
     "TORCHVISION",
     "BackboneSpec",
     "BudgetSpec",
+    "CandidateSpec",
     "CheckpointsSpec",
     "ColumnsSpec",
     "DataSpec",

@@ -90,6 +90,12 @@ def resolve_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         table = document.get(table_name)
         if isinstance(table, dict) and isinstance(table.get(key), str) and is_path(table[key]):
             table[key] = _resolved(folder, table[key])
+    backbone = document.get("backbone")
+    candidates = backbone.get("candidates") if isinstance(backbone, dict) else None
+    for each in candidates if isinstance(candidates, list) else []:
+        weights = each.get("weights") if isinstance(each, dict) else None
+        if isinstance(weights, str) and _is_weights_path(weights):
+            each["weights"] = _resolved(folder, weights)
     return document
 
 

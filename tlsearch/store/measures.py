@@ -64,6 +64,18 @@ def save_measures(
     return True
 
 
+def queue_left_out(storage: RDBStorage, study: StoredStudy, seeds: Sequence[QueuedTrial]) -> None:
+    """Queue those seeds of a measured study for which its budget had no room, as far as it has now.
+
+    Args:
+        storage: of the study.
+        study: the study.
+        seeds: all of them, in the order in which `save_measures` had them.
+    """
+    with study_lock(storage.engine, study.study_id):
+        _queue(storage, study, seeds)
+
+
 def replace_prior(
     storage: RDBStorage,
     study: StoredStudy,

@@ -56,6 +56,10 @@ from tlsearch.worker.progress import HarmlessProgress, SilentProgress
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+_OPEN = (
+    "backbone.candidates, backbone.image_sizes: leave the network open; choose it first: tlsearch "
+    "backbones SPEC.toml"
+)
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,8 @@ def create_study(
     """
     if not isinstance(spec, StudySpec):
         spec = load_spec(spec)
+    if spec.backbone.is_open:
+        raise SpecError([_OPEN])
     where = given_storage(storage) or spec.storage
     database = open_storage(where)
     existing = read_study(database, spec.name)

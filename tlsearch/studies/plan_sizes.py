@@ -63,6 +63,8 @@ class SizeMeasurer:
         device: where to train.
         seconds: about how long all of it may take. The spec's own size is measured in any case.
         say: told what is going on, before each thing that may take a second.
+        correct: by size, for each validation image, whether a classifier on fixed features is
+            right; filled by `measure`.
     """
 
     spec: StudySpec
@@ -71,7 +73,7 @@ class SizeMeasurer:
     seconds: float
     say: Say
     _began: float = field(default_factory=time.monotonic)
-    _correct: dict[int, Correct] = field(default_factory=dict)
+    correct: dict[int, Correct] = field(default_factory=dict)
     _fit_seconds: float = 0.0
 
     def measure(self, sizes: Sequence[int]) -> list[SizeFacts]:
@@ -149,9 +151,9 @@ class SizeMeasurer:
             if not is_memory_shortage(error):
                 raise
             return replace(facts, no_probe="too little memory for fixed features")
-        self._correct[size] = correct
+        self.correct[size] = correct
         seconds = time.monotonic() - began
-        return replace(facts, probe=_compared(correct, self._correct.get(own, correct), seconds))
+        return replace(facts, probe=compared(correct, self.correct.get(own, correct), seconds))
 
     def _correct_at(self, size: int) -> Correct:
         """Return for each validation image whether a classifier on fixed features is right."""
@@ -202,8 +204,8 @@ def _nearest(found: dict[int, SizeFacts], size: int) -> Pace | None:
     return min(measured, key=lambda pace: abs(pace.image_size - size), default=None)
 
 
-def _compared(correct: Correct, own: Correct, seconds: float) -> Probe:
-    """Compare two classifiers on the same n images."""
+def compared(correct: Correct, own: Correct, seconds: float) -> Probe:
+    """Compare a classifier with another one, `own`, on the same n images: bool (n,) each."""
     n = len(correct)
     better, worse = right_alone(correct, own)
     accuracy = float(correct.mean())

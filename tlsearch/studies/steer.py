@@ -10,6 +10,7 @@ from typing import Any
 
 from tlsearch.artifacts import artifacts_place, remove_if_there
 from tlsearch.errors import SpecError, StudyError
+from tlsearch.prior import starting_trials
 from tlsearch.records import (
     DEPTHS,
     HYPERPARAMETER_NAMES,
@@ -23,7 +24,7 @@ from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import LIMITS, State, change_budget, read_controls, set_state
 from tlsearch.store.deletion import delete_study as delete
 from tlsearch.store.family import family
-from tlsearch.store.measures import enqueue
+from tlsearch.store.measures import enqueue, queue_left_out, read_measures, read_prior
 from tlsearch.store.studies import find_study, read_study
 
 _MOST_TRIALS = 2**31 - 1
@@ -115,7 +116,8 @@ def set_budget(study_name: str, changes: Mapping[str, Any], storage: str | None 
     """Change a study's budget; it is exact for any number of workers.
 
     Running workers see it within an epoch: if the study is over now, they release their trials,
-    which continue when the budget is raised. A smaller `trials` lets running trials end.
+    which continue when the budget is raised. A smaller `trials` lets running trials end. A larger
+    one queues those of the prior's trials for which there was no room.
 
     Args:
         study_name: the study.
@@ -137,7 +139,14 @@ def set_budget(study_name: str, changes: Mapping[str, Any], storage: str | None 
         raise SpecError(problems)
     database = open_storage(storage)
     study = find_study(database, study_name)
-    return change_budget(database.engine, study.study_id, changes)
+    controls = change_budget(database.engine, study.study_id, changes)
+    if changes.get("trials") is None or read_measures(database, study.study_id) is None:
+        return controls
+    prior, spec = read_prior(database, study.study_id), study.spec
+    if prior is not None:
+        seeds = starting_trials(prior, study.space, spec.prior.draws, spec.sampler.seed)
+        queue_left_out(database, study, seeds)
+    return controls
 
 
 def delete_study(
