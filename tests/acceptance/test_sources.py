@@ -30,8 +30,14 @@ def spec_of(tiny, path, **options):
 
 def test_a_study_on_a_manifest_trains(tlsearch, tiny, photos):
     spec = spec_of(tiny, photos, trials=1)
-    assert tlsearch.json("check", str(spec))["classes"] == ["cat", "dog"]
-    tlsearch.run("create", str(spec))
+    (photos.parent / "files/7.png").write_bytes(b"rubbish")
+    said = tlsearch.run("check", str(spec), rc=2).stderr
+    assert "or set data.max_bad_fraction, the share of them that may be left out" in said
+    spec.write_text(spec.read_text().replace("[data]", "[data]\nmax_bad_fraction = 0.05"))
+    checked = tlsearch.json("check", str(spec))
+    assert checked["classes"] == ["cat", "dog"]
+    assert [each["name"] for each in checked["left_out"]] == ["files/7.png"]
+    assert "left out: 1 image that cannot be read" in tlsearch.run("create", str(spec)).stdout
     tlsearch.run("worker", "tiny")
     assert tlsearch.json("status", "tiny")["counts"]["complete"] == 1
     text = photos.read_text()

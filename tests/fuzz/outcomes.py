@@ -64,7 +64,7 @@ def of_image(odd: OddImage, folder: Path) -> str:
     ref = ImageRef("odd", 0, path)
     looks, problems = read_all([ref], look_at)
     if problems:
-        (problem,) = problems
+        problem = problems[0].text
         short = problem.startswith(f"{path} (") and "\n" not in problem and len(problem) < 600
         if odd.pixels is not None:
             return "lost"

@@ -13,7 +13,8 @@ from tlsearch.finetune import few_values, steps_of
 from tlsearch.finetune.batch_size import values_a_channel
 from tlsearch.spec import DataSpec, RecipeSpec, StudySpec
 from tlsearch.studies import findings
-from tlsearch.studies.create import CheckedStudy, check_study
+from tlsearch.studies.checked_study import CheckedStudy
+from tlsearch.studies.create import check_study
 
 
 @pytest.fixture(autouse=True)

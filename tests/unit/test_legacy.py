@@ -72,7 +72,7 @@ def test_missing_keys_are_read_as_what_they_meant(monkeypatch):
     assert parse_spec(with_legacy_values(MINIMAL)).recipe.batch_norm == "frozen"
     given = {**MINIMAL, "recipe": {"batch_norm": "recalibrated", "epochs": 7}}
     assert with_legacy_values(given)["recipe"] == given["recipe"]
-    assert with_legacy_values(given)["data"] == {"path": "x", "splits": "ranked"}
+    assert with_legacy_values(given)["data"] == {"path": "x", **LEGACY["data"]}
 
 
 def test_an_older_spec_file_still_describes_its_study(monkeypatch):

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 from tlsearch.errors import on_one_line
 
 if TYPE_CHECKING:
-    from tlsearch.data import Catalog, PassedOver
+    from tlsearch.data import Catalog, PassedOver, Unread
 
 _FIRST, _LAST = 12, 3  # classes that are shown of many
 _WIDEST = 40  # of a name, characters
 _NAMES = 3
+_UNREAD = 10  # images
 _INDENT = " " * 10
 
 
@@ -32,6 +33,17 @@ def class_lines(catalog: "Catalog") -> list[str]:
 def passed_lines(passed: "Sequence[PassedOver]") -> list[str]:
     """Return a line for each kind of files that were passed over."""
     return [f"{_INDENT}passed over: {line}" for line in _passed(passed)]
+
+
+def left_out_lines(left_out: "Sequence[tuple[str, Unread]]") -> list[str]:
+    """Return a line for the images that cannot be read, and one for each of the first."""
+    if not left_out:
+        return []
+    number = "1 image" if len(left_out) == 1 else f"{len(left_out)} images"
+    shown = [on_one_line(f"{name} ({image.reason})") for name, image in left_out[:_UNREAD]]
+    more = [f"and {len(left_out) - _UNREAD} more"] if len(left_out) > _UNREAD else []
+    lines = [f"left out: {number} that cannot be read (data.max_bad_fraction)", *shown, *more]
+    return [_INDENT + line for line in lines]
 
 
 def _passed(passed: "Sequence[PassedOver]") -> Iterator[str]:

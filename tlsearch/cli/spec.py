@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tlsearch.cli.clean import clean
-from tlsearch.cli.data_table import class_lines, passed_lines
+from tlsearch.cli.data_table import class_lines, left_out_lines, passed_lines
 from tlsearch.cli.display import console, print_json
 from tlsearch.cli.options import Json, SpecPath, Storage
 
 if TYPE_CHECKING:
     from tlsearch.spec import StudySpec
-    from tlsearch.studies.create import CheckedStudy
+    from tlsearch.studies.checked_study import CheckedStudy
 
 
 def create(
@@ -156,6 +156,7 @@ def _as_json(checked: "CheckedStudy") -> dict[str, object]:
             each.kind.many: {"files": each.n_files, "names": list(each.names)}
             for each in catalog.passed
         },
+        "left_out": [{"name": name, "reason": image.reason} for name, image in checked.left_out],
         "memory_bytes": decoded_memory(checked),
         "notes": notes(checked),
         "copies": [copy.as_dict() for copy in checked.copies],
@@ -169,10 +170,12 @@ def _lines(checked: "CheckedStudy") -> list[str]:
     from tlsearch.studies.findings import decoded_memory, notes, steps_text
 
     catalog, space = checked.catalog, checked.space
+    readable = "" if checked.left_out else "; all readable"
     lines = [
         f"spec      {checked.spec.name!r} is valid (spec {spec_hash(checked.spec)[:12]})",
         f"images    {len(catalog.class_names)} classes; {len(catalog.train)} train, "
-        f"{len(catalog.val)} validation, {len(catalog.test)} test; all readable",
+        f"{len(catalog.val)} validation, {len(catalog.test)} test{readable}",
+        *left_out_lines(checked.left_out),
     ]
     lines += [*class_lines(catalog), *passed_lines(catalog.passed)]
     memory = as_text(decoded_memory(checked))
@@ -191,6 +194,7 @@ def _image_lines(checked: "CheckedStudy") -> list[str]:
     from tlsearch.studies.findings import notes
 
     lines = [*class_lines(checked.catalog), *passed_lines(checked.catalog.passed)]
+    lines += left_out_lines(checked.left_out)
     return [line.strip() for line in lines] + [f"note: {note}" for note in notes(checked)]
 
 

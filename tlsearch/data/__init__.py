@@ -27,7 +27,8 @@ if TYPE_CHECKING:
         train_batches,
         val_batches,
     )
-    from tlsearch.data.reading import watched_reading
+    from tlsearch.data.readable import ReadImages, find_images, load_readable
+    from tlsearch.data.reading import Unread, watched_reading
     from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
     from tlsearch.data.sizes import load_for_recipe
     from tlsearch.data.spellings import spelled_alike
@@ -44,7 +45,9 @@ _HOMES = {
     "ImageSet": "imageset",
     "Look": "colours",
     "PassedOver": "references",
+    "ReadImages": "readable",
     "TrainingData": "imageset",
+    "Unread": "reading",
     "View": "views",
     "as_text": "memory",
     "content_of_test_images": "kept_names",
@@ -53,11 +56,13 @@ _HOMES = {
     "evaluation_batches": "pipeline",
     "features_folder": "cache",
     "find_copies": "duplicates",
+    "find_images": "readable",
     "free_bytes": "memory",
     "keep_names": "kept_names",
     "load_catalog": "catalog",
     "load_domain": "domain",
     "load_for_recipe": "sizes",
+    "load_readable": "readable",
     "load_training_data": "cache",
     "mixed_batches": "mixing",
     "narrow_range": "colours",
@@ -87,7 +92,9 @@ __all__ = [
     "ImageSet",
     "Look",
     "PassedOver",
+    "ReadImages",
     "TrainingData",
+    "Unread",
     "View",
     "as_text",
     "content_of_test_images",
@@ -96,11 +103,13 @@ __all__ = [
     "evaluation_batches",
     "features_folder",
     "find_copies",
+    "find_images",
     "free_bytes",
     "keep_names",
     "load_catalog",
     "load_domain",
     "load_for_recipe",
+    "load_readable",
     "load_training_data",
     "mixed_batches",
     "narrow_range",

@@ -16,7 +16,7 @@ from tlsearch.data.decode import decode_and_look, look_at, stored_size
 from tlsearch.data.imageset import ImageSet, TrainingData, canvas_shapes, image_set, packed
 from tlsearch.data.likeness import Likeness, colours_of
 from tlsearch.data.memory import FEWER_IMAGES, check_room, enough_memory
-from tlsearch.data.reading import counted_within, read_all, unreadable
+from tlsearch.data.reading import Unread, counted_within, read_all, unreadable
 from tlsearch.data.references import TRAIN, VAL, Catalog, ImageRef, Pixels
 
 VERSION = 2  # raise it when decoding or the names of the arrays change
@@ -108,11 +108,11 @@ def _decode(catalog: Catalog, short_side: int) -> tuple[Sets, list[Look]]:
 
 def _decode_all(
     refs: list[ImageRef], short_side: int
-) -> tuple[list[Pixels], list[Look], list[str]]:
+) -> tuple[list[Pixels], list[Look], list[Unread]]:
     """Decode in parts; refuse as soon as the images so far say that not all of them fit."""
     images: list[Pixels] = []
     looks: list[Look] = []
-    problems: list[str] = []
+    problems: list[Unread] = []
     for start in range(0, len(refs), _PART):
         part = refs[start : start + _PART]
         with counted_within(start, len(refs)):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tlsearch.data.reading import Contents
@@ -14,43 +14,58 @@ from tlsearch.errors import DataError
 from tlsearch.spec import DataSpec
 
 
-def load_catalog(spec: DataSpec, fingerprint: str | None = None) -> Catalog:
+def load_catalog(
+    spec: DataSpec, fingerprint: str | None = None, left_out: Collection[str] = ()
+) -> Catalog:
     """Find the images, split them, and compute a fingerprint; does not decode image files.
 
     Args:
         spec: the data.
         fingerprint: of the catalog that a study was created with. Where a folder has another one,
             it is read as version 0.2.0 did, which may be how the study was created.
+        left_out: names of images that are not used, as `load_readable` found them.
 
     Raises:
         DataError: the data is missing, cannot be read, or is not a classification data set; one
             sentence that says what, where and what to do.
     """
     try:
-        found = _catalog(spec, NOW)
+        found = _catalog(spec, NOW, left_out)
     except DataError:
-        former = _former(spec, fingerprint)
+        former = _former(spec, fingerprint, left_out)
         if former is None:
             raise
         return former
     if fingerprint in (None, found.fingerprint):
         return found
-    return _former(spec, fingerprint) or found
+    return _former(spec, fingerprint, left_out) or found
 
 
-def _former(spec: DataSpec, fingerprint: str | None) -> Catalog | None:
+def _former(spec: DataSpec, fingerprint: str | None, left_out: Collection[str]) -> Catalog | None:
     """Return the catalog as version 0.2.0 read it, where that has this fingerprint."""
     if fingerprint is None:
         return None
     try:
-        found = _catalog(spec, FIRST)
+        found = _catalog(spec, FIRST, left_out)
     except DataError:
         return None
     return found if found.fingerprint == fingerprint else None
 
 
-def _catalog(spec: DataSpec, rules: Rules) -> Catalog:
-    return catalog_of(read_source(spec, rules), spec)
+def _catalog(spec: DataSpec, rules: Rules, left_out: Collection[str]) -> Catalog:
+    return catalog_of(without(read_source(spec, rules), left_out), spec)
+
+
+def without(source: SourceImages, left_out: Collection[str]) -> SourceImages:
+    """Return a source without the images of these names."""
+    if not left_out:
+        return source
+    names = frozenset(left_out)
+    splits = {
+        split: tuple(ref for ref in refs if ref.name not in names)
+        for split, refs in source.splits.items()
+    }
+    return replace(source, splits=splits)
 
 
 def catalog_of(source: SourceImages, spec: DataSpec) -> Catalog:

@@ -87,7 +87,7 @@ def _read_whole(
         split: tuple(ref for ref in refs if ref.name in looks)
         for split, refs in source.splits.items()
     }
-    return replace(source, splits=splits), looks, damaged
+    return replace(source, splits=splits), looks, [image.text for image in damaged]
 
 
 def _dropped(copies: Sequence[Copy]) -> frozenset[str]:

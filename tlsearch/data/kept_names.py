@@ -71,7 +71,7 @@ def _names(catalog: Catalog) -> Names:
     refs = [(split, ref) for split in (TRAIN, VAL) for ref in getattr(catalog, split)]
     digests, problems = read_all([ref for _, ref in refs], ImageRef.digest)
     if problems:
-        raise OSError(problems[0])
+        raise OSError(problems[0].text)
     found: Names = {}
     for (split, ref), digest in zip(refs, digests, strict=True):
         found[ref.name] = [split, catalog.class_names[ref.label], digest[:_DIGEST_BYTES].hex()]

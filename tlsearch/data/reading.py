@@ -75,21 +75,40 @@ class Unread:
     place: str
     reason: str
 
+    @property
+    def text(self) -> str:
+        """Return `place (reason)`."""
+        return f"{self.place} ({self.reason})"
 
-def read_all(refs: Sequence[ImageRef], read: Callable[[ImageRef], T]) -> tuple[list[T], list[str]]:
+
+class UnreadableError(DataError):
+    """Images that cannot be read.
+
+    Attributes:
+        images: which, and why.
+    """
+
+    def __init__(self, images: Sequence[Unread], text: str) -> None:
+        self.images = tuple(images)
+        super().__init__(text)
+
+
+def read_all(
+    refs: Sequence[ImageRef], read: Callable[[ImageRef], T]
+) -> tuple[list[T], list[Unread]]:
     """Apply `read` to every image, in threads.
 
     Returns:
-        The results in order, without the failures, and `place (reason)` for each failure.
+        The results in order, without the failures, and the failures.
 
     Raises:
         MemoryShortage: there is too little memory to read an image.
     """
-    problems: list[str] = []
+    problems: list[Unread] = []
     results: list[T] = []
     for outcome in read_each(refs, read):
         if isinstance(outcome, Unread):
-            problems.append(f"{outcome.place} ({outcome.reason})")
+            problems.append(outcome)
         else:
             results.append(outcome)
     return results, problems
@@ -145,11 +164,12 @@ class Contents:
         return [self._known[ref.name] for ref in refs]
 
 
-def unreadable(problems: Sequence[str]) -> DataError:
+def unreadable(images: Sequence[Unread]) -> UnreadableError:
     """Return one error for all images that cannot be read; it names the first five."""
-    count = "1 image" if len(problems) == 1 else f"{len(problems)} images"
-    return DataError(
-        f"{count} cannot be read: {listed(problems)}; replace or remove the broken files"
+    count = "1 image" if len(images) == 1 else f"{len(images)} images"
+    named = listed(image.text for image in images)
+    return UnreadableError(
+        images, f"{count} cannot be read: {named}; replace or remove the broken files"
     )
 
 

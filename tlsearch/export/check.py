@@ -50,7 +50,7 @@ def study_images(study: StoredStudy, data: str | None) -> Catalog:
     spec = study.spec.data
     if data is not None:
         spec = spec.model_copy(update={"path": data})
-    catalog = load_catalog(spec, study.data.fingerprint)
+    catalog = load_catalog(spec, study.data.fingerprint, study.data.left_out)
     check_same_images(study, catalog, spec.path)
     return catalog
 

@@ -10,7 +10,7 @@ from tlsearch.spec.study import StudySpec
 
 # A stored spec has all keys that there were when it was stored, so a key that is new belongs here.
 LEGACY: Mapping[str, Mapping[str, Any]] = {
-    "data": {"splits": "ranked"},
+    "data": {"splits": "ranked", "max_bad_fraction": 0.0},
     "recipe": {
         "batch_norm": "running",
         "augment": "none",

@@ -60,6 +60,8 @@ class DataSpec(Table):
             no other, and the shares are near the fractions; `ranked` = the first of a shuffle by
             name, so the shares are exact.
         split_seed: seed of the splits.
+        max_bad_fraction: share of all images that may be left out because they cannot be read; with
+            more of them `check` and `create` stop.
         bit_depth: bits that the values use in files that have room for more and do not say how
             many are used, such as 12 of 16; None = all.
     """
@@ -76,6 +78,7 @@ class DataSpec(Table):
     test_per_class: int = Field(0, ge=0)
     splits: Literal["stable", "ranked"] = "stable"
     split_seed: int = Field(0, ge=0, lt=2**31)
+    max_bad_fraction: Fraction = 0.0
     bit_depth: int | None = Field(None, ge=1, le=16)
 
     def at(self, place: str) -> "DataSpec":

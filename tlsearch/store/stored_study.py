@@ -25,6 +25,7 @@ class StudyData:
         n_test: test images.
         test_sha256: of the content of the test images, which is not in the fingerprint; None where
             an earlier version created the study.
+        left_out: names of images that could not be read, and are not used.
     """
 
     class_names: tuple[str, ...]
@@ -33,6 +34,7 @@ class StudyData:
     n_val: int
     n_test: int
     test_sha256: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,13 @@ def from_attrs(study_id: int, name: str, attrs: Mapping[str, Any]) -> StoredStud
         spec=parse_spec(with_legacy_values(attrs["spec"])),
         spec_hash=attrs["spec_hash"],
         space=SearchSpace.from_dict(attrs["space"]),
-        data=StudyData(**{**data, "class_names": tuple(data["class_names"])}),
+        data=StudyData(
+            **{
+                **data,
+                "class_names": tuple(data["class_names"]),
+                "left_out": tuple(data.get("left_out", ())),
+            }
+        ),
         backbone=StudyBackbone(tuple(backbone["layers"]), backbone["weights_sha256"]),
         provenance=Provenance(**attrs["provenance"]),
         prior=prior_from(attrs.get(PRIOR)),

@@ -13,7 +13,7 @@ from typing import Literal
 
 from optuna.storages import RDBStorage
 
-from tlsearch.data import load_catalog
+from tlsearch.data import find_images
 from tlsearch.errors import InputError, SpecError
 from tlsearch.records import Answer, StudyStatus, answer_of
 from tlsearch.records.names import LONGEST_NAME, MEASURES_SUFFIX
@@ -140,7 +140,7 @@ def choose_backbone(
     if rows is None or len(there) < wanted:
         if rows is None:
             say("reading the images")
-            catalog = load_catalog(spec.data)
+            catalog = find_images(spec.data, spec.recipe)
             rows = screen(spec, catalog, choose_device(device), imagenet or {}, say)
         _create(database, spec, where, rows, there, wanted, say)
         there = _there(database, spec, candidates)

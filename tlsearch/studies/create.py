@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,13 +14,13 @@ from tlsearch.dashboard.notes import write_note
 from tlsearch.data import (
     Catalog,
     Copy,
-    Look,
+    ReadImages,
     content_of_test_images,
     find_copies,
     keep_names,
     load_catalog,
     load_domain,
-    read_once,
+    load_readable,
 )
 from tlsearch.errors import BackboneError, DataError, InputError, SpecError, StudyError, described
 from tlsearch.finetune import check_recipe
@@ -29,7 +29,7 @@ from tlsearch.optuna_ext.history import HIDDEN
 from tlsearch.prior import check_overrides
 from tlsearch.records import FIXED_FEATURES, QueuedTrial
 from tlsearch.sampler import try_sampler
-from tlsearch.space import SearchSpace, resolve
+from tlsearch.space import resolve
 from tlsearch.spec import (
     StudySpec,
     differences,
@@ -47,6 +47,7 @@ from tlsearch.store.stored_study import (
     to_attrs,
 )
 from tlsearch.store.studies import NewStudy, find_study, read_study, write_studies
+from tlsearch.studies.checked_study import CheckedStudy
 from tlsearch.studies.names import check_name
 from tlsearch.studies.provenance import provenance
 from tlsearch.worker import Progress, measure_study
@@ -62,29 +63,6 @@ _OPEN = (
 )
 
 
-@dataclass(frozen=True)
-class CheckedStudy:
-    """A spec that fits its data and its network.
-
-    Attributes:
-        spec: the spec.
-        catalog: the images and their splits.
-        backbone: the pretrained network.
-        space: the search space, every range filled in.
-        looks: how the images for training, validation and testing look, in this order.
-        copies: images that are there twice, or nearly so.
-        takes_head: whether the linear probe can take the place of the network's classifier.
-    """
-
-    spec: StudySpec
-    catalog: Catalog
-    backbone: Backbone
-    space: SearchSpace
-    looks: tuple[Look, ...]
-    copies: tuple[Copy, ...] = ()
-    takes_head: bool = True
-
-
 def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStudy:
     """Check data, network and search space without training.
 
@@ -97,11 +75,8 @@ def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStu
     """
     problems: list[str] = []
     told = HarmlessProgress(progress or SilentProgress())
-    catalog, looks, copies = _collect(problems, lambda: _verified_catalog(spec, told)) or (
-        None,
-        (),
-        (),
-    )
+    read, copies = _collect(problems, lambda: _verified(spec, told)) or (None, ())
+    catalog = None if read is None else read.catalog
     backbone = _collect(problems, lambda: _backbone(spec, told))
     if catalog is not None:
         _collect(problems, lambda: _check_measurable(spec, catalog))
@@ -126,9 +101,11 @@ def check_study(spec: StudySpec, progress: Progress | None = None) -> CheckedStu
     _collect(problems, lambda: check_place(spec.checkpoints.folder or "."))
     if spec.storage is not None:
         _collect(problems, lambda: resolve_url(spec.storage))
-    if problems or catalog is None or backbone is None or space is None:
+    if problems or read is None or backbone is None or space is None:
         raise SpecError(problems)
-    return CheckedStudy(spec, catalog, backbone, space, looks, copies, takes_head)
+    return CheckedStudy(
+        spec, read.catalog, backbone, space, read.looks, copies, read.left_out, takes_head
+    )
 
 
 def create_study(
@@ -219,7 +196,8 @@ def _same_images(existing: StoredStudy, progress: Progress) -> None:
     """Refuse a study whose images have changed; they need not be on this machine."""
     try:
         with reading_images(progress):
-            catalog = load_catalog(existing.spec.data, existing.data.fingerprint)
+            known = existing.data
+            catalog = load_catalog(existing.spec.data, known.fingerprint, known.left_out)
     except DataError as error:
         _log.warning("the images of study %r cannot be read here: %s", existing.name, error)
         return
@@ -238,6 +216,7 @@ def _attrs(checked: CheckedStudy, test_sha256: str) -> dict[str, Any]:
             n_val=len(catalog.val),
             n_test=len(catalog.test),
             test_sha256=test_sha256,
+            left_out=tuple(name for name, _ in checked.left_out),
         ),
         StudyBackbone(tuple(layer.name for layer in layers), checked.backbone.fingerprint()),
         provenance(),
@@ -279,18 +258,12 @@ def _check_size(spec: StudySpec, size: int) -> None:
         ) from error
 
 
-def _verified_catalog(
-    spec: StudySpec, progress: Progress
-) -> tuple[Catalog, tuple[Look, ...], tuple[Copy, ...]]:
-    recipe = spec.recipe
-    looks: list[Look] = []
+def _verified(spec: StudySpec, progress: Progress) -> tuple[ReadImages, tuple[Copy, ...]]:
     with reading_images(progress):
-        catalog = load_catalog(spec.data)
-        for size in dict.fromkeys((recipe.image_size, recipe.for_evaluation().image_size)):
-            looks = read_once(catalog, size, recipe.eval_crop)
-        copies = find_copies(catalog, looks)
-    keep_names(catalog)
-    return catalog, tuple(looks), copies
+        read = load_readable(spec.data, spec.recipe)
+        copies = find_copies(read.catalog, read.looks)
+    keep_names(read.catalog)
+    return read, copies
 
 
 def _backbone(spec: StudySpec, progress: Progress) -> Backbone:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from tlsearch.data import Copy, as_text, decoded_bytes, free_bytes, narrow_range, spelled_alike
 from tlsearch.errors import on_one_line
 from tlsearch.finetune import few_values, steps_of
-from tlsearch.studies.create import CheckedStudy
+from tlsearch.studies.checked_study import CheckedStudy
 
 _SHOWN = 3
 _LEAVE_OUT = "check --write-manifest FILE.csv --drop-duplicates leaves them out"

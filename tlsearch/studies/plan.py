@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tlsearch.backbones import native_size
-from tlsearch.data import load_catalog
+from tlsearch.data import find_images
 from tlsearch.postgres import embedded
 from tlsearch.report.rising import Rising, read_rising
 from tlsearch.spec import StudySpec, spec_hash
@@ -120,7 +120,7 @@ def plan_study(
     seconds, where = None if hours is None else 3600 * hours, choose_device(device)
     own = own_trials(spec, storage)
     say("reading the images")
-    catalog = load_catalog(spec.data)
+    catalog = find_images(spec.data, spec.recipe)
     size = spec.recipe.image_size
     wanted = set(sizes)
     if not wanted and seconds is not None:

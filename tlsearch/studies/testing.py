@@ -92,7 +92,8 @@ def check_images(at: TestPlace) -> tuple[Catalog, str]:
     spec = at.study.spec.data
     spec = spec.model_copy(update={"path": at.data_path}) if at.data_path else spec
     with reading_images(at.progress):
-        catalog = load_catalog(spec, at.study.data.fingerprint)
+        created = at.study.data
+        catalog = load_catalog(spec, created.fingerprint, created.left_out)
         check_same_images(at.study, catalog, spec.path)
         check_test_images(catalog)
         content = content_of_test_images(catalog)

@@ -151,7 +151,7 @@ def features_of_study(
         backbone = load_backbone(spec.backbone.model, weights, image_size)
 
     def images() -> TrainingData:
-        catalog = load_catalog(materials.data_spec, fingerprint)
+        catalog = load_catalog(materials.data_spec, fingerprint, context.study.data.left_out)
         if catalog.fingerprint != fingerprint:
             raise DataError(f"data.path {path}: the images changed meanwhile")
         return load_training_data(catalog, recipe.image_size, recipe.eval_crop)

@@ -70,7 +70,8 @@ def with_val_trained(context: WorkerContext, materials: TrainingMaterials) -> Tr
     recipe = context.study.spec.recipe
     if recipe.for_evaluation().image_size == recipe.image_size:
         return replace(materials, data=materials.data.with_val())
-    catalog = load_catalog(materials.data_spec, context.study.data.fingerprint)
+    known = context.study.data
+    catalog = load_catalog(materials.data_spec, known.fingerprint, known.left_out)
     check_same_images(context.study, catalog, materials.data_spec.path)
     images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
     val = DeviceImages(images.val, context.device)
@@ -129,7 +130,7 @@ def reading_images(progress: Progress) -> Iterator[None]:
 def _data(context: WorkerContext, spec: DataSpec) -> tuple[FineTuneData, Catalog]:
     study = context.study
     with reading_images(context.progress):
-        catalog = load_catalog(spec, study.data.fingerprint)
+        catalog = load_catalog(spec, study.data.fingerprint, study.data.left_out)
         if passed := passed_text(catalog.passed):
             _log.warning("%s: passed over were %s", spec.path, passed, extra={"study": study.name})
         check_same_images(study, catalog, spec.path)
