@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tlsearch.data.duplicates import Copy, find_copies
     from tlsearch.data.imageset import ImageSet, TrainingData
     from tlsearch.data.kept_names import content_of_test_images, keep_names, what_changed
-    from tlsearch.data.memory import as_text, enough_memory, free_bytes
+    from tlsearch.data.memory import as_text, enough_memory, free_bytes, in_batches_that_fit
     from tlsearch.data.mixing import mixed_batches
     from tlsearch.data.needs import decoded_bytes
     from tlsearch.data.pipeline import (
@@ -58,6 +58,7 @@ _HOMES = {
     "find_copies": "duplicates",
     "find_images": "readable",
     "free_bytes": "memory",
+    "in_batches_that_fit": "memory",
     "keep_names": "kept_names",
     "load_catalog": "catalog",
     "load_domain": "domain",
@@ -105,6 +106,7 @@ __all__ = [
     "find_copies",
     "find_images",
     "free_bytes",
+    "in_batches_that_fit",
     "keep_names",
     "load_catalog",
     "load_domain",

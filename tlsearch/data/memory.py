@@ -1,11 +1,14 @@
 """How much memory this process may still take, and one sentence where it does not suffice."""
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from tlsearch.errors import MemoryShortage, is_memory_shortage
+
+T = TypeVar("T")
 
 FEWER_IMAGES = "lower recipe.image_size or data.train_per_class, or take a machine with more memory"
 
@@ -29,6 +32,26 @@ def free_bytes() -> int | None:
 def as_text(n_bytes: int) -> str:
     """Return `340 MB` or `12 GB`."""
     return f"{n_bytes / 1e6:.3g} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:.3g} GB"
+
+
+def in_batches_that_fit(largest: int, run: Callable[[int], T]) -> T:
+    """Run what takes images in batches; where memory is short, halve them and run it again.
+
+    Args:
+        largest: images of a batch at first.
+        run: given the images of a batch; may be called again.
+
+    Raises:
+        RuntimeError: memory is short even with one image; or MemoryError.
+    """
+    size = largest
+    while True:
+        try:
+            return run(size)
+        except (RuntimeError, MemoryError) as error:
+            if size == 1 or not is_memory_shortage(error):
+                raise
+        size //= 2
 
 
 @contextmanager

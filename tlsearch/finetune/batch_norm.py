@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlsearch.backbones import InputStatistics, Layers
-from tlsearch.data import DeviceImages, evaluation_batches, seed_from
+from tlsearch.data import DeviceImages, evaluation_batches, in_batches_that_fit, seed_from
 from tlsearch.finetune.guards import mixed_precision
 from tlsearch.spec import RecipeSpec
 
@@ -76,8 +76,16 @@ def recalibrate_on(
         statistics: of the pixels.
     """
     sample, seen = clean_sample(len(clean), recipe.seed), recipe.for_evaluation()
-    batches = evaluation_batches(clean, seen, statistics.mean, statistics.std, sample)
-    recalibrate(model, (images for images, _ in batches))
+    mean, std = statistics.mean, statistics.std
+
+    def recalibrated(batch_size: int) -> None:
+        orders = [
+            part for batch in sample for part in batch.tensor_split(-(-len(batch) // batch_size))
+        ]
+        batches = evaluation_batches(clean, seen, mean, std, orders)
+        recalibrate(model, (images for images, _ in batches))
+
+    in_batches_that_fit(max(map(len, sample)), recalibrated)
 
 
 @torch.no_grad()

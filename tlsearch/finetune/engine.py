@@ -25,6 +25,13 @@ from tlsearch.finetune.guards import memory_errors, mixed_precision, reproducibl
 from tlsearch.finetune.images import FineTuneData
 from tlsearch.finetune.optimizer import Decay, build_decay, build_optimizer, set_rates
 from tlsearch.finetune.param_groups import group_parameters
+from tlsearch.finetune.parts import (
+    MOST_AT_ONCE,
+    images_at_once,
+    in_parts_that_fit,
+    parts,
+    too_much_at_once,
+)
 from tlsearch.finetune.schedule import rate_factor
 from tlsearch.finetune.start import starting_model, starting_recipe
 from tlsearch.finetune.validation import validate
@@ -58,7 +65,8 @@ def fine_tune(
 
     Deterministic on a CPU: the same arguments and number of threads give the same curve to the
     last digit, with or without interruptions. On CUDA the forward pass runs in bfloat16; parameters
-    and decay terms stay in fp32.
+    and decay terms stay in fp32. A batch that the device cannot take at once is taken in parts
+    (`tlsearch.finetune.parts`).
 
     Args:
         backbone: pretrained network.
@@ -76,23 +84,34 @@ def fine_tune(
 
     Raises:
         BackboneError: the head does not fit the network.
-        TrialFailure: `nan` if the loss is not finite, `out_of_memory` if the device is full.
+        TrialFailure: `nan` if the loss is not finite, `out_of_memory` if the device is full
+            even with the smallest parts of a batch.
         Interrupted: `should_stop` returned True; it carries a checkpoint of that moment.
         CheckpointError: `resume` is damaged or of another training.
         SpecError: the network or the images do not allow the recipe.
     """
-    with reproducible(recipe.seed, device), memory_errors(recipe, device):
-        training = Training.begin(backbone, data, recipe, hyperparameters, device, head)
-        if resume is not None:
-            training.restore(resume)
-        for epoch in range(len(training.curve) + 1, recipe.epochs + 1):
-            loss = training.run_epoch(epoch, should_stop)
-            report = training.end_epoch(epoch, loss)
-            if on_epoch(report) is Decision.STOP and epoch < recipe.epochs:
-                return training.result(stopped=True)
-            if on_checkpoint is not None:
-                on_checkpoint(training.checkpoint())
-        return training.result(stopped=False)
+    reported = 0  # epochs, by an earlier run that was out of memory after them
+
+    def run() -> FineTuneResult:
+        nonlocal reported
+        with reproducible(recipe.seed, device):
+            training = Training.begin(backbone, data, recipe, hyperparameters, device, head)
+            if resume is not None:
+                training.restore(resume)
+            for epoch in range(len(training.curve) + 1, recipe.epochs + 1):
+                loss = training.run_epoch(epoch, should_stop)
+                report = training.end_epoch(epoch, loss)
+                if epoch <= reported:
+                    continue
+                reported = epoch
+                if on_epoch(report) is Decision.STOP and epoch < recipe.epochs:
+                    return training.result(stopped=True)
+                if on_checkpoint is not None:
+                    on_checkpoint(training.checkpoint())
+            return training.result(stopped=False)
+
+    with memory_errors(recipe, device):
+        return in_parts_that_fit(backbone, recipe, len(data.train), device, run)
 
 
 @dataclass
@@ -104,6 +123,7 @@ class Training:
         curve: reports of the complete epochs.
         frozen: layers that stay in evaluation mode.
         average: of the weights; None where the recipe has none.
+        at_once: images of a step that pass through the network at once.
         head: label of the linear probe that the classifier started as; None = it was random.
         losses: of the batches so far in the current epoch, scalars on the device.
         last: evaluation after the last epoch that ran here; None before the first.
@@ -120,6 +140,7 @@ class Training:
     started: float
     frozen: Sequence[nn.Module] = ()
     average: WeightAverage | None = None
+    at_once: int = MOST_AT_ONCE
     head: str | None = None
     step: int = 0
     curve: list[EpochReport] = field(default_factory=list)
@@ -163,6 +184,7 @@ class Training:
             started,
             frozen,
             average,
+            images_at_once(backbone, recipe, device),
             label,
         )
 
@@ -260,11 +282,8 @@ class Training:
     def run_step(self, images: Tensor, labels: Tensor, factor: float) -> Tensor:
         """Train on a batch with `factor` times the peak rates and return its loss."""
         set_rates(self.optimizer, factor)
-        with mixed_precision(images.device):
-            outputs = self.model(images)
-        loss = F.cross_entropy(outputs.float(), labels, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._add_gradients(images, labels)
         if self.recipe.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm, foreach=True)
         self.decay_terms.before_step()
@@ -272,7 +291,26 @@ class Training:
         self.step += 1
         if self.average is not None:
             self.average.update(self.step)
-        return loss.detach()
+        return loss
+
+    def _add_gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Add the gradients of a batch's loss, part by part, and return the loss.
+
+        Raises:
+            TooMuchAtOnce: a part is out of memory.
+        """
+        total = torch.zeros((), device=images.device)
+        with too_much_at_once():
+            for part, part_labels, share in parts(images, labels, self.at_once):
+                with mixed_precision(images.device):
+                    outputs = self.model(part)
+                smoothing = self.recipe.label_smoothing
+                loss = share * F.cross_entropy(
+                    outputs.float(), part_labels, label_smoothing=smoothing
+                )
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
+        return total
 
     def _rate_factor(self) -> float:
         return rate_factor(self.recipe, self.step, steps_of(self.recipe, len(self.data.train)).n)

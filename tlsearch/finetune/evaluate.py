@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlsearch.backbones import InputStatistics
-from tlsearch.data import DeviceImages, val_batches
+from tlsearch.data import DeviceImages, in_batches_that_fit, val_batches
 from tlsearch.finetune.guards import mixed_precision
 from tlsearch.spec import RecipeSpec
 
@@ -37,14 +37,17 @@ def evaluate(
     The model is in evaluation mode afterwards.
     """
     model.eval()
-    found = []
-    for batch, _ in val_batches(
-        images, recipe.for_evaluation(), statistics.mean, statistics.std, batch_size=_BATCH_SIZE
-    ):
-        with mixed_precision(batch.device):
-            outputs = model(batch)
-        found.append(outputs.float())
-    outputs = torch.cat(found)
+    mean, std = statistics.mean, statistics.std
+
+    def outputs_in(batch_size: int) -> Tensor:
+        found = []
+        for batch, _ in val_batches(images, recipe.for_evaluation(), mean, std, batch_size):
+            with mixed_precision(batch.device):
+                outputs = model(batch)
+            found.append(outputs.float())
+        return torch.cat(found)
+
+    outputs = in_batches_that_fit(_BATCH_SIZE, outputs_in)
     predictions, labels = torch.stack([outputs.argmax(dim=1), images.labels]).cpu()
     accuracy = int((predictions == labels).sum()) / len(labels)
     return Evaluation(predictions, outputs.softmax(dim=1).cpu(), accuracy)

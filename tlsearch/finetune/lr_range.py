@@ -16,6 +16,7 @@ from tlsearch.errors import TrialFailure
 from tlsearch.finetune.engine import Training
 from tlsearch.finetune.guards import memory_errors, reproducible
 from tlsearch.finetune.images import FineTuneData
+from tlsearch.finetune.parts import in_parts_that_fit
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec
 
@@ -46,8 +47,13 @@ def lr_range_test(
         TrialFailure: `nan` if the loss is not finite at the lowest rate, or `out_of_memory`.
     """
     rates = np.geomspace(LOWEST, HIGHEST, STEPS) * (_ADAMW if recipe.optimizer == "adamw" else 1)
-    with reproducible(recipe.seed, device), memory_errors(recipe, device):
-        losses = _losses(backbone, data, recipe, device, rates)
+
+    def run() -> list[float]:
+        with reproducible(recipe.seed, device):
+            return _losses(backbone, data, recipe, device, rates)
+
+    with memory_errors(recipe, device):
+        losses = in_parts_that_fit(backbone, recipe, len(data.train), device, run)
     if not math.isfinite(losses[0]):
         raise TrialFailure("nan", f"the loss is not finite at the learning rate {rates[0]:g}")
     return rate_at_lowest(rates, losses)

@@ -17,6 +17,7 @@ from tlsearch.finetune.engine import Training
 from tlsearch.finetune.evaluate import evaluate
 from tlsearch.finetune.guards import memory_errors, reproducible
 from tlsearch.finetune.images import FineTuneData
+from tlsearch.finetune.parts import in_parts_that_fit
 from tlsearch.finetune.peak import Peak
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec
@@ -120,10 +121,28 @@ def measure_pace(
         SpecError: the network or the images do not allow the recipe.
         RuntimeError: the network cannot take images of this size.
     """
+    with memory_errors(recipe, device):
+        return in_parts_that_fit(
+            backbone,
+            recipe,
+            len(sample.train),
+            device,
+            lambda: _pace(backbone, sample, recipe, device, seconds, on_burst),
+        )
+
+
+def _pace(
+    backbone: Backbone,
+    sample: FineTuneData,
+    recipe: RecipeSpec,
+    device: torch.device,
+    seconds: float,
+    on_burst: Callable[[int], None],
+) -> Pace:
     plain = Hyperparameters(1, _RATE, 1.0, 0, 0.0, 1e-4, 0)
     began, peak = time.monotonic(), Peak(device)
     found: list[tuple[float, ...]] = []
-    with reproducible(recipe.seed, device), memory_errors(recipe, device):
+    with reproducible(recipe.seed, device):
         training = Training.begin(backbone, sample, recipe, plain, device)
         setup = time.monotonic() - began
         for number in range(MOST_BURSTS + 1):

@@ -17,11 +17,12 @@ from tlsearch.data import (
     ImageSet,
     TrainingData,
     features_folder,
+    in_batches_that_fit,
     read_arrays,
     val_batches,
     write_arrays,
 )
-from tlsearch.errors import BackboneError, DataError, first_line, is_memory_shortage
+from tlsearch.errors import BackboneError, DataError, first_line
 from tlsearch.spec import RecipeSpec
 
 VERSION = 1  # raise it when the features change
@@ -151,19 +152,15 @@ def _extract(
     statistics: InputStatistics,
     check: Callable[[], None],
 ) -> Matrix:
-    size = _BATCH_SIZE
-    while True:
-        batches = val_batches(images, recipe, statistics.mean, statistics.std, size)
+    def extracted(size: int) -> Matrix:
         found = []
-        try:
-            for batch, _ in batches:
-                found.append(pooled_features(model, batch).float().cpu().numpy())
-                check()
-            return np.concatenate(found)
-        except (RuntimeError, MemoryError) as error:
-            if size == 1 or not is_memory_shortage(error):
-                raise
-        size //= 2
+        batches = val_batches(images, recipe, statistics.mean, statistics.std, size)
+        for batch, _ in batches:
+            found.append(pooled_features(model, batch).float().cpu().numpy())
+            check()
+        return np.concatenate(found)
+
+    return in_batches_that_fit(_BATCH_SIZE, extracted)
 
 
 def _frozen(backbone: Backbone) -> nn.Module:
