@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tlsearch.records import Measures
-from tlsearch.records.precision import share_error
+from tlsearch.records.precision import standard_error
 
 from .found import Found, Setting
 from .verdicts import (
@@ -110,7 +110,7 @@ def _alpha(found: Found) -> Finding:
         for alpha in (f(each["params"]["alpha"] for each in trials) for f in (min, max))
     ]
     gain = ends[0] - ends[1]
-    error = math.hypot(*(share_error(each, found.n_val) for each in ends))
+    error = math.hypot(*(standard_error(each, found.n_val) for each in ends))
     ours = f"lowest minus highest alpha {100 * gain:+.1f} +- {100 * error:.1f}"
     if side(found) == "fits":
         return Finding("not claimed", ours, _one_run(found))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.accuracy.comparison import Correct, Difference, difference
-from tlsearch.records.precision import share_error
+from tlsearch.records.precision import standard_error
 
 Word = Literal["agrees", "disagrees", "cannot be told", "not claimed", "not run"]
 Side = Literal["fits", "does not fit"]
@@ -81,7 +81,7 @@ def best_values(trials: Sequence[Mapping[str, Any]], knob: str, n_val: int) -> t
         value = trial["params"][knob]
         by_value[value] = max(by_value.get(value, 0.0), trial["val_accuracy"])
     best = max(by_value.values())
-    error = math.sqrt(2) * share_error(best, n_val)
+    error = math.sqrt(2) * standard_error(best, n_val)
     may = [value for value, accuracy in by_value.items() if accuracy >= best - error]
     return min(may), max(may)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm, t, ttest_rel
 
-from tlsearch.evaluation import gain_of, interval_of
+from tlsearch.evaluation import interval_of
+from tlsearch.report.paired import paired_gain
 
 
 def drawn(rng, n_seeds, n_images, of_images, of_seeds, of_rest=0.6, middle=1.0):
@@ -87,7 +88,7 @@ def test_one_model_against_one_is_the_exact_test_of_mcnemar():
     ours, theirs = rng.random((1, 300)) < 0.8, rng.random((1, 300)) < 0.7
     alone = int((ours & ~theirs).sum())
     others = int((theirs & ~ours).sum())
-    found = gain_of(ours, theirs)
+    found = paired_gain(ours, theirs)
     assert found.p_value == pytest.approx(binomtest(alone, alone + others, 0.5).pvalue)
     assert found.gain == pytest.approx((alone - others) / 300)
     differences = ours[0].astype(float) - theirs[0]
@@ -99,7 +100,7 @@ def test_several_seeds_are_paired_by_image():
     """Where seeds do not differ it is scipy's paired t-test over the images."""
     rng = np.random.default_rng(8)
     ours, theirs = rng.random((1, 300)) < 0.8, rng.random((1, 300)) < 0.7
-    found = gain_of(np.repeat(ours, 3, axis=0), np.repeat(theirs, 3, axis=0))
+    found = paired_gain(np.repeat(ours, 3, axis=0), np.repeat(theirs, 3, axis=0))
     expected = ttest_rel(ours[0].astype(float), theirs[0].astype(float))
     interval = expected.confidence_interval(0.95)
     assert found.p_value == pytest.approx(expected.pvalue)
@@ -110,11 +111,11 @@ def test_seeds_against_one_that_has_none():
     rng = np.random.default_rng(9)
     ours = drawn(rng, 4, 300, 1.0, 0.1, middle=1.6)
     theirs = drawn(rng, 1, 300, 1.0, 0.0, middle=0.4)
-    found = gain_of(ours, theirs)
+    found = paired_gain(ours, theirs)
     assert found.gain == pytest.approx(ours.mean() - theirs.mean())
     assert found.low > 0
     assert found.p_value < 0.05
-    back = gain_of(theirs, ours)
+    back = paired_gain(theirs, ours)
     assert (back.gain, back.low, back.high) == pytest.approx((-found.gain, -found.high, -found.low))
     assert back.p_value == pytest.approx(found.p_value)
 
@@ -123,7 +124,7 @@ def test_no_gain_is_seldom_taken_for_one():
     rng, false_alarms = np.random.default_rng(10), 0
     for _ in range(500):
         both = drawn(rng, 8, 150, of_images=1.0, of_seeds=0.2)
-        found = gain_of(both[:4], both[4:])
+        found = paired_gain(both[:4], both[4:])
         false_alarms += found.p_value < 0.05
         assert (found.p_value < 0.05) == (not found.low <= 0 <= found.high)
     assert false_alarms / 500 <= 0.08
@@ -132,7 +133,7 @@ def test_no_gain_is_seldom_taken_for_one():
 def test_equal_answers_are_no_gain():
     right = np.random.default_rng(11).random((2, 40)) < 0.5
     for rows in (1, 2):
-        found = gain_of(right[:rows], right[:rows])
+        found = paired_gain(right[:rows], right[:rows])
         assert found.gain == 0
         assert found.p_value == 1
         assert found.low < 0 < found.high

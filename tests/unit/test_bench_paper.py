@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from tlsearch.records.precision import share_error
+from tlsearch.records.precision import standard_error
 
 verdicts, found_module, claims, page, units, results = (
     importlib.import_module(f"bench.paper.{name}")
@@ -112,7 +112,7 @@ class TestRules:
         assert verdicts.side_of(None, None) is None
 
     def test_values_within_a_standard_error_may_be_the_best(self):
-        error = math.sqrt(2) * share_error(0.8, N_VAL)
+        error = math.sqrt(2) * standard_error(0.8, N_VAL)
         rates = {0.001: 0.6, 0.01: 0.8 - 0.9 * error, 0.02: 0.8, 0.05: 0.8 - 1.1 * error}
         trials = [trial(accuracy, high_lr=rate) for rate, accuracy in rates.items()]
         trials.append(trial(0.1, high_lr=0.02, alpha=0.1))  # the best trial of a value counts

@@ -9,6 +9,7 @@ import pytest
 from tlsearch.estimate import Expected, expected_accuracies
 from tlsearch.estimate.expected import MAX_BEST, MAX_LATEST, _representative, unit_cube
 from tlsearch.records import Hyperparameters, Range, TrialRecord
+from tlsearch.records.precision import standard_error
 from tlsearch.space import SearchSpace, resolve
 from tlsearch.spec import SpaceSpec
 
@@ -77,7 +78,7 @@ def test_fewer_than_four_different_trials_are_taken_as_seen():
         for each in given:
             p = each.val_accuracy or 0.0
             assert found[each.number].accuracy == p
-            assert found[each.number].sd == pytest.approx(math.sqrt(p * (1 - p) / N_VAL))
+            assert found[each.number].sd == standard_error(p, N_VAL)
     assert expected_accuracies([], SPACE, N_VAL) == {}
     assert expected_accuracies([trial(0, None, 1.0)], SPACE, 10)[0].sd > 0
 
@@ -114,7 +115,7 @@ def test_what_is_left_out():
         trial(11, trials[0].params, 0.2, origin="fixed_features"),
     ]
     found = expected_accuracies([*trials, *others], SPACE, N_VAL)
-    assert found.pop(11) == Expected(0.2, math.sqrt(0.2 * 0.8 / N_VAL))
+    assert found.pop(11) == Expected(0.2, standard_error(0.2, N_VAL))
     assert found == expected_accuracies(trials, SPACE, N_VAL)
 
 

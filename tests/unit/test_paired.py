@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tlsearch.records.crossed import crossed
 from tlsearch.report.paired import paired_gain
 
 N = 200
@@ -22,14 +23,22 @@ def answers(
     return ours, theirs
 
 
-def test_one_seed_is_the_paired_t_test_of_scipy_over_images() -> None:
+def test_one_seed_is_the_exact_test_of_mcnemar() -> None:
     ours, theirs = answers(1, gain=0.05, of_seeds=0.0, number=1)
     found = paired_gain(ours, theirs)
-    expected = stats.ttest_rel(ours[0].astype(float), theirs[0].astype(float))
-    interval = expected.confidence_interval(0.95)
-    assert found.p_value == pytest.approx(expected.pvalue)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.degrees == N - 1
+    alone, others = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    assert found.p_value == pytest.approx(stats.binomtest(alone, alone + others).pvalue)
+    error = (ours.astype(float) - theirs).std() / np.sqrt(N)
+    assert (found.low, found.high) == pytest.approx(stats.norm.interval(0.95, found.gain, error))
+    assert found.degrees == np.inf
+
+
+@pytest.mark.parametrize(("alone", "others"), [(0, 0), (1, 0), (3, 3), (5, 0), (2, 9)])
+def test_few_images_of_one_seed_are_those_of_scipy(alone: int, others: int) -> None:
+    ours, theirs = np.zeros((1, N), bool), np.zeros((1, N), bool)
+    ours[0, :alone] = theirs[0, alone : alone + others] = True
+    expected = stats.binomtest(alone, alone + others).pvalue if alone + others else 1
+    assert paired_gain(ours, theirs).p_value == pytest.approx(expected)
 
 
 def test_seeds_that_differ_much_are_the_paired_t_test_of_scipy_over_seeds() -> None:
@@ -41,6 +50,17 @@ def test_seeds_that_differ_much_are_the_paired_t_test_of_scipy_over_seeds() -> N
     interval = expected.confidence_interval(0.95)
     assert found.p_value == pytest.approx(expected.pvalue)
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_the_degrees_of_freedom_are_never_below_those_of_seeds() -> None:
+    """Where next to nothing is left of both, both have a part of one: an interval without end."""
+    few = 0
+    for number in range(200):
+        ours, theirs = answers(2, gain=0.05, of_seeds=0.0, number=number)
+        both = crossed(ours.astype(float) - theirs).both
+        few += both is not None and both.freedom < 0.9
+        assert paired_gain(ours, theirs).degrees >= 1
+    assert few > 0
 
 
 def test_seeds_that_agree_are_the_t_test_of_scipy_over_images() -> None:

@@ -29,6 +29,11 @@ def test_no_gain_is_said_in_words(gain: float, words: str) -> None:
     assert f"trial 7 is {words} (" in "\n".join(result_lines(found))
 
 
+def test_a_p_value_is_never_zero() -> None:
+    found = replace(RESULT, gains=(TestGain("default", 0.02, 0.01, 0.03, 0.0004),))
+    assert "+3.0, p < 0.001)" in "\n".join(result_lines(found))
+
+
 def test_a_later_look_says_what_it_is() -> None:
     second = replace(RESULT, look=2)
     assert result_lines(second)[1].startswith("look 2: no longer an honest figure")

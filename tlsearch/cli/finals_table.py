@@ -7,7 +7,7 @@ from typing import Any
 from tlsearch.cli.display import columns
 from tlsearch.records import HYPERPARAMETER_NAMES
 from tlsearch.records.finals import Comparison, Finalist, Finals
-from tlsearch.records.format import duration, percent, points
+from tlsearch.records.format import duration, p_value, percent, points
 
 ON_VALIDATION = (
     "val_accuracy: mean ± standard deviation of the runs, on the validation images that the search"
@@ -24,7 +24,7 @@ def finals_lines(finals: Finals) -> list[str]:
         low, high = 100 * each.low, 100 * each.high
         lines.append(
             f"{finals.winner} over {each.baseline}: {100 * each.gain:+.1f} points, 95 % {low:+.1f}"
-            f" to {high:+.1f}, p = {each.p_value:.2g}, {each.n_seeds} seeds: {_words(each)}"
+            f" to {high:+.1f}, {p_value(each.p_value)}, {each.n_seeds} seeds: {_words(each)}"
         )
     return [*lines, standing_line(finals)]
 

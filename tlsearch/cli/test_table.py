@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tlsearch.cli.display import columns
 from tlsearch.errors import on_one_line
-from tlsearch.records.format import percent, points
+from tlsearch.records.format import p_value, percent, points
 from tlsearch.records.tested import ClassFigure, TestFigure, TestGain, TestResult
 
 _MOST_CLASSES = 12  # of more, those with the lowest recall are shown
@@ -95,7 +95,7 @@ def gain_line(answer: str, gain: TestGain) -> str:
     low, high = f"{100 * gain.low:+.1f}", f"{100 * gain.high:+.1f}"
     return (
         f"{_name(answer)} is {where} {_name(gain.other)} "
-        f"(95 % interval {low} to {high}, p = {gain.p_value:.3f})"
+        f"(95 % interval {low} to {high}, {p_value(gain.p_value)})"
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tlsearch.estimate.process import AccuracyProcess
 from tlsearch.records import DEPTHS, FIXED_FEATURES, Hyperparameters, Range, TrialRecord
-from tlsearch.records.precision import share_error
+from tlsearch.records.precision import share_error, standard_error
 from tlsearch.space import SearchSpace
 
 MIN_TRIALS = 4  # different ones; fewer say nothing of each other
@@ -120,4 +120,4 @@ def _is_accuracy(value: float | None) -> bool:
 
 
 def _as_seen(trial: TrialRecord, n_val: int) -> Expected:
-    return Expected(_seen(trial), share_error(_seen(trial), n_val))
+    return Expected(_seen(trial), standard_error(_seen(trial), n_val))

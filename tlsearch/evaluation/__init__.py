@@ -7,7 +7,7 @@ from tlsearch.evaluation.calibration import (
     tempered,
 )
 from tlsearch.evaluation.combine import Probabilities, ensemble
-from tlsearch.evaluation.intervals import Gain, Interval, gain_of, interval_of
+from tlsearch.evaluation.intervals import Interval, interval_of
 from tlsearch.evaluation.metrics import (
     ClassMetrics,
     Metrics,
@@ -24,7 +24,6 @@ __all__ = [
     "Bench",
     "ClassMetrics",
     "CropPredictions",
-    "Gain",
     "Interval",
     "Metrics",
     "Predicted",
@@ -37,7 +36,6 @@ __all__ = [
     "ensemble",
     "figure_of",
     "fit_temperature",
-    "gain_of",
     "greedy_soup",
     "interval_of",
     "metrics_of",

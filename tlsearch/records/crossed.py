@@ -44,6 +44,16 @@ class Crossed:
         parts = (self.images, self.seeds, self.rest)
         return Part(variance, variance**2 / sum(p.variance**2 / p.freedom for p in parts))
 
+    @property
+    def counted(self) -> Part:
+        """What the variance is taken to be: the largest of what images, seeds and both give.
+
+        Both together give less than one of them alone by chance only. Then, and where next to
+        nothing is left, the degrees of freedom of both would be few, and an interval without end.
+        """
+        found = [self.images, self.seeds, *([self.both] if self.both else [])]
+        return max(found, key=lambda part: (part.variance, part.freedom))
+
 
 def crossed(values: "NDArray[np.float64]") -> Crossed:
     """Take the variance of the mean of values apart.

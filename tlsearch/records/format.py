@@ -28,6 +28,11 @@ def points(fraction: float) -> str:
     return f"{abs(100 * fraction):.1f} points"
 
 
+def p_value(p: float) -> str:
+    """Return a p-value as `p = 0.019`, or as `p < 0.001` where it is smaller than that."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def duration(seconds: float | None) -> str:
     """Return seconds as `1:02:03` or `2:03`; `-` for None and for what is not finite."""
     if seconds is None or not math.isfinite(seconds):

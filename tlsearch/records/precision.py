@@ -4,15 +4,20 @@ import math
 
 
 def standard_error(accuracy: float, n: int) -> float:
-    """Return the standard error of an accuracy, estimated with one more right and one more wrong.
+    """Return the standard error of an accuracy that n images showed: what to show and compare by.
 
-    So an accuracy of 0 or 1 on a few images does not count as certain (Laplace).
+    It is estimated with one more right and one more wrong, so that an accuracy of 0 or 1 on a few
+    images does not count as certain (Laplace).
     """
     return _binomial((accuracy * n + 1) / (n + 2), n)
 
 
 def share_error(share: float, n: int) -> float:
-    """Return the standard error of n images at a share that is known, above 0 also at 0 and 1."""
+    """Return the standard error of n images at a share that is known otherwise, as by a model.
+
+    It is above 0 also at a share of 0 or 1. Of what the n images themselves showed it is
+    `standard_error`.
+    """
     return _binomial(min(max(share, 1 / (n + 2)), 1 - 1 / (n + 2)), n)
 
 

@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tlsearch.records.crossed import Part, crossed
+from tlsearch.records.crossed import crossed
+from tlsearch.records.precision import paired_error
 
 if TYPE_CHECKING:  # so that commands that compare nothing start without it
     import numpy as np
@@ -23,7 +24,7 @@ class PairedGain:
     Attributes:
         gain: mean difference of accuracies, a fraction.
         error: its standard error.
-        degrees: of freedom of that.
+        degrees: of freedom of that; infinite for one model against one.
         low, high: 95 % interval of the gain.
         p_value: two-sided.
     """
@@ -42,37 +43,43 @@ class PairedGain:
 
 
 def paired_gain(ours: "NDArray[np.bool_]", theirs: "NDArray[np.bool_]") -> PairedGain:
-    """Compare two models by which images each gets right, over seeds.
+    """Compare two models on the same images, over seeds: for finalists, knobs and the test alike.
 
     Both seeds and images are random: the gain is to hold for other seeds and for other images. So
-    the difference at each seed and image is taken apart (`tlsearch.records.crossed`). Where chance
-    makes the variance of both smaller than what seeds alone or images alone give, the largest of
-    the three counts. The error is never below that of one image, so that models without any
-    difference do not count as certain.
+    the difference at each seed and image is taken apart (`tlsearch.records.crossed`), and p-value
+    and interval are those of t with the variance that is counted. One model against one: McNemar's
+    exact test, and the normal interval of a difference of paired proportions.
 
-    With one seed the images alone count.
+    The error is never below that of one image, so that models without any difference do not count
+    as certain.
 
     Args:
-        ours: which images the one gets right, bool (seeds, n), n at least 2.
-        theirs: the other, likewise; a model without seeds has the same row again and again.
+        ours: which images the one gets right, bool (seeds, n), n at least 2; rows are paired.
+        theirs: the other, likewise. A model without seeds has one row, beside any number.
     """
     import numpy as np
 
     difference = ours.astype(np.float64) - theirs
     seeds, n = difference.shape
-    gain = float(difference.mean())
     if seeds == 1:
-        found = [Part(float(difference.var(ddof=1)) / n, n - 1)]
-    else:
-        parts = crossed(difference)
-        found = [parts.images, parts.seeds, *([parts.both] if parts.both else [])]
-    largest = max(found, key=lambda part: (part.variance, part.freedom))
-    error = max(math.sqrt(largest.variance), 1 / n)
-    return _tested(gain, error, largest.freedom)
+        return _of_one(int((difference > 0).sum()), int((difference < 0).sum()), n)
+    counted = crossed(difference).counted
+    error = max(math.sqrt(counted.variance), 1 / n)
+    return _by_t(float(difference.mean()), error, counted.freedom)
 
 
-def _tested(gain: float, error: float, degrees: float) -> PairedGain:
-    from scipy.special import stdtr, stdtrit  # scipy.stats takes a second to load
+def _of_one(alone: int, others: int, n: int) -> PairedGain:
+    """Compare one model with one: of n images each gets some right that the other does not."""
+    from scipy.special import bdtr, ndtri  # scipy.stats takes a second to load
+
+    gain, error = (alone - others) / n, paired_error(alone, others, n)
+    margin = float(ndtri(1 - LEVEL / 2)) * error
+    p_value = min(1.0, 2 * float(bdtr(min(alone, others), alone + others, 0.5)))
+    return PairedGain(gain, error, math.inf, gain - margin, gain + margin, p_value)
+
+
+def _by_t(gain: float, error: float, degrees: float) -> PairedGain:
+    from scipy.special import stdtr, stdtrit
 
     margin = float(stdtrit(degrees, 1 - LEVEL / 2)) * error
     p_value = 2 * float(stdtr(degrees, -abs(gain) / error))

@@ -24,7 +24,7 @@ from tlsearch.finetune import FineTuneData
 from tlsearch.finetune.pace import FEWEST_BURSTS, Pace, measure_pace, sample_size
 from tlsearch.measures import features_of_splits, linear_probe, right_alone
 from tlsearch.records.format import duration
-from tlsearch.records.precision import difference_error, share_error
+from tlsearch.records.precision import difference_error, standard_error
 from tlsearch.spec import RecipeSpec, StudySpec
 from tlsearch.studies.plan_rule import Probe, SizeFacts
 
@@ -211,7 +211,7 @@ def compared(correct: Correct, own: Correct, seconds: float) -> Probe:
     accuracy = float(correct.mean())
     return Probe(
         val_accuracy=accuracy,
-        error=share_error(accuracy, n),
+        error=standard_error(accuracy, n),
         gain=(better - worse) / n,
         gain_error=difference_error(better, worse, n),
         seconds=seconds,

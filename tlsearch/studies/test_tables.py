@@ -15,12 +15,12 @@ from tlsearch.evaluation import (
     confusion_of,
     ensemble,
     figure_of,
-    gain_of,
     most_wrong,
     right_of,
 )
 from tlsearch.records import TrainOn
 from tlsearch.records.tested import ClassFigure, TestGain, TestResult, WrongImage
+from tlsearch.report.paired import paired_gain
 
 MOST_WRONG = 24  # images that are kept and drawn
 
@@ -146,7 +146,7 @@ class TestTables:
             ours = right_of(self.answer.single, self.labels)
         elif len(self.answer.seeds) == 1:
             theirs = right_of(other.single, self.labels)
-        found = gain_of(ours, theirs)
+        found = paired_gain(ours, theirs)
         return TestGain(other.name, found.gain, found.low, found.high, found.p_value)
 
     def _confusion(self) -> NDArray[np.int64]:

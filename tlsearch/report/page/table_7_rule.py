@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from tlsearch.prior import lr_scale, unfit_weight
-from tlsearch.records.format import percent
+from tlsearch.records.format import p_value, percent
 from tlsearch.report.measures_table import PAPER, measures_rows
 from tlsearch.report.page import paper
 from tlsearch.report.page.facts import Facts, FineTuned
@@ -178,7 +178,7 @@ def _compare(
         f"{word.lower()}: median {percent(median(side))}, n = {len(side)}"
         for word, side in zip(words, sides, strict=True)
     )
-    why = f"{shown}; p = {p:.2g}"
+    why = f"{shown}; {p_value(p)}"
     if not p < level:
         return None, why
     greater = float(mannwhitneyu(*sides, alternative="greater").pvalue)
