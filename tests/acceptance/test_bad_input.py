@@ -9,7 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.acceptance.study_rows import add_trial
 from tlsearch.store.connect import open_storage
+from tlsearch.store.studies import find_study
 
 
 def make_pets(folder, n=6):
@@ -155,6 +157,31 @@ def test_problems_of_data_network_and_space_come_together(tlsearch, tiny):
 @pytest.mark.parametrize("command", ["worker", "status", "best"])
 def test_no_such_study(tlsearch, command):
     assert "study 'cars' does not exist" in refused(tlsearch, command, "cars")
+
+
+def test_no_finished_trial(tlsearch, tiny, tmp_path):
+    tlsearch.run("create", str(tiny()))
+    out, nothing = str(tmp_path / "out"), "has no complete trial"
+    assert f"{nothing} besides its baselines" in refused(tlsearch, "finalists", "tiny")
+    assert f"{nothing} besides its baselines" in refused(tlsearch, "knobs", "tiny")
+    assert "has no finalists to test" in refused(tlsearch, "test", "tiny")
+    assert f"{nothing} yet" in refused(tlsearch, "export", "tiny", "--out", out)
+    assert f"{nothing} yet" in refused(tlsearch, "report", "tiny", "--out", out)
+    assert not os.path.exists(out)
+    assert n_studies(tlsearch) == 1
+
+
+def test_no_default_trial_is_no_reason_to_refuse(tlsearch, tiny, tmp_path):
+    tlsearch.run("create", str(tiny()))
+    storage = open_storage(tlsearch.storage_url)
+    add_trial(storage, find_study(storage, "tiny"), 0.5, params={"high_lr": 0.02})
+    shown = tlsearch.run("finalists", "tiny", "--queue-only").stdout
+    assert "trial 1 and two baselines" in shown
+    assert (
+        "from the plain default to trial 1" in tlsearch.run("knobs", "tiny", "--queue-only").stdout
+    )
+    tlsearch.run("report", "tiny", "--out", str(tmp_path / "out"))
+    assert (tmp_path / "out" / "index.html").is_file()
 
 
 def test_databases(tlsearch, tcp_server, tcp_database):

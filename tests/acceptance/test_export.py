@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,6 +211,26 @@ def test_a_full_disk_leaves_nothing_half_written(url, tmp_path, earlier):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert os.listdir(tmp_path) == (["out"] if earlier else [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("share", "options"), [(0.1, []), (1.6, ["--onnx"])])
+def test_a_disk_that_is_really_full(url, tlsearch: Command, tmp_path, share, options):
+    """Too small for the weights, or for the graph beside them."""
+    weights = library.export_study(NAME, tmp_path / "there", url, trial=1).folder
+    size = int(share * (weights / "model.safetensors").stat().st_size)
+    (small := tmp_path / "small").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a file system cannot be mounted here")
+    try:
+        args = ["export", NAME, "--out", str(small / "out"), "--trial", "1", *options]
+        said = Command(url, tlsearch._capsys).run(*args, rc=2).stderr
+        assert said.startswith(f"error: {small}/out: cannot be written (No space left on device);")
+        assert said.count("\n") == 1
+        assert os.listdir(small) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_models_that_are_not_there(url, tlsearch: Command, tmp_path):

@@ -57,7 +57,8 @@ def predict(
 ) -> None:
     """Classify images by an exported model, in their order.
 
-    The exit code is 1 where an image could not be read; the others are predicted all the same.
+    The exit code is 1 where an image could not be read; the others are predicted all the same. It
+    is 2 where none could.
     """
     from tlsearch.predict.load import load
 
@@ -65,6 +66,10 @@ def predict(
     given = _given(images)
     with _output(out) as stream:
         n_failed = _write(predictor, given, stream, how, top_k, batch_size)
+    if given and n_failed == len(given):
+        if n_failed > 1:
+            write_error(f"none of the {n_failed} images could be read")
+        raise typer.Exit(2)
     if n_failed:
         write_error(
             f"{n_failed} of {len(given)} images could not be read; the others are predicted"

@@ -11,6 +11,7 @@ from PIL import Image
 
 import tlsearch
 from tests.exported_folder import CLASSES
+from tests.unit.predict.test_predict import png
 from tlsearch.cli.main import main
 
 pytestmark = pytest.mark.xdist_group("exported")  # one set of files for all
@@ -87,7 +88,7 @@ def test_a_file_is_written_whole_or_not_at_all(run, single, photos, tmp_path):
     before = out.read_text()
     _, err = run(single, photos, "--top-k", 2, "--out", tmp_path / "gone" / "file", rc=2)
     assert "cannot be written (No such file or directory)" in err
-    run(single, tmp_path / "none.png", "--out", out, rc=1)
+    run(single, tmp_path / "none.png", photos, "--out", out, rc=1)
     assert out.read_text() != before
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "results.jsonl"}
 
@@ -117,6 +118,28 @@ def test_what_cannot_be_done_is_one_sentence(run, single, photos, tmp_path, args
     assert out == ""
     assert said in err
     assert "Traceback" not in err
+
+
+def test_an_image_of_one_pixel_and_one_of_too_many(run, single, tmp_path):
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    (tmp_path / "huge.png").write_bytes(png(30_000, 30_000))
+    out, err = run(single, tmp_path / "dot.png")
+    assert (out.count("\n"), err) == (1, "")
+    _, err = run(single, tmp_path / "huge.png", rc=2)
+    assert err == f"error: {tmp_path}/huge.png: has too many pixels\n"
+    _, err = run(single, tmp_path / "huge.png", tmp_path / "gone.png", rc=2)
+    assert err.endswith("\nerror: none of the 2 images could be read\n")
+
+
+def test_a_folder_with_one_byte_flipped(run, copied, photos):
+    weights = copied / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    out, err = run(copied, photos, rc=2)
+    assert out == ""
+    assert err.startswith(f"error: {weights}: is not the file that was exported")
+    assert err.count("\n") == 1
 
 
 def test_odd_names_stay_on_their_lines(run, single, tmp_path: Path):
