@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +16,17 @@ from PIL import Image
 from scipy.special import softmax
 
 import tlsearch as library
-from tests.acceptance.conftest import Command
+from tests.acceptance.conftest import Command, wait_until
 from tests.acceptance.tested_study import CLASSES, NAME, TestedStudy, write_images
 from tests.conftest import fresh_database
 from tests.db.rows import Rows
 from tlsearch.backbones import build, load_backbone
 from tlsearch.finetune import load_weights
+from tlsearch.records.format import p_value
 from tlsearch.records.tested import TestResult
 from tlsearch.store.connect import open_storage
 from tlsearch.store.models import model_files
+from tlsearch.store.runs import run_trials
 from tlsearch.store.studies import find_study
 from tlsearch.studies.finals import read_finals
 from tlsearch.studies.tested import read_tests
@@ -166,7 +171,7 @@ def test_every_finalist_is_tested_in_every_way(study: TestedStudy, command: Comm
     assert [(each.name, each.n) for each in found.classes] == [(name, 10) for name in CLASSES]
     assert Rows(study.url).ask("SELECT count(*) FROM tlsearch.tests") == [(len(found.figures),)]
     for gain in found.gains:
-        assert f"p = {gain.p_value:.3f}" in shown
+        assert p_value(gain.p_value) in shown
 
 
 def test_a_second_call_shows_the_first_result(study: TestedStudy, command: Command) -> None:
@@ -338,6 +343,121 @@ def test_models_trained_on_validation_images_too(study: TestedStudy, command: Co
     )
     assert now == [(len(trials),)]
     assert "trained on train+val" in first
+
+
+SLOW_INSERT = """
+CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_sleep(5); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER waiting AFTER INSERT ON tlsearch.test_results
+DEFERRABLE INITIALLY {when} FOR EACH ROW EXECUTE FUNCTION wait()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "recorded"), [("testing", False), ("IMMEDIATE", False), ("DEFERRED", True)]
+)
+def test_ctrl_c_leaves_a_look_with_its_figure_or_none(
+    study: TestedStudy, command: Command, moment: str, recorded: bool
+) -> None:
+    """While models are tried, while the look is being written, and while that is committed."""
+    rows, model = Rows(study.url), model_file(study, "fixed features")
+    kept, spare = set(study.artifacts.iterdir()), study.data.with_name("spare")
+    if moment == "testing":
+        model.rename(spare)
+        os.mkfifo(model)  # whoever reads it waits
+    else:
+        rows.ask(SLOW_INSERT.format(when=moment))
+    process = command.start(*args(study))
+    if moment == "testing":
+        pipe = wait_until(lambda: end_of_pipe(model), "the model is being read")
+    else:
+        asleep = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        wait_until(lambda: rows.ask(asleep), "the look is being written")
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=240)
+    assert (process.returncode, "Traceback" in stderr) == (130, False), stderr
+    assert ("interrupted, but the look is recorded" in stdout) == recorded
+    assert ("interrupted: nothing was recorded" in stdout) == (not recorded)
+    looks = read_tests(NAME, study.url)
+    assert [look.look for look in looks] == [1] * recorded
+    assert set(study.artifacts.iterdir()) == kept, "neither a picture nor a half of one"
+    if moment == "testing":
+        os.close(pipe)
+        spare.replace(model)
+    rows.ask("DROP FUNCTION IF EXISTS wait CASCADE")
+    rows.session.close()
+    again = command.run(*args(study)).stdout
+    assert "look 1 of" in again
+    assert "no longer an honest figure" not in again
+    (found,) = read_tests(NAME, study.url)
+    assert found in looks or not recorded
+
+
+def end_of_pipe(path: Path) -> int | None:
+    """Open the writing end of a pipe; None until somebody reads."""
+    with suppress(OSError):
+        return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    return None
+
+
+@pytest.mark.slow
+def test_a_killed_training_on_validation_images_too_costs_nothing(
+    study: TestedStudy, command: Command
+) -> None:
+    """The next call goes on from the checkpoint; the weights are those of an undisturbed one."""
+    rows = Rows(study.url)
+    longer = "replace(value_json, '\"epochs\": 2', '\"epochs\": 30')"
+    changed = rows.ask(
+        f"UPDATE study_user_attributes SET value_json = {longer} WHERE key = 'spec' AND study_id"
+        f" IN (SELECT study_id FROM studies WHERE study_name = '{NAME}') RETURNING value_json"
+    )
+    assert '"epochs": 30' in changed[0][0]
+    both = args(study, "--train-on", "train+val")
+    victim = command.start(*both)
+    under_way = (
+        f"SELECT number FROM tlsearch.trials_flat WHERE study = '{NAME}/final'"
+        " AND state = 'running' AND origin = 'final' AND epochs > 4"
+    )
+    ((number,),) = wait_until(lambda: rows.ask(under_way), "a final model is being trained")
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    assert read_tests(NAME, study.url) == []
+    command.run(*both)
+    (found,) = read_tests(NAME, study.url)
+    assert (found.look, found.trained_on) == (1, "train+val")
+    first_epochs = rows.ask(
+        "SELECT number, attempt, first_epoch FROM tlsearch.attempts JOIN trials USING (trial_id)"
+        f" JOIN studies ON studies.study_id = trials.study_id WHERE study_name = '{NAME}/final'"
+        " AND attempt > 1"
+    )
+    assert [row[:2] for row in first_epochs] == [(number, 2)]
+    assert first_epochs[0][2] > 3, "it went on from a checkpoint"
+    ours = final_weights(study)
+    command.run("delete", f"{NAME}/final", "--yes", "--artifacts", str(study.artifacts))
+    command.run(*both, "--again")
+    undisturbed = final_weights(study)
+    assert ours.keys() == undisturbed.keys()
+    assert len(ours) >= 3
+    for key, tensors in undisturbed.items():
+        assert all(torch.equal(ours[key][name], tensors[name]) for name in tensors), key
+    first, second = read_tests(NAME, study.url)
+    assert [f.accuracies for f in first.figures] == [f.accuracies for f in second.figures]
+    rows.session.close()
+
+
+def final_weights(study: TestedStudy) -> dict[tuple[str, int], dict[str, torch.Tensor]]:
+    """The weights of the models that are tested, by finalist and seed."""
+    database = open_storage(study.url)
+    stored = find_study(database, f"{NAME}/final")
+    files = model_files(database.engine, stored.study_id)
+    attrs = {t.number: t.user_attrs for t in run_trials(database, stored.study_id)}
+    return {
+        (attrs[number]["run_of"], attrs[number]["seed"]): load_weights(
+            (study.artifacts / file).read_bytes()
+        )
+        for number, file in files.items()
+    }
 
 
 def test_deleting_a_study_deletes_its_tests(study: TestedStudy, command: Command) -> None:

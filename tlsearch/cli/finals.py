@@ -1,6 +1,5 @@
 """`tlsearch finalists`: the best configurations of a study over several seeds."""
 
-import os
 import shlex
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +11,11 @@ from tlsearch.cli.options import (
     Artifacts,
     DataHere,
     Device,
+    GpuHours,
     Json,
     LogJson,
     LogLevelOption,
+    QueueOnly,
     Storage,
     StudyName,
     Threads,
@@ -22,14 +23,8 @@ from tlsearch.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from tlsearch.cli.single import WorkerOptions
     from tlsearch.studies.finalists import QueuedFinals
-
-GpuHours = Annotated[
-    float | None, typer.Option(metavar="H", help="Hours that workers may hold the runs, summed.")
-]
-QueueOnly = Annotated[
-    bool, typer.Option("--queue-only", help="Queue the runs and show what is there; train nothing.")
-]
 
 
 def finalists(
@@ -54,17 +49,17 @@ def finalists(
 ) -> None:
     """Train the best configurations and both baselines over several seeds, and compare them."""
     from tlsearch.cli.finals_table import finals_as_json, finals_lines
+    from tlsearch.cli.single import WorkerOptions
     from tlsearch.studies.finalists import queue_finalists
     from tlsearch.studies.finals import read_finals
 
     set_up_logging(log_level, log_json)
-    if artifacts is not None:
-        os.environ["TLSEARCH_ARTIFACTS"] = artifacts
     queued = queue_finalists(study, storage, top=top, seeds=seeds, gpu_hours=gpu_hours)
     if not as_json:
         console.print("\n".join(_queued_lines(queued)))
     if not queue_only:
-        run_member(queued.study, storage, device, threads, data, weights, quiet=as_json)
+        options = (device, None, None, data, weights, artifacts)
+        run_member(WorkerOptions([queued.study], storage, *options), threads, quiet=as_json)
     found = read_finals(study, storage)
     assert found is not None, "they were queued"
     if as_json:
@@ -89,29 +84,19 @@ def _queued_lines(queued: "QueuedFinals") -> list[str]:
     return lines
 
 
-def run_member(
-    study: str,
-    storage: str | None,
-    device: str,
-    threads: int | None,
-    data: str | None,
-    weights: str | None,
-    *,
-    quiet: bool,
-) -> None:
+def run_member(options: "WorkerOptions", threads: int | None, *, quiet: bool) -> None:
     """Run a worker of this process on a study of a family, unless all of its runs ended."""
+    from tlsearch.cli.single import following, set_threads
     from tlsearch.studies.read import StudyReader
 
-    if StudyReader(study, storage).status().controls.verdict == "done":
+    (study,) = options.studies
+    if StudyReader(study, options.storage).status().controls.verdict == "done":
         return
-    from tlsearch.cli.single import WorkerOptions, following, set_threads
-
     set_threads(threads)
-    options = WorkerOptions([study], storage, device, None, None, data, weights)
     if quiet:
         options.run()
         return
-    with following([study], storage) as progress:
+    with following([study], options.storage) as progress:
         try:
             summary = options.run(progress)
         except KeyboardInterrupt:

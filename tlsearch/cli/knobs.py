@@ -1,21 +1,22 @@
 """`tlsearch knobs`: which knob of a study's winner paid."""
 
-import os
 import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tlsearch.cli.display import console, print_json
-from tlsearch.cli.finals import GpuHours, QueueOnly, run_member
+from tlsearch.cli.finals import run_member
 from tlsearch.cli.logs import LogLevel, set_up_logging
 from tlsearch.cli.options import (
     Artifacts,
     DataHere,
     Device,
+    GpuHours,
     Json,
     LogJson,
     LogLevelOption,
+    QueueOnly,
     Storage,
     StudyName,
     Threads,
@@ -45,17 +46,17 @@ def knobs(
 ) -> None:
     """Train from the plain default to the winner one knob at a time, and back: which one paid."""
     from tlsearch.cli.knobs_table import knobs_as_json, knobs_lines
+    from tlsearch.cli.single import WorkerOptions
     from tlsearch.studies.knobs import read_knobs
     from tlsearch.studies.queue_knobs import queue_knobs
 
     set_up_logging(log_level, log_json)
-    if artifacts is not None:
-        os.environ["TLSEARCH_ARTIFACTS"] = artifacts
     queued = queue_knobs(study, storage, seeds=seeds, gpu_hours=gpu_hours)
     if not as_json:
         console.print("\n".join(_queued_lines(queued)))
     if not queue_only:
-        run_member(queued.study, storage, device, threads, data, weights, quiet=as_json)
+        options = (device, None, None, data, weights, artifacts)
+        run_member(WorkerOptions([queued.study], storage, *options), threads, quiet=as_json)
     found = read_knobs(study, storage)
     assert found is not None, "they were queued"
     if as_json:

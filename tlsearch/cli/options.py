@@ -45,6 +45,12 @@ DataHere = Annotated[
 WeightsHere = Annotated[
     str | None, typer.Option(metavar="PATH", help="The study's weights on this machine.")
 ]
+GpuHours = Annotated[
+    float | None, typer.Option(metavar="H", help="Hours that workers may hold the runs, summed.")
+]
+QueueOnly = Annotated[
+    bool, typer.Option("--queue-only", help="Queue the runs and show what is there; train nothing.")
+]
 LogLevelOption = Annotated[
     LogLevel, typer.Option("--log-level", help="Least severe log records on standard error.")
 ]

@@ -26,6 +26,7 @@ class WorkerOptions:
     timeout_seconds: float | None
     data_path: str | None
     weights: str | None
+    artifacts: str | None = None
 
     def run(self, progress: "Progress | None" = None) -> "WorkerSummary":
         """Run the worker."""
@@ -39,6 +40,7 @@ class WorkerOptions:
             timeout_seconds=self.timeout_seconds,
             data_path=self.data_path,
             weights=self.weights,
+            artifacts=self.artifacts,
             progress=progress,
         )
 

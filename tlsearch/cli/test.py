@@ -1,5 +1,6 @@
 """`tlsearch test`: what the finalists reach on the test images, measured once."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,7 +73,7 @@ def test(
         options: dict[str, Any] = {"again": again, "device": device, "data_path": data}
         options |= {"weights": weights, "artifacts": artifacts}
         options |= {"train_on": None if train_on is None else train_on.value}
-        shown = _test(study, storage, options, threads, as_json)
+        shown = _test(study, storage, options, threads, as_json, len(found))
         found = read_tests(study, storage)
     else:
         shown = found[0]
@@ -85,7 +86,12 @@ def test(
 
 
 def _test(
-    study: str, storage: str | None, options: dict[str, Any], threads: int | None, as_json: bool
+    study: str,
+    storage: str | None,
+    options: dict[str, Any],
+    threads: int | None,
+    as_json: bool,
+    n_looks: int,
 ) -> "TestResult":
     from tlsearch.cli.single import set_threads
     from tlsearch.cli.terminal_progress import TerminalProgress
@@ -99,8 +105,17 @@ def _test(
         try:
             return test_study(study, storage, progress=progress, **options)
         except KeyboardInterrupt:
-            console.print("interrupted: nothing was recorded; what was trained is kept")
+            console.print(_interrupted(study, storage, n_looks))
             raise typer.Exit(130) from None
+
+
+def _interrupted(study: str, storage: str | None, n_looks: int) -> str:
+    """Say what is left; the look may have been recorded in the last moment."""
+    from tlsearch.studies.tested import read_tests
+
+    if len(read_tests(study, storage)) > n_looks:
+        return f"interrupted, but the look is recorded: tlsearch test {shlex.quote(study)} shows it"
+    return "interrupted: nothing was recorded; what was trained is kept"
 
 
 def _show(shown: "TestResult", found: list["TestResult"]) -> None:
