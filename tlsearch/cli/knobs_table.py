@@ -5,6 +5,7 @@ from typing import Any
 
 from tlsearch.cli.display import columns
 from tlsearch.records.knobs import Knob, KnobGain, KnobsTable
+from tlsearch.records.names import FINALISTS_SUFFIX
 from tlsearch.report.range_ends import range_end_sentence
 
 MEANING = (
@@ -25,6 +26,11 @@ def knobs_lines(table: KnobsTable) -> list[str]:
         lines.append(MEANING)
     if table.same:
         lines.append(f"as in the default, so nothing to tell: {', '.join(table.same)}")
+    if table.taken:
+        lines.append(
+            f"{table.taken} of {table.planned} runs are taken over from "
+            f"{table.study + FINALISTS_SUFFIX!r}, which trained the same"
+        )
     if not table.complete:
         lines.append(f"{table.done} of {table.planned} runs are done")
     return lines + [range_end_sentence(each, table.study) for each in table.ends]

@@ -6,11 +6,14 @@ from typing import Any
 
 from tlsearch.records.hyperparameters import Hyperparameters
 from tlsearch.records.study import FIXED_FEATURES, QueuedTrial
-from tlsearch.records.variation import Variation
+from tlsearch.records.variation import TrainOn, Variation
 
 RUN_OF = "run_of"  # the trial's user attribute that names what it is one run of
+TAKEN_FROM = "taken_from"  # ... that names the run of another study that it is a copy of
 DEFAULT, FLOOR_NAME = "default", "fixed features"  # names of the two baselines
 CANDIDATE_RUN, RATE_RUN = "finalist", "default_rate"  # origins, beside default and fixed_features
+
+RunKey = tuple[str, str, int, float]  # name, origin, seed, rate: what tells a study's runs apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class PlannedRun:
         params: its hyperparameters.
         seed: of its training.
         system_attrs: of its trial.
+        train_on: the images that it is trained on.
     """
 
     name: str
@@ -30,15 +34,16 @@ class PlannedRun:
     params: Hyperparameters
     seed: int
     system_attrs: tuple[tuple[str, Any], ...] = ()
+    train_on: TrainOn = "train"
 
     @property
-    def key(self) -> tuple[str, str, int, float]:
+    def key(self) -> RunKey:
         """What tells it from the other runs of its study."""
         return self.name, self.origin, self.seed, self.params.high_lr
 
     def as_queued(self) -> QueuedTrial:
         """Return the trial for the queue."""
-        attrs = {RUN_OF: self.name, **Variation(self.seed).as_attrs()}
+        attrs = {RUN_OF: self.name, **Variation(self.seed, self.train_on).as_attrs()}
         return QueuedTrial(self.params, self.origin, dict(self.system_attrs), attrs)
 
 

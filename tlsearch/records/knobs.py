@@ -101,6 +101,7 @@ class KnobsTable:
         whole: gain of the winner over the default.
         done, planned: runs.
         ends: where the best trials of the search lie at the end of a range.
+        taken: runs of these that were taken over from the finalists, which had trained the same.
     """
 
     study: str
@@ -111,6 +112,7 @@ class KnobsTable:
     done: int
     planned: int
     ends: tuple[RangeEnd, ...] = ()
+    taken: int = 0
 
     @property
     def complete(self) -> bool:

@@ -37,6 +37,7 @@ class EndedRun:
         failed: whether it failed.
         right: which validation images it gets right, bool (n_val,); None where that is not known.
         mean_right: the same of its mean with fixed features.
+        is_copy: whether it was taken over from another study, which had trained the same.
     """
 
     name: str
@@ -45,6 +46,7 @@ class EndedRun:
     failed: bool = False
     right: "NDArray[np.bool_] | None" = None
     mean_right: "NDArray[np.bool_] | None" = None
+    is_copy: bool = False
 
 
 def finals_of(study: str, plan: FinalsPlan, runs: Sequence[EndedRun]) -> Finals:

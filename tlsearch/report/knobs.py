@@ -54,6 +54,7 @@ def knobs_of(
         done=sum(each.failed or each.run is not None for each in runs),
         planned=len(plan.runs()),
         ends=tuple(ends),
+        taken=sum(each.is_copy for each in runs),
     )
 
 

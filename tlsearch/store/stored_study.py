@@ -106,6 +106,14 @@ class StoredStudy:
     has_floor: bool = False
     family_of: Family | None = None
 
+    def trains_as(self, other: "StoredStudy") -> bool:
+        """Whether the same hyperparameters and seed train the same model in another study."""
+        ours, theirs = (
+            (each.spec.data, each.spec.backbone, each.spec.recipe, each.data, each.backbone)
+            for each in (self, other)
+        )
+        return ours == theirs
+
 
 def is_of_tlsearch(attrs: Mapping[str, Any]) -> bool:
     """Whether the user attributes of a study are those that tlsearch writes."""

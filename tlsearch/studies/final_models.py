@@ -2,49 +2,24 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from tlsearch.errors import StudyError
 from tlsearch.optuna_ext.history import HIDDEN
-from tlsearch.records import FIXED_FEATURES, QueuedTrial, Variation
+from tlsearch.records import FIXED_FEATURES
 from tlsearch.records.finals import MEAN, Finalist, Finals, SeedRun
-from tlsearch.records.finals_plan import RUN_OF
+from tlsearch.records.finals_plan import PlannedRun
 from tlsearch.records.names import FINAL_SUFFIX
-from tlsearch.store.controls import change_budget
 from tlsearch.store.family import read_member
 from tlsearch.store.locks import study_lock
-from tlsearch.store.runs import run_trials
+from tlsearch.store.runs import queue_runs, run_key, run_trials
 from tlsearch.store.stored_study import StoredStudy
-from tlsearch.store.studies import NewStudy, queue_trial, write_studies
+from tlsearch.store.studies import NewStudy, write_studies
 from tlsearch.studies.members import member_attrs, member_spec
 
 ORIGIN = "final"  # of their trials
-
-Key = tuple[str, int, tuple[tuple[str, Any], ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class FinalRun:
-    """One training on training and validation images.
-
-    Attributes:
-        name: of the finalist.
-        seed: of the training.
-        trial: what is queued for it.
-    """
-
-    name: str
-    seed: int
-    trial: QueuedTrial
-
-    @property
-    def key(self) -> Key:
-        """What tells it from the others."""
-        return self.name, self.seed, tuple(self.trial.params.as_dict().items())
 
 
 def final_finalists(finals: Finals, tested: Sequence[Finalist]) -> list[Finalist]:
@@ -53,12 +28,14 @@ def final_finalists(finals: Finals, tested: Sequence[Finalist]) -> list[Finalist
     return [each for each in tested if each.name == answer or each.kind != "candidate"]
 
 
-def final_runs(search: StoredStudy, finalists: Sequence[Finalist]) -> list[FinalRun]:
+def final_runs(search: StoredStudy, finalists: Sequence[Finalist]) -> list[PlannedRun]:
     """Return the trainings, over the seeds that the finalists were trained over."""
     return [_run(search, each, run.seed) for each in finalists for run in each.runs]
 
 
-def queue_final(database: RDBStorage, search: StoredStudy, runs: Sequence[FinalRun]) -> StoredStudy:
+def queue_final(
+    database: RDBStorage, search: StoredStudy, runs: Sequence[PlannedRun]
+) -> StoredStudy:
     """Return the study that trains the final models, with all runs queued that are not there.
 
     A run that failed is queued again. Interrupted half way, the next call does the rest.
@@ -68,17 +45,12 @@ def queue_final(database: RDBStorage, search: StoredStudy, runs: Sequence[FinalR
     """
     study = read_member(database, search, FINAL_SUFFIX) or _create(database, search, len(runs))
     with study_lock(database.engine, study.study_id):
-        trials = run_trials(database, study.study_id)
-        there = {_key(trial) for trial in trials if trial.state is not TrialState.FAIL}
-        missing = [run for run in runs if run.key not in there]
-        change_budget(database.engine, study.study_id, {"trials": len(trials) + len(missing)})
-        for run in missing:
-            queue_trial(database, study.study_id, run.trial)
+        queue_runs(database, study.study_id, runs, again_if_failed=True)
     return study
 
 
 def complete_runs(
-    database: RDBStorage, study: StoredStudy, runs: Sequence[FinalRun]
+    database: RDBStorage, study: StoredStudy, runs: Sequence[PlannedRun]
 ) -> Mapping[str, tuple[SeedRun, ...]]:
     """Return the trained runs by finalist.
 
@@ -86,7 +58,7 @@ def complete_runs(
         StudyError: one of them is not complete.
     """
     trials = run_trials(database, study.study_id)
-    complete = {_key(trial): trial for trial in trials if trial.state is TrialState.COMPLETE}
+    complete = {run_key(trial): trial for trial in trials if trial.state is TrialState.COMPLETE}
     found: dict[str, tuple[SeedRun, ...]] = {}
     for run in runs:
         if run.key not in complete:
@@ -106,24 +78,15 @@ def _create(database: RDBStorage, search: StoredStudy, n_trials: int) -> StoredS
     return study
 
 
-def _run(search: StoredStudy, finalist: Finalist, seed: int) -> FinalRun:
-    attrs = {RUN_OF: finalist.name, **Variation(seed, "train+val").as_attrs()}
-    if finalist.params is None:
-        floor = search.space.nearest_to_fixed_features()
-        trial = QueuedTrial(floor, FIXED_FEATURES, {HIDDEN: True}, attrs)
-    else:
-        trial = QueuedTrial(finalist.params, ORIGIN, {}, attrs)
-    return FinalRun(finalist.name, seed, trial)
+def _run(search: StoredStudy, finalist: Finalist, seed: int) -> PlannedRun:
+    if finalist.params is not None:
+        return PlannedRun(finalist.name, ORIGIN, finalist.params, seed, train_on="train+val")
+    at, hidden = search.space.nearest_to_fixed_features(), ((HIDDEN, True),)
+    return PlannedRun(finalist.name, FIXED_FEATURES, at, seed, hidden, "train+val")
 
 
-def _key(trial: FrozenTrial) -> Key:
-    attrs = trial.user_attrs
-    params = trial.system_attrs["fixed_params"]
-    return attrs[RUN_OF], attrs["seed"], tuple(params.items())
-
-
-def _incomplete(study: StoredStudy, run: FinalRun, trials: Sequence[FrozenTrial]) -> str:
-    failed = [trial for trial in trials if _key(trial) == run.key]
+def _incomplete(study: StoredStudy, run: PlannedRun, trials: Sequence[FrozenTrial]) -> str:
+    failed = [trial for trial in trials if run_key(trial) == run.key]
     why = failed[-1].user_attrs.get("reason") if failed else None
     said = f" ({why})" if why else ""
     return (

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from optuna.trial import FrozenTrial, TrialState
 
 from tlsearch.records.finals import Finals, SeedRun
-from tlsearch.records.finals_plan import RUN_OF
+from tlsearch.records.finals_plan import RUN_OF, TAKEN_FROM
 from tlsearch.records.names import FINALISTS_SUFFIX
 from tlsearch.records.right import MEAN_RIGHT, VAL_RIGHT, right_from_text
 from tlsearch.report.finals import EndedRun, finals_of
@@ -52,7 +52,8 @@ def ended_run(trial: FrozenTrial, n_val: int) -> EndedRun:
         return EndedRun(name, origin, None, trial.state is TrialState.FAIL)
     run = SeedRun(trial.number, attrs["seed"], trial.value, float(attrs.get("seconds", 0.0)))
     right, mean = (_right(attrs.get(key), n_val) for key in (VAL_RIGHT, MEAN_RIGHT))
-    return EndedRun(name, origin, run, right=right, mean_right=mean)
+    is_copy = TAKEN_FROM in attrs
+    return EndedRun(name, origin, run, right=right, mean_right=mean, is_copy=is_copy)
 
 
 def _right(text: object, n_val: int) -> "NDArray[np.bool_] | None":

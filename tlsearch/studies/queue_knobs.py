@@ -85,7 +85,7 @@ def queue_knobs(
     with study_lock(database.engine, member.study_id):
         plan = _extended(database, search, member, seeds)
         database.set_study_user_attr(member.study_id, PLAN, plan.as_dict())
-        queue_runs(database, member.study_id, plan.runs(), len(plan.runs()))
+        queue_runs(database, member.study_id, plan.runs())
     return QueuedKnobs(member.name, plan, created, name)
 
 

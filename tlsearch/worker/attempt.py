@@ -21,6 +21,7 @@ from tlsearch.spec import RecipeSpec
 from tlsearch.store.outages import DATABASE_ERRORS
 from tlsearch.worker.callbacks import TrainingCallbacks
 from tlsearch.worker.duplicates import Duplicates
+from tlsearch.worker.elsewhere import trained_elsewhere
 from tlsearch.worker.endings import Complete, Duplicate, Ending, Failed, Pruned, Released
 from tlsearch.worker.floor import run_floor
 from tlsearch.worker.held_trial import HeldTrial
@@ -104,6 +105,9 @@ class Attempt:
         original = self._duplicates.find(held.trials.finished(), canonical, trial.variation)
         if original is not None:
             return Duplicate(original)
+        elsewhere = retry.call(lambda: trained_elsewhere(self._context, canonical, trial.variation))
+        if elsewhere is not None:
+            return elsewhere
         recipe = _recipe(self._context.study.spec.recipe, trial.variation)
         result = self._fine_tune(recipe, hyperparameters, callbacks, checkpoint)
         return (

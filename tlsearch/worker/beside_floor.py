@@ -17,13 +17,12 @@ BESIDE = ("mean_with_fixed_features", "right_alone", "fixed_features_right_alone
 
 
 def beside_floor(held: HeldTrial, result: FineTuneResult) -> dict[str, object]:
-    """Return the user attributes `BESIDE` of a trial; none where the study has no floor.
+    """Return the user attributes `BESIDE` of a trial; none where it is not compared with a floor.
 
     One of several seeds keeps as well which images its mean with fixed features gets right.
     """
-    study = held.context.study
     says_nothing = held.variation.train_on == "train+val"
-    if not study.has_floor or result.val_probabilities is None or says_nothing:
+    if says_nothing or result.val_probabilities is None or not held.fixed.compared_with:
         return {}
     labels = held.materials.data.val.labels.cpu().numpy()
     with harmless(held, "this trial is not compared with fixed features"):

@@ -58,9 +58,11 @@ class Duplicate:
 
     Attributes:
         original: that trial, complete.
+        study: the study of the family that it is in; None = this one.
     """
 
     original: FrozenTrial
+    study: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

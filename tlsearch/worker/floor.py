@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from tlsearch.backbones import LinearHead, load_backbone
+from tlsearch.backbones import LinearHead, has_linear_head, load_backbone
 from tlsearch.data import TrainingData, load_catalog, load_training_data
 from tlsearch.errors import BackboneError, DataError
 from tlsearch.finetune import fixed_features_model
 from tlsearch.measures import PROBE_VERSION, Features, LinearProbe, features_of_splits, linear_probe
 from tlsearch.records import Failure, TrainOn
+from tlsearch.records.names import FINALISTS_SUFFIX
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.endings import Failed, Floor, Released
 from tlsearch.worker.materials import TrainingMaterials, with_val_trained
@@ -40,6 +41,17 @@ class FixedFeatures:
     context: WorkerContext
     materials: TrainingMaterials
     train_on: TrainOn = "train"
+
+    @cached_property
+    def compared_with(self) -> bool:
+        """Whether the trials of the study are compared with them.
+
+        Those of a search are where it has a floor. Finalists have one whether or not the search
+        has, unless the network takes no linear classifier.
+        """
+        study = self.context.study
+        are_finalists = study.name.endswith(FINALISTS_SUFFIX)
+        return study.has_floor or (are_finalists and has_linear_head(self.materials.backbone))
 
     @cached_property
     def with_val_trained(self) -> "FixedFeatures":

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from tlsearch.errors import DatabaseAway, TrialLost
 from tlsearch.records import Failure
+from tlsearch.records.finals_plan import TAKEN_FROM
 from tlsearch.records.right import MEAN_RIGHT, VAL_RIGHT
 from tlsearch.store.claims import Curve, Release
 from tlsearch.store.outages import DATABASE_ERRORS, RetryPolicy, within
@@ -167,7 +168,10 @@ def _take_over(held: HeldTrial, ending: Duplicate) -> None:
     val_accuracy, epochs = original.value, sorted(original.intermediate_values)
     curve = Curve(epochs, [original.intermediate_values[epoch] for epoch in epochs])
     first = original.user_attrs.get("duplicate_of", original.number)
-    attrs = {"duplicate_of": first, "seconds": 0.0}
+    same = {"duplicate_of": first}
+    if ending.study is not None:
+        same = {TAKEN_FROM: {"study": ending.study, "trial": first}}
+    attrs: dict[str, object] = {**same, "seconds": 0.0}
     kept = (*BESIDE, VAL_RIGHT, MEAN_RIGHT)
     attrs |= {key: original.user_attrs[key] for key in kept if key in original.user_attrs}
     _undelivered(held)

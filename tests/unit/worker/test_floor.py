@@ -15,9 +15,10 @@ from tlsearch.finetune import FineTuneData, load_weights
 from tlsearch.finetune.evaluate import evaluate
 from tlsearch.measures import linear_probe
 from tlsearch.records import FIXED_FEATURES
+from tlsearch.records.right import MEAN_RIGHT, right_from_text
 from tlsearch.worker import floor as floor_module
 from tlsearch.worker.beside_floor import BESIDE
-from tlsearch.worker.floor import features_of_study
+from tlsearch.worker.floor import FixedFeatures, features_of_study
 from tlsearch.worker.materials import TrainingMaterials
 
 
@@ -225,3 +226,25 @@ class TestBesideTheFloor:
         world.run()
         assert not set(BESIDE) & set(trial.attrs)
         assert not any("not compared" in line for line in world.told.lines)
+
+    def test_finalists_are_compared_where_no_measure_kept_features(self, world: World):
+        """The search has measures off, so no floor."""
+        queue_finalist(world)
+        world.run()
+        (trial,) = world.server.trials.values()
+        assert set(trial.attrs) >= {*BESIDE, MEAN_RIGHT}
+        right = right_from_text(trial.attrs[MEAN_RIGHT], 20)
+        assert right.mean() == trial.attrs["mean_with_fixed_features"]
+
+    def test_nor_are_finalists_whose_network_takes_no_linear_classifier(self, world: World):
+        queue_finalist(world)
+        assert FixedFeatures(world.context, world.materials).compared_with
+        distilled = stand_in("deit_tiny_distilled_patch16_224", 32)
+        materials = replace(world.materials, backbone=distilled)
+        assert not FixedFeatures(world.context, materials).compared_with
+
+
+def queue_finalist(world: World) -> None:
+    study = replace(world.context.study, name="memory/finalists")
+    world.context = replace(world.context, study=study)
+    world.server.queue(PLAIN).attrs["seed"] = 1
