@@ -416,7 +416,7 @@ def test_a_killed_training_on_validation_images_too_costs_nothing(
     both = args(study, "--train-on", "train+val")
     victim = command.start(*both)
     under_way = (
-        f"SELECT number FROM tlsearch.trials_flat WHERE study = '{NAME}/final'"
+        f"SELECT trial FROM tlsearch.trials_flat WHERE study = '{NAME}/final'"
         " AND state = 'running' AND origin = 'final' AND epochs > 4"
     )
     ((number,),) = wait_until(lambda: rows.ask(under_way), "a final model is being trained")
