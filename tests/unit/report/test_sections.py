@@ -345,9 +345,11 @@ def test_which_knob_paid_where_it_is_known(emoji):
         gain,
         15,
         16,
+        taken=4,
     )
     (found,) = built(replace(emoji, extras=Extras(knobs=known)), "knobs").values()
     assert cells(found)["high_lr"][:3] == ("0.01", "0.04", "+2.1 points (-0.4 to +4.6, n = 4)")
+    assert any("4 of 16 runs are those of the finalists" in each for each in found.words)
     assert found.figures[0].data[1:] == (("high_lr", "added", "0.021", "-0.004", "0.046", "4"),)
     assert "15 of 16" in words(found)
     none = replace(known, knobs=known.knobs[1:])

@@ -38,6 +38,9 @@ def _words(known: KnobsTable) -> list[str]:
         words.append(f"From the default to {known.winner}: {_gain(known.whole)} in all.")
     if known.same:
         words.append(f"The same in both: {joined(known.same)}.")
+    if known.taken:
+        taken = f"{known.taken} of {known.planned} runs"
+        words.append(f"{taken} are those of the finalists, which had trained the same.")
     if known.done < known.planned:
         words.append(f"{known.done} of {known.planned} runs have ended so far.")
     return words
