@@ -345,6 +345,7 @@ def test_models_trained_on_validation_images_too(study: TestedStudy, command: Co
     assert "trained on train+val" in first
 
 
+PATIENCE = 600.0  # seconds; a process that has to load torch and train takes long on a busy machine
 SLOW_INSERT = """
 CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN PERFORM pg_sleep(5); RETURN NULL; END $$;
@@ -370,10 +371,10 @@ def test_ctrl_c_leaves_a_look_with_its_figure_or_none(
         rows.ask(SLOW_INSERT.format(when=moment))
     process = command.start(*args(study))
     if moment == "testing":
-        pipe = wait_until(lambda: end_of_pipe(model), "the model is being read")
+        pipe = wait_until(lambda: end_of_pipe(model), "the model is being read", PATIENCE)
     else:
         asleep = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-        wait_until(lambda: rows.ask(asleep), "the look is being written")
+        wait_until(lambda: rows.ask(asleep), "the look is being written", PATIENCE)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=240)
     assert (process.returncode, "Traceback" in stderr) == (130, False), stderr
@@ -419,7 +420,7 @@ def test_a_killed_training_on_validation_images_too_costs_nothing(
         f"SELECT trial FROM tlsearch.trials_flat WHERE study = '{NAME}/final'"
         " AND state = 'running' AND origin = 'final' AND epochs > 4"
     )
-    ((number,),) = wait_until(lambda: rows.ask(under_way), "a final model is being trained")
+    ((number,),) = wait_until(lambda: rows.ask(under_way), "it trains", PATIENCE)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     assert read_tests(NAME, study.url) == []
