@@ -28,6 +28,7 @@ from tlsearch.measures.emd import (
 from tlsearch.measures.features import Features, features_of
 from tlsearch.measures.fisher import fisher_score, normalised_fisher
 from tlsearch.measures.fixed_features import fixed_features
+from tlsearch.measures.kept_probe import kept_linear_probe
 from tlsearch.measures.linear_probe import DEFAULT_STRENGTH, linear_probe
 from tlsearch.spec import DataSpec, RecipeSpec
 
@@ -333,6 +334,52 @@ class TestLinearProbe:
         one, other = (linear_probe(classes(90, 30, 3, 2.0), 3) for _ in range(2))
         assert np.array_equal(one.weight, other.weight)
         assert np.array_equal(one.bias, other.bias)
+
+
+class TestKeptProbe:
+    @pytest.fixture
+    def fitted(self, monkeypatch, tmp_path):
+        """Count the fits of an empty cache."""
+        module, fits = import_module("tlsearch.measures.kept_probe"), []
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+        def fit(*args):
+            fits.append(args)
+            return linear_probe(*args)
+
+        monkeypatch.setattr(module, "linear_probe", fit)
+        return fits
+
+    def test_is_fitted_once_for_the_same_features(self, fitted):
+        train = classes(90, 30, 3, 2.0)
+        found = [kept_linear_probe(train, 3) for _ in range(2)]
+        assert len(fitted) == 1
+        for probe in found:
+            assert np.array_equal(probe.weight, linear_probe(train, 3).weight)
+            assert np.array_equal(probe.bias, linear_probe(train, 3).bias)
+            assert (probe.strength, probe.cv_loss) == (found[0].strength, found[0].cv_loss)
+            assert probe.weight.flags.writeable, "torch takes it as it is"
+        moved = Features(train.values + np.float32(1e-3), train.labels)
+        swapped = Features(train.values, train.labels[::-1].copy())
+        for other in ((moved, 3), (swapped, 3), (train, 4), (train, 3, 1)):
+            kept_linear_probe(*other)
+        assert len(fitted) == 5
+
+    def test_no_second_image_means_no_loss(self, fitted):
+        few = classes(3, 10, 3, 4.0)
+        assert len(np.unique(few.labels)) == len(few.labels)
+        assert [kept_linear_probe(few, 3).cv_loss for _ in range(2)] == [None, None]
+        assert len(fitted) == 1
+
+    def test_a_damaged_file_is_fitted_again(self, fitted, tmp_path):
+        train = classes(90, 30, 3, 2.0)
+        first = kept_linear_probe(train, 3)
+        (path,) = tmp_path.rglob("*-probe.safetensors")
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+        assert np.array_equal(kept_linear_probe(train, 3).weight, first.weight)
+        assert len(fitted) == 2
 
 
 class TestFixedFeatures:

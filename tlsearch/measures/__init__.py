@@ -3,6 +3,7 @@
 from tlsearch.measures.features import Features, check_size, features_of, features_of_splits
 from tlsearch.measures.fisher import FisherScore, fisher_score
 from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
+from tlsearch.measures.kept_probe import kept_linear_probe
 from tlsearch.measures.linear_probe import VERSION as PROBE_VERSION
 from tlsearch.measures.linear_probe import LinearProbe, linear_probe, right_alone
 from tlsearch.measures.measure import FeatureMeasures, measure_features
@@ -20,6 +21,7 @@ __all__ = [
     "features_of_splits",
     "fisher_score",
     "fixed_features",
+    "kept_linear_probe",
     "linear_probe",
     "measure_features",
     "random_init_epochs",

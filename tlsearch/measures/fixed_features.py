@@ -7,7 +7,8 @@ fully connected layer; ours is `linear_probe`, which is chosen on the training i
 from dataclasses import dataclass
 
 from tlsearch.measures.features import Features
-from tlsearch.measures.linear_probe import LinearProbe, linear_probe
+from tlsearch.measures.kept_probe import kept_linear_probe
+from tlsearch.measures.linear_probe import LinearProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +31,5 @@ def fixed_features(train: Features, val: Features) -> FixedFeatures:
         DataError: the training images are all of one class.
     """
     n_classes = 1 + int(max(train.labels.max(), val.labels.max()))
-    probe = linear_probe(train, n_classes)
+    probe = kept_linear_probe(train, n_classes)
     return FixedFeatures(probe.accuracy(val), probe)

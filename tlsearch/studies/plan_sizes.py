@@ -22,7 +22,7 @@ from tlsearch.errors import (
 )
 from tlsearch.finetune import FineTuneData
 from tlsearch.finetune.pace import FEWEST_BURSTS, Pace, measure_pace, sample_size
-from tlsearch.measures import features_of_splits, linear_probe, right_alone
+from tlsearch.measures import features_of_splits, kept_linear_probe, right_alone
 from tlsearch.records.format import duration
 from tlsearch.records.precision import difference_error, standard_error
 from tlsearch.spec import RecipeSpec, StudySpec
@@ -169,7 +169,7 @@ class SizeMeasurer:
         )
         self.say(f"a linear classifier on fixed features at {size} pixels")
         began = time.monotonic()
-        probe = linear_probe(train, len(self.catalog.class_names))
+        probe = kept_linear_probe(train, len(self.catalog.class_names))
         self._fit_seconds = time.monotonic() - began
         return probe.right(val)
 

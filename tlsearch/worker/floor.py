@@ -14,7 +14,13 @@ from tlsearch.backbones import LinearHead, has_linear_head, load_backbone
 from tlsearch.data import TrainingData, load_catalog, load_training_data
 from tlsearch.errors import BackboneError, DataError
 from tlsearch.finetune import fixed_features_model
-from tlsearch.measures import PROBE_VERSION, Features, LinearProbe, features_of_splits, linear_probe
+from tlsearch.measures import (
+    PROBE_VERSION,
+    Features,
+    LinearProbe,
+    features_of_splits,
+    kept_linear_probe,
+)
 from tlsearch.records import Failure, TrainOn
 from tlsearch.records.names import FINALISTS_SUFFIX
 from tlsearch.worker.context import WorkerContext
@@ -97,7 +103,7 @@ class FixedFeatures:
         train, val = features_of_study(self.context, self.materials, check)
         if self.train_on == "train+val":
             train = train.joined(val)
-        return linear_probe(train, len(self.context.study.data.class_names))
+        return kept_linear_probe(train, len(self.context.study.data.class_names))
 
 
 def run_floor(
