@@ -225,7 +225,7 @@ def test_batch_norm_of_a_soup_is_that_of_clean_images(runs, backbone):
     first, layer = next(iter(batch_norms(model).items()))
     seen = []
     hook = layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
-    batch = clean.pixels[0].float() / 255
+    batch = torch.tensor(clean.pixels[0]).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         model((batch - mean) / std)
     hook.remove()

@@ -1,6 +1,11 @@
-"""Yields normalised batches from images that stay on the device as uint8."""
+"""Yields normalised batches from uint8 images: on the device, or mapped from the cache's file.
+
+On a CPU images stay in the file, which all workers of a host map, so they are in its memory once. A
+GPU holds its own copy where that fits; otherwise it gets those of each batch.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from copy import copy
 from functools import partial
 
@@ -12,7 +17,6 @@ from tlsearch.data.augment import augment, draw_augmentations
 from tlsearch.data.crops import Draws, centre_crops, centred, draw_epoch, resampled_crops
 from tlsearch.data.erasing import draw_erasures, erase
 from tlsearch.data.imageset import ImageSet
-from tlsearch.data.memory import FEWER_IMAGES, as_text, check_room, enough_memory
 from tlsearch.data.references import Pixels
 from tlsearch.data.views import CENTRE, View
 from tlsearch.errors import DataError
@@ -20,29 +24,36 @@ from tlsearch.spec import RecipeSpec
 
 Batch = tuple[Tensor, Tensor]
 
+SHARE = 0.5  # of a GPU's free memory that the images of a split may take
 _CHUNK = 1 << 26  # bytes that are copied to the device at a time
 
 
 class DeviceImages:
-    """The images of a split, on a device.
+    """The images of a split, for batches on a device.
 
     Attributes:
-        pixels: canvases, each uint8 (m, 3, H, W) on the device; see `ImageSet.pixels`.
+        device: where batches are made.
+        pixels: canvases; see `ImageSet.pixels`. Each is uint8 (m, 3, H, W) on the device, or as
+            the set has it, (m, H, W, 3) on the host.
         places: int64 (n, 2) on the CPU: for each image its canvas, and its row there.
         labels: int64 (n,) on the device.
         sizes: int64 (n, 2) on the CPU, where crops are drawn: height and width, pixels.
 
-    Raises:
-        MemoryShortage: the images do not fit on the device.
+    Args:
+        images: the images.
+        device: where batches are made.
+        on_device: whether a copy of the pixels lies there; None = on a GPU, where they fit.
     """
 
-    def __init__(self, images: ImageSet, device: torch.device | str) -> None:
-        what = f"on {device} for the decoded images, which take {as_text(images.pixels.nbytes)}"
-        with enough_memory(what, FEWER_IMAGES):
-            if torch.device(device).type == "cpu":
-                check_room(images.pixels.nbytes, what, FEWER_IMAGES)
-            self.pixels = tuple(_on_device(canvas, device) for canvas in images.pixels)
-            self.labels = torch.tensor(images.labels, device=device)
+    def __init__(
+        self, images: ImageSet, device: torch.device | str, *, on_device: bool | None = None
+    ) -> None:
+        self.device = torch.device(device)
+        self.pixels: tuple[Tensor | Pixels, ...] = images.pixels
+        if _fits(images, self.device) if on_device is None else on_device:
+            with suppress(torch.OutOfMemoryError):  # another program took the room meanwhile
+                self.pixels = tuple(_copied(canvas, self.device) for canvas in images.pixels)
+        self.labels = torch.tensor(images.labels, device=self.device)
         self.places = torch.tensor(images.places, dtype=torch.int64)
         self.sizes = torch.tensor(images.sizes, dtype=torch.int64)
 
@@ -53,21 +64,19 @@ class DeviceImages:
     def image(self, index: int) -> Pixels:
         """Return one image on the CPU, uint8 (h, w, 3)."""
         (canvas, row), (height, width) = self.places[index].tolist(), self.sizes[index].tolist()
-        pixels = self.pixels[canvas][row, :, :height, :width]
-        found: Pixels = pixels.permute(1, 2, 0).cpu().numpy()
+        pixels = self.pixels[canvas]
+        if isinstance(pixels, Tensor):
+            pixels = pixels[row, :, :height, :width].permute(1, 2, 0).cpu().numpy()[None]
+            row = 0
+        found: Pixels = pixels[row, :height, :width]
         return found
 
     def labels_of(self, order: Tensor) -> Tensor:
         """Return the labels (b,) on the device of some images (b,), which are on the CPU."""
         return self.labels[order.to(self.device, non_blocking=True)]
 
-    @property
-    def device(self) -> torch.device:
-        """Where the pixels are."""
-        return self.labels.device
-
     def joined(self, others: "DeviceImages") -> "DeviceImages":
-        """Return these images and then others on the same device, without copying pixels."""
+        """Return these images and then others for the same device, without copying pixels."""
         found = copy(self)
         found.pixels = self.pixels + others.pixels
         shift = torch.tensor([len(self.pixels), 0])
@@ -79,7 +88,10 @@ class DeviceImages:
     def to(self, device: torch.device | str) -> "DeviceImages":
         """Return the same images on another device."""
         found = copy(self)
-        found.pixels = tuple(canvas.to(device) for canvas in self.pixels)
+        found.device = torch.device(device)
+        found.pixels = tuple(
+            canvas.to(device) if isinstance(canvas, Tensor) else canvas for canvas in self.pixels
+        )
         found.labels = self.labels.to(device)
         return found
 
@@ -88,7 +100,8 @@ class DeviceImages:
 
         Args:
             draws: b images, boxes and flips, on the CPU.
-            cut: gets a canvas and the draws for it, whose `order` are rows there, on the device.
+            cut: gets uint8 pixels (m, 3, H, W) and the draws for them, whose `order` are rows
+                there, both on the device.
 
         Returns:
             (b, 3, size, size), of the type that `cut` returns.
@@ -96,15 +109,26 @@ class DeviceImages:
         canvas_of, rows = self.places[draws.order].unbind(1)
         draws = Draws(rows, draws.boxes, draws.flips)
         if len(self.pixels) == 1:
-            return cut(self.pixels[0], draws.to(self.device))
+            return self._cut(0, draws, cut)
         used = sorted(set(canvas_of.tolist()))
         slots = [(canvas_of == canvas).nonzero().squeeze(1) for canvas in used]
         parts = [
-            cut(self.pixels[canvas], draws.taken(slot).to(self.device))
+            self._cut(canvas, draws.taken(slot), cut)
             for canvas, slot in zip(used, slots, strict=True)
         ]
         back = torch.cat(slots).argsort().to(self.device, non_blocking=True)
         return torch.cat(parts)[back]
+
+    def _cut(self, canvas: int, draws: Draws, cut: Callable[[Tensor, Draws], Tensor]) -> Tensor:
+        pixels = self.pixels[canvas]
+        if not isinstance(pixels, Tensor):
+            taken = torch.from_numpy(pixels[draws.order.numpy()])
+            pixels = taken.permute(0, 3, 1, 2).contiguous()
+            if self.device.type == "cuda":
+                pixels = pixels.pin_memory()
+            pixels = pixels.to(self.device, non_blocking=True)
+            draws = Draws(torch.arange(len(pixels)), draws.boxes, draws.flips)
+        return cut(pixels, draws.to(self.device))
 
 
 def train_batches(
@@ -213,7 +237,15 @@ def evaluation_batches(
         yield normalise(images.crops(draws, cut)), images.labels_of(order)
 
 
-def _on_device(canvas: Pixels, device: torch.device | str) -> Tensor:
+def _fits(images: ImageSet, device: torch.device) -> bool:
+    """Return whether a device has room for a copy of the pixels; a CPU needs none."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.pixels.nbytes <= SHARE * free
+
+
+def _copied(canvas: Pixels, device: torch.device) -> Tensor:
     """Copy a canvas (m, H, W, 3) to a device, channels first, without a second whole copy."""
     n, height, width, channels = canvas.shape
     found = torch.empty((n, channels, height, width), dtype=torch.uint8, device=device)

@@ -64,13 +64,19 @@ def centre(pixels: np.ndarray, side: int) -> np.ndarray:
 SIZES = [(20, 20), (20, 33), (40, 20), (21, 20), (20, 27), (33, 20), (20, 20)]
 
 
-def test_device_images_keep_bytes():
+@pytest.mark.parametrize("copied", [False, True])
+def test_device_images_keep_bytes(copied):
     images = image_set(SIZES)
-    found = DeviceImages(images, "cpu")
+    found = DeviceImages(images, "cpu", on_device=copied)
     assert len(found.pixels) == len(images.pixels) > 3
     for one, other in zip(found.pixels, images.pixels, strict=True):
-        assert one.dtype == torch.uint8
-        assert np.array_equal(one.permute(0, 2, 3, 1).numpy(), other)
+        if copied:
+            assert one.dtype == torch.uint8
+            assert np.array_equal(one.permute(0, 2, 3, 1).numpy(), other)
+        else:
+            assert one is other, "a CPU has no copy of its own"
+    for index in range(7):
+        assert np.array_equal(found.image(index), images.image(index))
     assert found.labels.tolist() == list(range(7))
     assert len(found) == 7
     assert found.device == torch.device("cpu")
@@ -136,7 +142,7 @@ def test_a_crop_of_the_whole_image_reproduces_it():
 )
 def test_crops_equal_cropping_and_interpolating(box, flip):
     images = image_set([(20, 33), (20, 34), (21, 33)], padding=255)
-    (canvas,) = DeviceImages(images, "cpu").pixels
+    (canvas,) = DeviceImages(images, "cpu", on_device=True).pixels
     top, left, height, width = box
     draws = Draws(torch.tensor([0]), torch.tensor([box]), torch.tensor([flip]))
     crop = canvas[:1, :, top : top + height, left : left + width].float()
@@ -220,11 +226,30 @@ def test_one_canvas_or_many_give_the_same_batches(scale):
         torch.testing.assert_close(one, other, atol=1e-4 if scale.low < 1 else 0, rtol=0)
 
 
+@pytest.mark.parametrize("scale", [Range(1, 1), Range(0.35, 1)])
+@pytest.mark.parametrize("sizes", [SIZES, [(20, 20)] * 7])
+def test_where_the_pixels_lie_changes_no_bit(sizes, scale):
+    images, spec = image_set(sizes), recipe(batch_size=3, crop_scale=scale)
+    mapped, copied = (DeviceImages(images, "cpu", on_device=there) for there in (False, True))
+    mixed = mapped.joined(copied)
+    for batches in (
+        [list(train_batches(each, spec, MEAN, STD, 2)) for each in (mapped, copied)],
+        [list(val_batches(each, spec, MEAN, STD, 4)) for each in (mapped, copied)],
+    ):
+        for (one, labels), (other, others) in zip(*batches, strict=True):
+            assert torch.equal(one, other)
+            assert one.stride() == other.stride()
+            assert torch.equal(labels, others)
+    whole = [pixels for pixels, _ in val_batches(mixed, spec, MEAN, STD, 14)]
+    assert torch.equal(whole[0][:7], whole[0][7:])
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_gpu_sees_the_same_crops():
+@pytest.mark.parametrize("there", [False, True])
+def test_a_gpu_sees_the_same_crops(there):
     images = image_set(SIZES)
     on_cpu = epoch_of(images, recipe())
-    on_gpu = train_batches(DeviceImages(images, "cuda"), recipe(), MEAN, STD, 0)
+    on_gpu = train_batches(DeviceImages(images, "cuda", on_device=there), recipe(), MEAN, STD, 0)
     for (one, labels), (other, others) in zip(on_cpu, on_gpu, strict=True):
         torch.testing.assert_close(one, other.cpu(), atol=1e-3, rtol=0)
         assert labels.tolist() == others.tolist()
