@@ -108,7 +108,8 @@ def test_evaluation_at_another_size_resamples_the_trained_embeddings(backbone):
     model = build(NAME, 10, seed=0, image_size=SIZE).eval()
     model.load_state_dict(trained)
     model.set_input_size(img_size=(96, 96))  # type: ignore[operator]
-    pixels = torch.cat([canvas.float() for canvas in data.val.pixels]) / 255
+    pixels = torch.cat([torch.tensor(canvas) for canvas in data.val.pixels]) / 255
+    pixels = pixels.permute(0, 3, 1, 2)
     assert pixels.shape[-1] == 96
     mean, std = (
         torch.tensor(each).reshape(3, 1, 1)

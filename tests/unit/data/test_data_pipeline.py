@@ -71,6 +71,7 @@ def test_device_images_keep_bytes(copied):
     assert len(found.pixels) == len(images.pixels) > 3
     for one, other in zip(found.pixels, images.pixels, strict=True):
         if copied:
+            assert isinstance(one, torch.Tensor)
             assert one.dtype == torch.uint8
             assert np.array_equal(one.permute(0, 2, 3, 1).numpy(), other)
         else:
@@ -143,6 +144,7 @@ def test_a_crop_of_the_whole_image_reproduces_it():
 def test_crops_equal_cropping_and_interpolating(box, flip):
     images = image_set([(20, 33), (20, 34), (21, 33)], padding=255)
     (canvas,) = DeviceImages(images, "cpu", on_device=True).pixels
+    assert isinstance(canvas, torch.Tensor)
     top, left, height, width = box
     draws = Draws(torch.tensor([0]), torch.tensor([box]), torch.tensor([flip]))
     crop = canvas[:1, :, top : top + height, left : left + width].float()
