@@ -110,7 +110,7 @@ def test_memory_is_what_decoding_takes(tmp_path, weights, eval_size):
     train = load_training_data(found.catalog, 32, found.spec.recipe.eval_crop).train
     val = load_training_data(found.catalog, eval_size or 32, found.spec.recipe.eval_crop).val
     assert findings.decoded_memory(found) == train.pixels.nbytes + val.pixels.nbytes
-    assert decoded_bytes([], 32, 1.0) == 0
+    assert decoded_bytes([], 32, 1.0, "timm") == 0
 
 
 def test_too_little_memory_is_said_not_refused(tmp_path, weights, monkeypatch):

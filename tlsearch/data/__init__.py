@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from tlsearch.data.cleaning import Cleaned, write_clean_manifest
     from tlsearch.data.colours import Look, narrow_range
     from tlsearch.data.crops import seed_from
-    from tlsearch.data.decode import stored_size
     from tlsearch.data.domain import Domain, load_domain
     from tlsearch.data.duplicates import Copy, find_copies
+    from tlsearch.data.fitting import stored_size
     from tlsearch.data.imageset import ImageSet, TrainingData
     from tlsearch.data.kept_names import content_of_test_images, keep_names, what_changed
     from tlsearch.data.memory import as_text, enough_memory, free_bytes, in_batches_that_fit
@@ -72,7 +72,7 @@ _HOMES = {
     "read_once": "cache",
     "seed_from": "crops",
     "spelled_alike": "spellings",
-    "stored_size": "decode",
+    "stored_size": "fitting",
     "ten_crop": "views",
     "train_batches": "pipeline",
     "val_batches": "pipeline",

@@ -1,6 +1,7 @@
 """Decodes a catalog once and stores the images in the user's cache folder."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,21 +13,26 @@ from platformdirs import user_cache_path
 
 from tlsearch.data.cachefile import read_arrays, write_arrays
 from tlsearch.data.colours import Look, Used
-from tlsearch.data.decode import decode_and_look, look_at, stored_size
+from tlsearch.data.decode import decode_and_look, look_at
+from tlsearch.data.fitting import stored_size
 from tlsearch.data.imageset import ImageSet, TrainingData, canvas_shapes, image_set, packed
 from tlsearch.data.likeness import Likeness, colours_of
 from tlsearch.data.memory import FEWER_IMAGES, check_room, enough_memory
 from tlsearch.data.reading import Unread, counted_within, read_all, unreadable
 from tlsearch.data.references import TRAIN, VAL, Catalog, ImageRef, Pixels
+from tlsearch.records.resize import Resize
 
 VERSION = 2  # raise it when decoding or the names of the arrays change
 
 _LOOKS = frozenset({"looks", "tests", "hashes", "colours"})
+_SUFFIXES: dict[Resize, str] = {"rounded": "", "timm": "-timm"}
 _PART = 200  # images that are decoded before their memory is counted
 Sets = tuple[ImageSet, ImageSet]  # train and val
 
 
-def load_training_data(catalog: Catalog, image_size: int, eval_crop: float) -> TrainingData:
+def load_training_data(
+    catalog: Catalog, image_size: int, eval_crop: float, resize: Resize = "timm"
+) -> TrainingData:
     """Decode the training and validation images, or map them from the cache.
 
     The shorter side of each image becomes `stored_size(image_size, eval_crop)` pixels. A damaged
@@ -36,21 +42,24 @@ def load_training_data(catalog: Catalog, image_size: int, eval_crop: float) -> T
         catalog: the images; its test images are not decoded.
         image_size: side of the square that the network sees, pixels.
         eval_crop: that side as a share of the shorter side, in (0, 1].
+        resize: by which rule images get their size.
 
     Raises:
         DataError: images cannot be read; the message counts those of all splits.
     """
-    path = _path(catalog, image_size, eval_crop)
+    path = _path(catalog, image_size, eval_crop, resize)
     sets = _read(path, catalog)
     if sets is None:
-        sets, _ = _decode(catalog, stored_size(image_size, eval_crop))
+        sets, _ = _decode(catalog, stored_size(image_size, eval_crop), resize)
         _keep(path, sets)
         sets = _read(path, catalog) or sets  # mapped, they take no memory of their own
     train, val = sets
     return TrainingData(catalog.class_names, catalog.fingerprint, train, val)
 
 
-def read_once(catalog: Catalog, image_size: int, eval_crop: float) -> list[Look]:
+def read_once(
+    catalog: Catalog, image_size: int, eval_crop: float, resize: Resize = "timm"
+) -> list[Look]:
     """Decode every image, test images too, unless that was done before, and keep what is needed.
 
     Training and validation images go into the cache, as by `load_training_data`; of all images it
@@ -62,14 +71,14 @@ def read_once(catalog: Catalog, image_size: int, eval_crop: float) -> list[Look]
     Raises:
         DataError: some cannot be read; the message names the first five and says how many.
     """
-    path = _path(catalog, image_size, eval_crop)
+    path = _path(catalog, image_size, eval_crop, resize)
     tests, problems = read_all(catalog.test, ImageRef.digest)
     if problems:
         raise unreadable(problems)
     seen = _read_looks(path, catalog, tests)
     if seen is not None and _read(path, catalog) is not None:
         return seen
-    sets, looks = _decode(catalog, stored_size(image_size, eval_crop))
+    sets, looks = _decode(catalog, stored_size(image_size, eval_crop), resize)
     _keep(path, sets)
     found, problems = read_all(catalog.test, look_at)
     if problems:
@@ -88,17 +97,19 @@ def features_folder() -> Path:
     return user_cache_path("tlsearch") / "features"
 
 
-def _path(catalog: Catalog, image_size: int, eval_crop: float) -> Path:
-    short_side = stored_size(image_size, eval_crop)
-    return cache_folder() / f"{catalog.fingerprint}-{short_side}-v{VERSION}.safetensors"
+def _path(catalog: Catalog, image_size: int, eval_crop: float, resize: Resize) -> Path:
+    size = f"{stored_size(image_size, eval_crop)}{_SUFFIXES[resize]}"
+    return cache_folder() / f"{catalog.fingerprint}-{size}-v{VERSION}.safetensors"
 
 
-def _decode(catalog: Catalog, short_side: int) -> tuple[Sets, list[Look]]:
+def _decode(catalog: Catalog, short_side: int, resize: Resize) -> tuple[Sets, list[Look]]:
     refs = [*catalog.train, *catalog.val]
     labels = [ref.label for ref in refs]
     n_train = len(catalog.train)
     with enough_memory("for the decoded images", FEWER_IMAGES):
-        images, looks, problems = _decode_all(refs, short_side)
+        images, looks, problems = _decode_all(
+            refs, partial(decode_and_look, short_side=short_side, resize=resize)
+        )
         if problems:
             raise unreadable(problems + read_all(catalog.test, look_at)[1])
         val_images, images[n_train:] = images[n_train:], []
@@ -107,7 +118,7 @@ def _decode(catalog: Catalog, short_side: int) -> tuple[Sets, list[Look]]:
 
 
 def _decode_all(
-    refs: list[ImageRef], short_side: int
+    refs: list[ImageRef], read: Callable[[ImageRef], tuple[Pixels, Look]]
 ) -> tuple[list[Pixels], list[Look], list[Unread]]:
     """Decode in parts; refuse as soon as the images so far say that not all of them fit."""
     images: list[Pixels] = []
@@ -116,7 +127,7 @@ def _decode_all(
     for start in range(0, len(refs), _PART):
         part = refs[start : start + _PART]
         with counted_within(start, len(refs)):
-            found, failed = read_all(part, partial(decode_and_look, short_side=short_side))
+            found, failed = read_all(part, read)
         images += [image for image, _ in found]
         looks += [look for _, look in found]
         problems += failed

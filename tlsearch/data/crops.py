@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlsearch.records import Range
+from tlsearch.records.resize import Resize
 from tlsearch.spec import RecipeSpec
 
 TRIES = 10
@@ -129,14 +130,17 @@ def resampled_crops(pixels: Tensor, draws: Draws, size: int) -> Tensor:
     return F.grid_sample(canvas, grid, mode="bilinear", align_corners=False)
 
 
-def centred(sizes: Tensor, size: int) -> Tensor:
-    """Return the boxes (n, 4) of the centre crops; of an odd margin, one more is below and right.
+def centred(sizes: Tensor, size: int, resize: Resize = "timm") -> Tensor:
+    """Return the boxes (n, 4) of the centre crops.
 
     Args:
         sizes: int64 (n, 2), height and width, pixels.
         size: side of the crop, pixels.
+        resize: by which rule; see `tlsearch.data.fitting.before_centre`.
     """
-    return torch.cat([(sizes - size) // 2, torch.full_like(sizes, size)], dim=1)
+    margin = sizes - size
+    corner = margin // 2 + (margin % 4 == 3) * (resize == "timm")
+    return torch.cat([corner, torch.full_like(sizes, size)], dim=1)
 
 
 def centre_crops(pixels: Tensor, draws: Draws, size: int) -> Tensor:

@@ -1,6 +1,5 @@
 """Decodes any image to RGB and resizes it to the size in the cache."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -15,32 +14,25 @@ from tlsearch.data.colours import (
     needs_all_bits,
 )
 from tlsearch.data.depth import Samples, samples_of
+from tlsearch.data.fitting import fit
 from tlsearch.data.formats import register_all
 from tlsearch.data.likeness import likeness_of
 from tlsearch.data.orientation import leave_as_stored, orientation_of, upright
 from tlsearch.data.packed_files import PackedFile, to_open
 from tlsearch.data.reading import UnreadableImageError
 from tlsearch.data.references import ImageRef, Pixels
+from tlsearch.records.resize import Resize
 
-MAX_ASPECT = 2
 ARRAY_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def stored_size(image_size: int, eval_crop: float) -> int:
-    """Return the shorter side of images in the cache, pixels.
-
-    A centre crop of `image_size` pixels is then `eval_crop` of the shorter side.
-    """
-    return math.ceil(image_size / eval_crop - 1e-6)  # 21 / 0.7 comes out a little above 30
-
-
-def decode_and_look(ref: ImageRef, short_side: int) -> tuple[Pixels, Look]:
+def decode_and_look(ref: ImageRef, short_side: int, resize: Resize) -> tuple[Pixels, Look]:
     """Do as `decode` and as `look_at`, at once."""
     image, look = _opened(ref)
-    return np.asarray(fit(image, short_side)), look
+    return np.asarray(fit(image, short_side, resize)), look
 
 
-def decode(ref: ImageRef, short_side: int) -> Pixels:
+def decode(ref: ImageRef, short_side: int, resize: Resize = "timm") -> Pixels:
     """Decode an image and fit it.
 
     Returns:
@@ -49,7 +41,7 @@ def decode(ref: ImageRef, short_side: int) -> Pixels:
     Raises:
         Exception: of nearly any type, where the file is broken; call it through `read_all`.
     """
-    return np.asarray(fit(open_rgb(ref), short_side))
+    return np.asarray(fit(open_rgb(ref), short_side, resize))
 
 
 def look_at(ref: ImageRef) -> Look:
@@ -124,33 +116,3 @@ def _of_file(path: Path | PackedFile, bits: int | None) -> tuple[Image.Image, Us
         else:
             rgb, used = eight_bits_to_rgb(image, samples, bits)
         return upright(rgb, orientation), used
-
-
-def fitted_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Return the width and height that `fit` makes of an image's, pixels."""
-    width, height = _within_aspect(width, height)
-    scale = short_side / min(width, height)
-    return round(width * scale), round(height * scale)
-
-
-def fit(image: Image.Image, short_side: int) -> Image.Image:
-    """Resize (bicubic, antialiased) to a shorter side of `short_side` pixels.
-
-    Keeps the aspect ratio; where it is above 2:1, crops the longer side to its middle first.
-    """
-    image = _crop_to_aspect(image)
-    size = fitted_size(*image.size, short_side)
-    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
-
-
-def _crop_to_aspect(image: Image.Image) -> Image.Image:
-    width, height = image.size
-    new_width, new_height = _within_aspect(width, height)
-    if (new_width, new_height) == image.size:
-        return image
-    left, top = (width - new_width) // 2, (height - new_height) // 2
-    return image.crop((left, top, left + new_width, top + new_height))
-
-
-def _within_aspect(width: int, height: int) -> tuple[int, int]:
-    return min(width, MAX_ASPECT * height), min(height, MAX_ASPECT * width)

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from tlsearch.data.decode import decode, stored_size
+from tlsearch.data.decode import decode
+from tlsearch.data.fitting import stored_size
 from tlsearch.data.imageset import ImageSet, packed
 from tlsearch.data.reading import read_all, unreadable
 from tlsearch.data.references import ImageRef
 from tlsearch.data.sources import read_source
 from tlsearch.data.splits import check_classes
 from tlsearch.errors import DataError
+from tlsearch.records.resize import Resize
 from tlsearch.spec import DataSpec
 
 _CHUNK = 2000
@@ -31,13 +33,14 @@ class Domain:
     refs: tuple[ImageRef, ...]
     fingerprint: str
 
-    def decoded(self, image_size: int, eval_crop: float) -> Iterator[ImageSet]:
+    def decoded(self, image_size: int, eval_crop: float, resize: Resize) -> Iterator[ImageSet]:
         """Yield the images a few thousand at a time, in the size of `load_training_data`.
 
         Raises:
             DataError: some cannot be read; the message names the first five of a chunk.
         """
-        read = partial(decode, short_side=stored_size(image_size, eval_crop))
+        short_side = stored_size(image_size, eval_crop)
+        read = partial(decode, short_side=short_side, resize=resize)
         for start in range(0, len(self.refs), _CHUNK):
             refs = self.refs[start : start + _CHUNK]
             images, problems = read_all(refs, read)

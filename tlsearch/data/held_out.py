@@ -6,7 +6,8 @@ No trial, no measure and no choice may depend on them, so nothing that a worker 
 
 from functools import partial
 
-from tlsearch.data.decode import decode, stored_size
+from tlsearch.data.decode import decode
+from tlsearch.data.fitting import stored_size
 from tlsearch.data.imageset import ImageSet, packed
 from tlsearch.data.memory import enough_memory
 from tlsearch.data.reading import listed, read_all, unreadable
@@ -30,8 +31,9 @@ def load_test_images(catalog: Catalog, recipe: RecipeSpec) -> ImageSet:
     check_test_images(catalog)
     seen = recipe.for_evaluation()
     short_side = stored_size(seen.image_size, seen.eval_crop)
+    read = partial(decode, short_side=short_side, resize=seen.resize)
     with enough_memory("for the decoded test images", _MORE_MEMORY):
-        images, problems = read_all(catalog.test, partial(decode, short_side=short_side))
+        images, problems = read_all(catalog.test, read)
         if problems:
             raise unreadable(problems)
         return packed(images, [ref.label for ref in catalog.test])

@@ -164,7 +164,8 @@ def train_batches(
     normalise = _Normaliser(mean, std, images.device)
     draws = draw_epoch(images.sizes, recipe, epoch)
     if whole:
-        draws = Draws(draws.order, centred(images.sizes[draws.order], size), draws.flips)
+        boxes = centred(images.sizes[draws.order], size, recipe.resize)
+        draws = Draws(draws.order, boxes, draws.flips)
     cut = partial(centre_crops if whole else resampled_crops, size=size)
     augmentations = draw_augmentations(len(images), recipe, epoch)
     erasures = draw_erasures(len(images), recipe, epoch).to(images.device)
@@ -188,7 +189,7 @@ def val_batches(
 
     Args:
         images: the validation images.
-        recipe: for image_size.
+        recipe: for image_size and resize.
         mean: of each channel, of pixels from 0 to 1.
         std: standard deviation, the same way.
         batch_size: images per batch; the last batch may be smaller.
@@ -215,7 +216,7 @@ def evaluation_batches(
 
     Args:
         images: of any split.
-        recipe: for image_size.
+        recipe: for image_size and resize.
         mean: of each channel, of pixels from 0 to 1.
         std: standard deviation, the same way.
         orders: int64 (b,), which images are in each batch.
@@ -232,7 +233,7 @@ def evaluation_batches(
     normalise = _Normaliser(mean, std, images.device)
     cut = partial(centre_crops, size=size)
     for order in orders:
-        boxes = view.boxes(images.sizes[order], size)
+        boxes = view.boxes(images.sizes[order], size, recipe.resize)
         draws = Draws(order, boxes, torch.full((len(order),), view.mirrored))
         yield normalise(images.crops(draws, cut)), images.labels_of(order)
 

@@ -46,7 +46,7 @@ def load_readable(spec: DataSpec, recipe: RecipeSpec) -> ReadImages:
         try:
             catalog = catalog_of(without(source, left), spec)
             for size in sizes:
-                looks = read_once(catalog, size, recipe.eval_crop)
+                looks = read_once(catalog, size, recipe.eval_crop, recipe.resize)
             return ReadImages(catalog, tuple(looks), tuple(sorted(left.items())))
         except UnreadableError as error:
             left |= _few(source, spec, left, error)

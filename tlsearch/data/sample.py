@@ -6,10 +6,12 @@ from functools import partial
 from statistics import median_low
 from typing import TypeVar
 
-from tlsearch.data.decode import decode, open_rgb, stored_size
+from tlsearch.data.decode import decode, open_rgb
+from tlsearch.data.fitting import stored_size
 from tlsearch.data.imageset import ImageSet, TrainingData, packed
 from tlsearch.data.reading import read_all, unreadable
 from tlsearch.data.references import Catalog, ImageRef
+from tlsearch.records.resize import Resize
 
 T = TypeVar("T")
 
@@ -20,14 +22,16 @@ def sample_of(catalog: Catalog, n_train: int, n_val: int) -> Catalog:
     return replace(catalog, train=train, val=val, test=())
 
 
-def decode_sample(sample: Catalog, image_size: int, eval_crop: float) -> TrainingData:
+def decode_sample(
+    sample: Catalog, image_size: int, eval_crop: float, resize: Resize
+) -> TrainingData:
     """Decode the images of a sample; see `load_training_data`, which keeps them in the cache.
 
     Raises:
         DataError: images cannot be read.
     """
     short_side = stored_size(image_size, eval_crop)
-    train, val = (_decoded(refs, short_side) for refs in (sample.train, sample.val))
+    train, val = (_decoded(refs, short_side, resize) for refs in (sample.train, sample.val))
     return TrainingData(sample.class_names, sample.fingerprint, train, val)
 
 
@@ -43,8 +47,9 @@ def median_short_side(refs: Sequence[ImageRef]) -> int:
     return median_low(sides)
 
 
-def _decoded(refs: Sequence[ImageRef], short_side: int) -> ImageSet:
-    images, problems = read_all(refs, partial(decode, short_side=short_side))
+def _decoded(refs: Sequence[ImageRef], short_side: int, resize: Resize) -> ImageSet:
+    read = partial(decode, short_side=short_side, resize=resize)
+    images, problems = read_all(refs, read)
     if problems:
         raise unreadable(problems)
     return packed(images, [ref.label for ref in refs])

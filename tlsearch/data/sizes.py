@@ -17,10 +17,10 @@ def load_for_recipe(catalog: Catalog, recipe: RecipeSpec) -> TrainingData:
     Raises:
         DataError: see `load_training_data`.
     """
-    images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
+    images = load_training_data(catalog, recipe.image_size, recipe.eval_crop, recipe.resize)
     size = recipe.for_evaluation().image_size
     if size == recipe.image_size:
         return images
-    evaluated = load_training_data(catalog, size, recipe.eval_crop)
+    evaluated = load_training_data(catalog, size, recipe.eval_crop, recipe.resize)
     clean = evaluated.train if recipe.batch_norm == "recalibrated" else None
     return replace(images, val=evaluated.val, clean=clean)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tlsearch.data.crops import centred
+from tlsearch.records.resize import Resize
 
 _CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # down, right
 
@@ -26,15 +27,16 @@ class View:
     corner: tuple[int, int] | None = None
     mirrored: bool = False
 
-    def boxes(self, sizes: Tensor, size: int) -> Tensor:
+    def boxes(self, sizes: Tensor, size: int, resize: Resize = "timm") -> Tensor:
         """Return the boxes (n, 4): top, left, height and width, pixels.
 
         Args:
             sizes: int64 (n, 2), height and width of each image, pixels.
             size: side of the crop, pixels.
+            resize: by which rule the centre lies.
         """
         if self.corner is None:
-            return centred(sizes, size)
+            return centred(sizes, size, resize)
         corner = (sizes - size) * torch.tensor(self.corner)
         return torch.cat([corner, torch.full_like(sizes, size)], dim=1)
 

@@ -196,6 +196,7 @@ def _preprocessing(study: StoredStudy) -> Preprocessing:
         statistics.mean,
         statistics.std,
         study.spec.data.bit_depth,
+        resize=recipe.resize,
     )
 
 

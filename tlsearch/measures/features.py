@@ -66,10 +66,11 @@ def features_of(
 
     Args:
         backbone: pretrained network.
-        images: returns them in parts, decoded for this recipe's image_size and eval_crop; not
+        images: returns them in parts, decoded for this recipe's image_size, eval_crop and resize;
+            not
             called where the features are in the cache.
         fingerprint: of the images' content; network, recipe and this are the key of the cache.
-        recipe: for image_size and eval_crop.
+        recipe: for image_size, eval_crop and resize.
         device: where to compute.
         where: name of the images for the user, for messages.
         check: called after each batch; what it raises ends this.
@@ -111,7 +112,7 @@ def features_of_splits(
         backbone: pretrained network.
         images: returns them decoded for this recipe; called once at most.
         fingerprint: of the content of both splits.
-        recipe: for image_size and eval_crop.
+        recipe: for image_size, eval_crop and resize.
         device: where to compute.
         where: name of the images for the user, for messages.
         check: called after each batch; what it raises ends this.
@@ -140,7 +141,8 @@ def check_size(backbone: Backbone) -> None:
 
 def _key(backbone: Backbone, fingerprint: str, recipe: RecipeSpec) -> str:
     parts = [fingerprint, backbone.name, backbone.fingerprint(), recipe.image_size]
-    text = "/".join(map(str, [*parts, recipe.eval_crop, VERSION]))
+    resize = [] if recipe.resize == "rounded" else [recipe.resize]  # those of 0.2 stay of use
+    text = "/".join(map(str, [*parts, recipe.eval_crop, *resize, VERSION]))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

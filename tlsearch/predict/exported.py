@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tlsearch.errors import ExportError
+from tlsearch.records.resize import Resize
 
 FORMAT = 1
 NAME = "tlsearch.json"
@@ -29,8 +30,9 @@ class Preprocessing:
         mean, std: of each channel, of pixels from 0 to 1.
         bit_depth: bits that the values use in files that do not say; None = all.
         interpolation: of the resize, antialiased.
-        max_aspect: an image that is longer is cropped to this ratio of its sides first.
+        max_aspect: of an image that is longer the middle is used, to this ratio of its sides.
         crop_mode: where the square is cut out.
+        resize: by which rule sizes are rounded and the centre lies; see `tlsearch.data.fitting`.
     """
 
     image_size: int
@@ -41,6 +43,7 @@ class Preprocessing:
     interpolation: str = "bicubic"
     max_aspect: float = 2
     crop_mode: str = "center"
+    resize: Resize = "rounded"
 
 
 @dataclass(frozen=True, slots=True)

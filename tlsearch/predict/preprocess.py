@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tlsearch.data.decode import fit
+from tlsearch.data.fitting import before_centre, fit
 from tlsearch.data.references import Pixels
 from tlsearch.predict.exported import Preprocessing
 
@@ -23,9 +23,9 @@ def centre_crop(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     Returns:
         uint8 (image_size, image_size, 3).
     """
-    pixels = np.asarray(fit(image, preprocessing.short_side))
-    size = preprocessing.image_size
-    top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
+    size, resize = preprocessing.image_size, preprocessing.resize
+    pixels = np.asarray(fit(image, preprocessing.short_side, resize))
+    top, left = (before_centre(side - size, resize) for side in pixels.shape[:2])
     return np.ascontiguousarray(pixels[top : top + size, left : left + size])
 
 

@@ -25,6 +25,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "clip_norm": 0.0,
         "dropout": "timm",
         "drop_path": "timm",
+        "resize": "rounded",
     },
 }
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from tlsearch.records import Range
+from tlsearch.records.resize import Resize
 from tlsearch.spec.candidates import CandidateSpec, SizeField, without_empty
 from tlsearch.spec.fields import DropRateField, Fraction, PositiveInt, RangeField, Table
 
@@ -170,6 +171,8 @@ class RecipeSpec(Table):
         eval_size: side of the square the network sees in validation, in the floor's features and
             in use; 0 = `image_size`.
         eval_crop: side of the centre crop for evaluation as a share of the shorter side, in (0, 1].
+        resize: sizes of resized images and place of the centre crop: `timm` = those of timm's
+            evaluation transform; `rounded` = those of tlsearch 0.1 and 0.2.
         batch_norm: statistics of batch-norm layers in validation and in the model that is kept:
             `running` averages of the training, `recalibrated` on clean training images before each
             validation, or `frozen` at the pretrained ones in training too.
@@ -203,6 +206,7 @@ class RecipeSpec(Table):
     drop_path: DropRateField = "timm"
     eval_size: int = Field(0, ge=0, le=1024)
     eval_crop: float = Field(0.875, gt=0, le=1)
+    resize: Resize = "timm"
     batch_norm: Literal["running", "recalibrated", "frozen"] = "recalibrated"
     ema_epochs: float = Field(0.0, ge=0)
     decay_norm: bool = False

@@ -17,10 +17,10 @@ def decoded_memory(checked: CheckedStudy) -> int:
     recipe, n_train = checked.spec.recipe, len(checked.catalog.train)
     train, val = checked.looks[:n_train], checked.looks[n_train:][: len(checked.catalog.val)]
     size, eval_size = recipe.image_size, recipe.for_evaluation().image_size
-    found = decoded_bytes(train, size, recipe.eval_crop)
-    found += decoded_bytes(val, eval_size, recipe.eval_crop)
+    found = decoded_bytes(train, size, recipe.eval_crop, recipe.resize)
+    found += decoded_bytes(val, eval_size, recipe.eval_crop, recipe.resize)
     if eval_size != size and recipe.batch_norm == "recalibrated":
-        found += decoded_bytes(train, eval_size, recipe.eval_crop)
+        found += decoded_bytes(train, eval_size, recipe.eval_crop, recipe.resize)
     return found
 
 

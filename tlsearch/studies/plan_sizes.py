@@ -112,7 +112,7 @@ class SizeMeasurer:
         self.say(f"timing training at {size} pixels")
         try:
             backbone = self._backbone(size)
-            images = decode_sample(sample, size, recipe.eval_crop)
+            images = decode_sample(sample, size, recipe.eval_crop, recipe.resize)
             pace = measure_pace(
                 backbone,
                 FineTuneData.on_device(images, self.device),
@@ -160,7 +160,7 @@ class SizeMeasurer:
         recipe, backbone = self._recipe(size), self._backbone(size)
         train, val = features_of_splits(
             backbone,
-            lambda: load_training_data(self.catalog, size, recipe.eval_crop),
+            lambda: load_training_data(self.catalog, size, recipe.eval_crop, recipe.resize),
             self.catalog.fingerprint,
             recipe,
             self.device,
@@ -181,8 +181,8 @@ class SizeMeasurer:
 
     def _image_bytes(self, sample: Catalog, size: int) -> float:
         """Return the mean of a decoded image, from a few of them."""
-        few = sample_of(sample, _LOOKED_AT, _LOOKED_AT)
-        return _bytes_of(decode_sample(few, size, self.spec.recipe.eval_crop))
+        few, recipe = sample_of(sample, _LOOKED_AT, _LOOKED_AT), self.spec.recipe
+        return _bytes_of(decode_sample(few, size, recipe.eval_crop, recipe.resize))
 
     def _recipe(self, size: int) -> RecipeSpec:
         return self.spec.recipe.model_copy(update={"image_size": size, "eval_size": 0})

@@ -76,8 +76,7 @@ def _pace(context: WorkerContext, materials: TrainingMaterials) -> Pace:
     recipe, catalog = context.study.spec.recipe, materials.catalog
     assert catalog is not None
     n_train = sample_size(len(catalog.class_names), recipe)
-    images = decode_sample(
-        sample_of(catalog, n_train, recipe.batch_size), recipe.image_size, recipe.eval_crop
-    )
+    sample = sample_of(catalog, n_train, recipe.batch_size)
+    images = decode_sample(sample, recipe.image_size, recipe.eval_crop, recipe.resize)
     data = FineTuneData.on_device(images, context.device)
     return measure_pace(materials.backbone, data, recipe, context.device, _MEASURE_SECONDS)

@@ -172,7 +172,7 @@ def features_of_study(
         catalog = load_catalog(materials.data_spec, fingerprint, context.study.data.left_out)
         if catalog.fingerprint != fingerprint:
             raise DataError(f"data.path {path}: the images changed meanwhile")
-        return load_training_data(catalog, recipe.image_size, recipe.eval_crop)
+        return load_training_data(catalog, recipe.image_size, recipe.eval_crop, recipe.resize)
 
     where = f"data.path {path}"
     return features_of_splits(backbone, images, fingerprint, recipe, context.device, where, check)

@@ -73,7 +73,7 @@ def with_val_trained(context: WorkerContext, materials: TrainingMaterials) -> Tr
     known = context.study.data
     catalog = load_catalog(materials.data_spec, known.fingerprint, known.left_out)
     check_same_images(context.study, catalog, materials.data_spec.path)
-    images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
+    images = load_training_data(catalog, recipe.image_size, recipe.eval_crop, recipe.resize)
     val = DeviceImages(images.val, context.device)
     return replace(materials, data=materials.data.with_val(val))
 

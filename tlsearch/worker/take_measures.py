@@ -117,7 +117,7 @@ def _source(context: WorkerContext, materials: TrainingMaterials) -> tuple[str, 
     domain: Domain = load_domain(path)
     features = features_of(
         materials.backbone,
-        lambda: domain.decoded(recipe.image_size, recipe.eval_crop),
+        lambda: domain.decoded(recipe.image_size, recipe.eval_crop, recipe.resize),
         domain.fingerprint,
         recipe,
         context.device,

@@ -15,6 +15,7 @@ from tlsearch.data.idx import read_idx
 from tlsearch.data.npz import read_npz
 from tlsearch.data.reading import read_all
 from tlsearch.errors import DataError
+from tlsearch.records.resize import Resize
 
 RNG = np.random.default_rng(1)
 GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
@@ -194,10 +195,12 @@ def test_the_same_size_is_not_resampled():
     assert np.array_equal(decode(ImageRef("x", 0, RGB), 6), RGB)
 
 
-def test_long_images_are_cropped_about_the_centre():
+@pytest.mark.parametrize(("resize", "kept"), [("rounded", (15, 35)), ("timm", (16, 34))])
+def test_long_images_are_cropped_about_the_centre(resize: Resize, kept: tuple[int, int]):
     pixels = np.zeros((10, 50, 3), dtype=np.uint8)
-    pixels[:, 15:35] = 200
-    assert np.array_equal(decode(ImageRef("x", 0, pixels), 10), np.full((10, 20, 3), 200))
+    pixels[:, slice(*kept)] = 200
+    found = decode(ImageRef("x", 0, pixels), 10, resize)
+    assert np.array_equal(found, np.full((10, kept[1] - kept[0], 3), 200))
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def epoch_of(
 
 
 def centre(pixels: np.ndarray, side: int) -> np.ndarray:
-    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    top, left = (round((length - side) / 2) for length in pixels.shape[:2])
     return pixels[top : top + side, left : left + side]
 
 

@@ -8,12 +8,13 @@ import torch
 from PIL import Image, ImageOps
 
 from tests.exported_folder import odd_images
-from tlsearch.data import DeviceImages, load_catalog, load_training_data, stored_size, val_batches
+from tlsearch.data import DeviceImages, load_catalog, load_for_recipe, stored_size, val_batches
 from tlsearch.data.reading import Unread
 from tlsearch.data.references import Catalog
 from tlsearch.predict.exported import Preprocessing
 from tlsearch.predict.images import crops_of, given_images
 from tlsearch.predict.preprocess import normalised
+from tlsearch.records.resize import Resize
 from tlsearch.spec import DataSpec, RecipeSpec
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -27,7 +28,7 @@ def inputs_of(images, pre: Preprocessing) -> np.ndarray:
 
 def pipeline(catalog: Catalog, recipe: RecipeSpec) -> np.ndarray:
     """What validation sees, (n, size, size, 3)."""
-    data = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
+    data = load_for_recipe(catalog, recipe)
     images = DeviceImages(data.val, "cpu")
     batches = [batch for batch, _ in val_batches(images, recipe, MEAN, STD, batch_size=7)]
     return torch.cat(batches).permute(0, 2, 3, 1).numpy()
@@ -46,11 +47,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("size", "crop"), [(32, 0.875), (33, 0.7), (64, 1.0)])
-@pytest.mark.parametrize("bits", [None, 12])
-def test_inputs_equal_those_of_validation(folder: Path, size: int, crop: float, bits: int | None):
-    recipe = RecipeSpec(image_size=size, eval_crop=crop)
+@pytest.mark.parametrize(("bits", "resize"), [(None, "timm"), (12, "timm"), (None, "rounded")])
+def test_inputs_equal_those_of_validation(
+    folder: Path, size: int, crop: float, bits: int | None, resize: Resize
+):
+    recipe = RecipeSpec(image_size=size, eval_crop=crop, resize=resize)
     catalog = load_catalog(DataSpec(path=str(folder), bit_depth=bits))
-    pre = Preprocessing(size, stored_size(size, crop), MEAN, STD, bits)
+    pre = Preprocessing(size, stored_size(size, crop), MEAN, STD, bits, resize=resize)
     found = inputs_of([ref.source for ref in catalog.val], pre)
     wanted = pipeline(catalog, recipe)
     assert found.shape == (20, size, size, 3)
