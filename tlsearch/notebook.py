@@ -98,11 +98,22 @@ class Study:
         trial: int | None = None,
         onnx: bool = False,
         force: bool = False,
+        base_model: str | None = None,
+        licence: str | None = None,
     ) -> "ExportedModel":
         """Write the recommended model into a folder; see `tlsearch.export_study`."""
         from tlsearch.export import export_study
 
-        return export_study(self.name, out, self.storage, trial=trial, onnx=onnx, force=force)
+        return export_study(
+            self.name,
+            out,
+            self.storage,
+            trial=trial,
+            onnx=onnx,
+            force=force,
+            base_model=base_model,
+            licence=licence,
+        )
 
     def report(self, out: str | Path, *, force: bool = False) -> Path:
         """Write the report of the study into a folder, and return its page."""

@@ -123,8 +123,14 @@ def test_the_recommended_answer_by_the_command(reader, url, tlsearch: Command, t
     assert [each.trial for each in read_exported(out).members] == list(answer.trials)
     refused = command.run("export", NAME, "--out", str(out), rc=2)
     assert "replace it with --force" in refused.stderr
-    again = command.json("export", NAME, "--out", str(out), "--force", "--trial", "0")
-    assert (again["kind"], again["n_val"]) == ("fixed_features", 50)
+    assert "plain timm sees all 1130 images as tlsearch does" in shown.stdout
+    assert "fill in the licence" in shown.stdout
+    told = ("--base-model", "me/net", "--licence", "mit")
+    again = command.json("export", NAME, "--out", str(out), "--force", "--trial", "0", *told)
+    assert (again["kind"], again["n_val"], again["licence"]) == ("fixed_features", 50, "mit")
+    assert again["plain_timm"] == {"n_images": 1130, "n_otherwise": 0, "kinds": {}}
+    head = yaml.safe_load((out / "README.md").read_text().split("---\n")[1])
+    assert (head["base_model"], head["license"]) == ("me/net", "mit")
     assert [path.name for path in out.parent.iterdir()] == ["out"]
     image = tmp_path / "image.png"
     Image.fromarray(np.zeros((28, 28), np.uint8)).save(image)
@@ -317,3 +323,5 @@ def test_real_weights(tlsearch: Command, tiny, storage_url: str, tmp_path):
     assert torch.equal(found, trained_logits(reader, best.number, images))
     assert done.checked is not None
     assert done.checked.n_right == round(50 * (best.val_accuracy or 0))
+    front = (done.folder / "README.md").read_text().split("---\n")[1]
+    assert yaml.safe_load(front)["license"] == done.licence == "apache-2.0"  # its package's

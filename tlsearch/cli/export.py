@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,18 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier export of the same study.")
     ] = False,
+    base_model: Annotated[
+        str | None,
+        typer.Option(
+            "--base-model", metavar="NAME", help="Name of the weights on the hub, for the card."
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--licence", "--license", metavar="NAME", help="Their licence: apache-2.0, say."
+        ),
+    ] = None,
     artifacts: Artifacts = None,
     data: DataHere = None,
     storage: Storage = None,
@@ -43,6 +56,7 @@ def export(
     if answer and trial is not None:
         raise typer.BadParameter("give --trial or --answer, not both")
     options: dict[str, Any] = {"trial": trial, "answer": answer, "onnx": onnx, "force": force}
+    options |= {"base_model": base_model, "licence": licence}
     options |= {"artifacts": artifacts, "data": data, "storage": storage}
     if as_json:
         print_json(_as_json(_export(study, out, options, lambda _: None)))
@@ -76,6 +90,8 @@ def _as_json(found: "ExportedModel") -> dict[str, Any]:
         "checked_val_accuracy": checked.accuracy if checked else None,
         "not_checked": found.not_checked,
         "onnx_difference": found.onnx_difference,
+        "licence": found.licence,
+        "plain_timm": found.timm and asdict(found.timm),
     }
 
 
@@ -94,5 +110,10 @@ def _lines(found: "ExportedModel") -> list[str]:
     if found.onnx_difference is not None:
         difference = f"{found.onnx_difference:.1g}"
         lines.append(f"  ONNX and torch differ by {difference} in probabilities at most")
-    lines.append("  README.md is a model card: read it, and fill in the licence")
+    if found.timm is not None:
+        lines.append(f"  {found.timm.text}")
+        if found.timm.n_otherwise:
+            lines.append("  README.md says how to open such images for timm")
+    todo = f"check the licence ({found.licence})" if found.licence else "fill in the licence"
+    lines.append(f"  README.md is a model card: read it, and {todo}")
     return [*lines, "next:", f"  tlsearch predict {place} photo.jpg"]

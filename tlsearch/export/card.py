@@ -4,8 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tlsearch.backbones import hub_id_of, licence_of
+from tlsearch.export.card_sections import plain_timm_section
 from tlsearch.export.check import Checked
+from tlsearch.export.origin import Origin
+from tlsearch.export.plain_timm import SeenOtherwise
 from tlsearch.export.source import Choice, Source
 from tlsearch.predict.exported import ONNX, Exported
 from tlsearch.records.format import percent
@@ -18,13 +20,6 @@ _KINDS = {
     "mean": "two networks: the pretrained one with a linear classifier on its features, and a "
     "fine-tuned one; the answer is the geometric mean of their probabilities",
 }
-_UNKNOWN_LICENCE = """\
-The licence of the pretrained weights is not known to the program that wrote this card, and it
-chooses none. **Fill it in before you share this model**: here, and in `license` above. What you may
-do with it depends on the licence of those weights and of the images."""
-_KNOWN_LICENCE = """\
-`{0}` is the licence that timm states for the pretrained weights. Whether it may be that of this
-model also depends on the licence of the images: check it before you share the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +31,8 @@ class CardFacts:
         choice: what was exported, and why.
         exported: what the folder holds.
         checked: what the exported files did on the validation images; None = not measured here.
+        origin: of the pretrained weights.
+        timm: the images that plain timm sees otherwise; None = not counted here.
         more: sections to put behind the figures: heading and text (test figures, say).
     """
 
@@ -43,16 +40,9 @@ class CardFacts:
     choice: Choice
     exported: Exported
     checked: Checked | None
+    origin: Origin
+    timm: SeenOtherwise | None
     more: Mapping[str, str]
-
-
-def known_licence(study: StoredStudy) -> str | None:
-    """Return the licence of a study's pretrained weights; None where nothing states it.
-
-    timm states that of the weights which it downloads, not of a file or of another package.
-    """
-    backbone = study.spec.backbone
-    return licence_of(backbone.model) if backbone.weights == "timm" else None
 
 
 def model_card(facts: CardFacts) -> str:
@@ -60,12 +50,13 @@ def model_card(facts: CardFacts) -> str:
     name = facts.study.name
     sections = {
         "Use": _use(facts.exported),
+        "Images with timm": plain_timm_section(facts.exported.preprocessing, facts.timm),
         "Data": _data(facts.study),
         "Training": _training(facts),
         "Figures": _figures(facts),
         **facts.more,
         "Limits": _limits(facts),
-        "Licence": _licence(facts.study),
+        "Licence": facts.origin.words,
         "Provenance": _provenance(facts),
     }
     title = f"# Model of study {_plain(name)}\n\nAn image classifier: {_KINDS[facts.choice.kind]}."
@@ -74,15 +65,14 @@ def model_card(facts: CardFacts) -> str:
 
 
 def _front_matter(facts: CardFacts) -> str:
-    backbone, licence = facts.study.spec.backbone, known_licence(facts.study)
+    origin = facts.origin
     lines = ["library_name: timm", "pipeline_tag: image-classification"]
     lines += ["tags:", "- image-classification", "- timm", "- tlsearch"]
-    lines.append(f"license: {json.dumps(licence) if licence else 'other'}")
-    if not licence:
-        lines.append("license_name: fill-in-before-sharing")
-    hub_id = hub_id_of(backbone.model) if backbone.weights == "timm" else None
-    if hub_id:
-        lines.append(f"base_model: {json.dumps(hub_id)}")
+    lines.append(f"license: {json.dumps(origin.hub_licence or 'other')}")
+    if not origin.hub_licence:
+        lines.append(f"license_name: {json.dumps(origin.licence or 'fill-in-before-sharing')}")
+    if origin.base_model:
+        lines.append(f"base_model: {json.dumps(origin.base_model)}")
     lines += ["metrics:", "- accuracy"]
     return "\n".join(lines) + "\n"
 
@@ -169,11 +159,6 @@ def _limits(facts: CardFacts) -> str:
         f"- It was tried on images like those of the study, at "
         f"{facts.exported.preprocessing.image_size} pixels."
     )
-
-
-def _licence(study: StoredStudy) -> str:
-    licence = known_licence(study)
-    return _KNOWN_LICENCE.format(licence) if licence else _UNKNOWN_LICENCE
 
 
 def _provenance(facts: CardFacts) -> str:

@@ -1,7 +1,9 @@
-"""Sections of a model card on finalists and on the test images."""
+"""Sections of a model card: finalists, the test images, and images with plain timm."""
 
 from collections.abc import Sequence
 
+from tlsearch.export.plain_timm import ALWAYS, REMEDIES, Kind, SeenOtherwise
+from tlsearch.predict.exported import Preprocessing
 from tlsearch.records.finals import Finalist, Finals
 from tlsearch.records.format import percent
 from tlsearch.records.tested import TestFigure, TestResult
@@ -23,6 +25,36 @@ def test_section(results: Sequence[TestResult]) -> str:
 
 
 test_section.__test__ = False  # type: ignore[attr-defined]  # pytest: this is no test
+
+
+def plain_timm_section(preprocessing: Preprocessing, seen: SeenOtherwise | None) -> str:
+    """Return which kinds of image plain timm sees otherwise, and how to open them.
+
+    Args:
+        preprocessing: of the model.
+        seen: how many images of the study are of these kinds; None = not known here.
+    """
+    kinds: list[Kind] = list(ALWAYS)
+    kinds += [kind for kind in REMEDIES if kind not in kinds and seen and kind in seen.kinds]
+    if preprocessing.resize == "rounded" and "shape" not in kinds:
+        kinds.append("shape")
+    intro = (
+        'An image that is opened by `Image.open(path).convert("RGB")` comes out of timm\'s own '
+        "transform with the pixels of the validation, except for these kinds. `tlsearch predict` "
+        "sees all kinds as the validation did."
+    )
+    if seen is None:
+        count = "The study's images were not here, so it is not known how many are of these kinds."
+    else:
+        count = f"Of the study's images (training, validation and test): {seen.text}."
+    head = "| image | plain timm sees | before `convert`, with Pillow and NumPy |\n|---|---|---|\n"
+    return f"{intro}\n\n{head}" + "\n".join(map(_remedy_row, kinds)) + f"\n\n{count}"
+
+
+def _remedy_row(kind: Kind) -> str:
+    remedy = REMEDIES[kind]
+    line = f"`{remedy.line}`" if remedy.line else "use `tlsearch predict`"
+    return f"| {remedy.what} | {remedy.seen} | {line} |"
 
 
 def _finalist_row(each: Finalist) -> str:

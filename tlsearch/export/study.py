@@ -10,12 +10,14 @@ from tlsearch import __version__
 from tlsearch.backbones import ExportedNetwork, build, input_statistics
 from tlsearch.data import Catalog, stored_size
 from tlsearch.errors import DataError, ExportError
-from tlsearch.export.card import CardFacts, known_licence, model_card
+from tlsearch.export.card import CardFacts, model_card
 from tlsearch.export.card_sections import finals_section, test_section
 from tlsearch.export.check import Checked, checked, compare, study_images
 from tlsearch.export.folder import check_out, new_folder
 from tlsearch.export.networks import write_manifest, write_networks
 from tlsearch.export.onnx_file import check_onnx_packages, write_onnx
+from tlsearch.export.origin import Origin, origin_of
+from tlsearch.export.plain_timm import SeenOtherwise, seen_otherwise
 from tlsearch.export.source import Choice, Source, choose, read_state
 from tlsearch.predict import load
 from tlsearch.predict.exported import Exported, Member, Preprocessing
@@ -43,6 +45,8 @@ class ExportedModel:
         not_checked: why these are not here; None where they are.
         onnx_difference: of probabilities under ONNX Runtime from torch's, at most; None without
             a graph.
+        timm: the study's images that plain timm sees otherwise; None where these are not here.
+        licence: of the pretrained weights; None where nothing states it.
     """
 
     folder: Path
@@ -50,6 +54,8 @@ class ExportedModel:
     checked: Checked | None
     not_checked: str | None
     onnx_difference: float | None
+    timm: SeenOtherwise | None
+    licence: str | None
 
 
 def export_study(
@@ -63,6 +69,8 @@ def export_study(
     force: bool = False,
     artifacts: str | None = None,
     data: str | None = None,
+    base_model: str | None = None,
+    licence: str | None = None,
     say: Say = lambda _: None,
 ) -> ExportedModel:
     """Write the model of a study into a folder, whole or not at all.
@@ -81,6 +89,8 @@ def export_study(
         artifacts: where files of trials lie; None = the environment's, the study's, or the
             default.
         data: where the study's images are on this machine; None = where its spec says.
+        base_model: name of the pretrained weights on the hub, for the card; None = timm's.
+        licence: of the pretrained weights; None = what timm or their package states.
         say: is told what is being done.
 
     Raises:
@@ -99,6 +109,7 @@ def export_study(
     finals = None if answer else read_finals(study_name, storage)
     finalists = None if finals is None else StudyReader(study_name + FINALISTS_SUFFIX, storage)
     choice = choose(reader, trial, finals, finalists)
+    origin = origin_of(reader.study.spec.backbone, base_model, licence)
     check_out(target, reader.study.name, force=force)
     if onnx:
         check_onnx_packages()
@@ -106,7 +117,7 @@ def export_study(
     catalog, missing = _images(reader.study, data, needed=onnx or data is not None)
     with new_folder(target) as folder:
         say("writing the networks")
-        exported = _write_networks(folder, reader.study, choice, artifacts)
+        exported = _write_networks(folder, reader.study, choice, origin, artifacts)
         difference = None
         if onnx and catalog is not None:
             say("writing the ONNX graph, and comparing it with torch")
@@ -114,10 +125,12 @@ def export_study(
         say("predicting the validation images by the exported files")
         found = checked(load(folder), catalog) if catalog is not None else None
         more = _results(finals, read_tests(study_name, storage))
-        facts = CardFacts(reader.study, choice, exported, found, more)
+        say("looking for images that plain timm sees otherwise")
+        timm = None if catalog is None else seen_otherwise(catalog, exported.preprocessing)
+        facts = CardFacts(reader.study, choice, exported, found, origin, timm, more)
         card = model_card(facts).encode("utf-8", "backslashreplace")
         (folder / CARD).write_bytes(card)
-    return ExportedModel(target, exported, found, missing, difference)
+    return ExportedModel(target, exported, found, missing, difference, timm, origin.licence)
 
 
 def _results(finals: Finals | None, tests: Sequence[TestResult]) -> dict[str, str]:
@@ -139,16 +152,16 @@ def _images(
 
 
 def _write_networks(
-    folder: Path, study: StoredStudy, choice: Choice, artifacts: str | None
+    folder: Path, study: StoredStudy, choice: Choice, origin: Origin, artifacts: str | None
 ) -> Exported:
     places = [str(n) for n in range(1, len(choice.sources) + 1)]
     places = places if len(places) > 1 else ["."]
     members = tuple(map(_member, choice.sources, places))
-    networks = (_network(source, artifacts) for source in choice.sources)
+    networks = (_network(source, origin, artifacts) for source in choice.sources)
     return write_networks(folder, _exported(study, choice, members), networks)
 
 
-def _network(source: Source, artifacts: str | None) -> ExportedNetwork:
+def _network(source: Source, origin: Origin, artifacts: str | None) -> ExportedNetwork:
     spec = source.study.spec
     recipe = spec.recipe.for_evaluation()
     return ExportedNetwork(
@@ -157,7 +170,7 @@ def _network(source: Source, artifacts: str | None) -> ExportedNetwork:
         source.study.data.class_names,
         recipe.image_size,
         stored_size(recipe.image_size, recipe.eval_crop),
-        known_licence(source.study),
+        origin.licence,
     )
 
 
