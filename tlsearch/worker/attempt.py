@@ -93,7 +93,7 @@ class Attempt:
             return Released()
         trial = retry.call(lambda: held.trials.open(trial_id))
         self._announce(trial)
-        held = self._held = held.varied(trial.variation)
+        held = self._held = held.opened(trial)
         hyperparameters = retry.call(lambda: held.trials.suggest(trial_id))
         callbacks = TrainingCallbacks(held, trial)
         if trial.is_floor:

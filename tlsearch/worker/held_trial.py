@@ -7,10 +7,11 @@ from tlsearch.records import AS_RECIPE, Variation
 from tlsearch.store.claims import Claim
 from tlsearch.worker.checkpoints import TrialFiles
 from tlsearch.worker.context import WorkerContext
+from tlsearch.worker.energy import EnergyUse
 from tlsearch.worker.epoch_reporter import EpochReporter
 from tlsearch.worker.floor import FixedFeatures
 from tlsearch.worker.materials import TrainingMaterials
-from tlsearch.worker.optuna_trials import RunningTrials
+from tlsearch.worker.optuna_trials import OpenTrial, RunningTrials
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class HeldTrial:
         fixed: the study's fixed features.
         files: its checkpoints.
         reporter: takes its epochs to the database.
+        energy: what its GPU uses meanwhile.
         variation: how its training differs from the recipe.
     """
 
@@ -35,6 +37,7 @@ class HeldTrial:
     fixed: FixedFeatures
     files: TrialFiles
     reporter: EpochReporter
+    energy: EnergyUse
     variation: Variation = AS_RECIPE
 
     @classmethod
@@ -56,12 +59,19 @@ class HeldTrial:
             context.progress,
         )
         files = TrialFiles(context.artifacts, claim)
-        return cls(context, claim, materials, trials, fixed, files, reporter)
+        energy = EnergyUse.now(context.device)
+        return cls(context, claim, materials, trials, fixed, files, reporter, energy)
 
-    def varied(self, variation: Variation) -> "HeldTrial":
-        """Return the same with a seed of its own, and the images that it is trained on."""
-        fixed = self.fixed.on(variation.train_on)
-        return replace(self, fixed=fixed, materials=fixed.materials, variation=variation)
+    def opened(self, trial: OpenTrial) -> "HeldTrial":
+        """Return the same with what the database says: its seed, its images, earlier energy."""
+        fixed = self.fixed.on(trial.variation.train_on)
+        return replace(
+            self,
+            fixed=fixed,
+            materials=fixed.materials,
+            energy=self.energy.after(trial.energy),
+            variation=trial.variation,
+        )
 
     def write_pending(self, first_epoch: int | None = None) -> None:
         """Write what the sampler and the pruner said of the trial, in one transaction.

@@ -24,6 +24,7 @@ from tlsearch.records import (
     TrialRecord,
     Variation,
 )
+from tlsearch.records.energy import EnergySpan, spans_of
 from tlsearch.sampler import GridState, build_pruner, build_sampler, grid_state, origin_of
 from tlsearch.store.expected import read_expected, with_expected
 from tlsearch.store.stored_study import StoredStudy
@@ -43,6 +44,7 @@ class OpenTrial:
         is_floor: whether it trains a linear classifier on fixed features alone.
         curve: validation accuracies by epoch, as the pruner sees them.
         variation: its own seed, and the images it is trained on.
+        energy: that earlier attempts used.
     """
 
     number: int
@@ -51,6 +53,7 @@ class OpenTrial:
     is_floor: bool = False
     curve: dict[int, float] = field(default_factory=dict)
     variation: Variation = AS_RECIPE
+    energy: tuple[EnergySpan, ...] = ()
 
 
 class RunningTrials(Protocol):
@@ -131,6 +134,7 @@ class OptunaTrials:
             is_floor=frozen.user_attrs.get("origin") == FIXED_FEATURES,
             curve=frozen.intermediate_values,
             variation=_variation(frozen),
+            energy=spans_of(frozen.user_attrs),
         )
 
     def suggest(self, trial_id: int) -> Hyperparameters:

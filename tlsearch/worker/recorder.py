@@ -189,7 +189,8 @@ def _fail(held: HeldTrial, ending: Failed) -> None:
     held.files.wait()
     curve, checkpoint_epoch = held.reporter.undelivered()
     failure = Failure(ending.failure.kind, _storable(ending.failure.message))
-    attrs = {"traceback": ending.traceback} if ending.traceback else {}
+    attrs = held.energy.attrs()
+    attrs |= {"traceback": ending.traceback} if ending.traceback else {}
     _log.info("%s: %s", failure.kind, failure.message, extra=about(held))
     if not ending.may_pass:
         context.retry.call(
@@ -213,8 +214,11 @@ def _release(held: HeldTrial, ending: Released) -> None:
     held.reporter.close()
     why = _why(held)
     curve, checkpoint_epoch = held.reporter.undelivered()
+    attrs = held.energy.attrs()
 
     def release() -> bool:
+        if attrs:
+            context.claims.write(held.claim, user_attrs=attrs)
         return context.claims.release(held.claim, why, curve, checkpoint_epoch)
 
     try:
@@ -254,7 +258,7 @@ def _tell_sampler(held: HeldTrial, state: TrialState, val_accuracy: float) -> No
 
 
 def _facts(held: HeldTrial, seconds: float) -> dict[str, object]:
-    facts: dict[str, object] = {"seconds": round(seconds, 3)}
+    facts: dict[str, object] = {"seconds": round(seconds, 3)} | held.energy.attrs()
     if held.files.problem is not None:
         facts["checkpoint_problem"] = held.files.problem
     return facts

@@ -19,6 +19,7 @@ from PIL import Image
 
 from tests.unit.report.made import HOSTILE, facts, many, study, table, trial
 from tlsearch.records import FIXED_FEATURES
+from tlsearch.records.energy import EnergySpan, TrialEnergy
 from tlsearch.records.finals import Comparison, Finalist, Finals, SeedRun
 from tlsearch.records.knobs import Knob, KnobGain, KnobsTable
 from tlsearch.records.tested import ClassFigure, TestFigure, TestGain, TestResult, WrongImage
@@ -375,8 +376,14 @@ def test_pictures_of_trials(emoji):
 def test_energy_is_shown_where_trials_know_it(emoji):
     cost = next(section for section in SECTIONS if section.__module__.endswith("cost"))
     assert "not known" in words(cost(emoji))
-    known = replace(emoji, energy={3: 1.8e6, 4: 1.8e6})
-    assert "2 trials with a known use took 1 kWh" in words(cost(known))
+    half = TrialEnergy(1.8e6)
+    known = replace(emoji, energy={3: half, 4: half})
+    assert "2 trials with a known use took 1 kWh." in words(cost(known))
+    together = TrialEnergy(3.6e6, (EnergySpan("GPU-1", 0, 3_600_000_000),))
+    shared = replace(emoji, energy={3: together, 4: together, 5: together})
+    assert "3 trials with a known use took 1 kWh, by the counters of the GPUs" in words(
+        cost(shared)
+    )
 
 
 def test_csv_holds_no_formula():

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from tlsearch.errors import StudyError, TrialLost
 from tlsearch.optuna_ext.pending import Pending
 from tlsearch.records import FIXED_FEATURES, Failure, Hyperparameters, TrialRecord, Variation
+from tlsearch.records.energy import spans_of
 from tlsearch.store.claims import Claim, Curve, Refusal, Release
 from tlsearch.worker.optuna_trials import OpenTrial
 
@@ -261,6 +262,7 @@ class MemoryTrials:
             is_floor,
             dict(trial.curve),
             Variation.from_attrs(trial.attrs),
+            spans_of(trial.attrs),
         )
         self._open[trial_id] = found
         return found

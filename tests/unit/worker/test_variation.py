@@ -17,6 +17,7 @@ from tlsearch.records import AS_RECIPE, FIXED_FEATURES, FineTuneResult, Hyperpar
 from tlsearch.records.right import VAL_RIGHT, right_as_text, right_from_text
 from tlsearch.worker.floor import features_of_study
 from tlsearch.worker.held_trial import HeldTrial
+from tlsearch.worker.optuna_trials import OpenTrial
 
 CPU = torch.device("cpu")
 
@@ -152,14 +153,14 @@ def test_the_classifier_starts_as_the_probe_on_both(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = []
-    varied = HeldTrial.varied
+    opened = HeldTrial.opened
 
-    def look(held: HeldTrial, variation: Variation) -> HeldTrial:
-        found = varied(held, variation)
+    def look(held: HeldTrial, trial: OpenTrial) -> HeldTrial:
+        found = opened(held, trial)
         labels.append(found.fixed.head.label)
         return found
 
-    monkeypatch.setattr(HeldTrial, "varied", look)
+    monkeypatch.setattr(HeldTrial, "opened", look)
     params = replace(PLAIN, reinit_layers=0)
     trials = [queued(world, params=params), queued(world, params=params, train_on="train+val")]
     world.run()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tlsearch.records import TrialRecord, reason_line
+from tlsearch.records.energy import total_joules
 from tlsearch.records.format import duration
 from tlsearch.report.page.facts import Facts
 from tlsearch.report.page.section import Row, Section, Table
@@ -31,9 +32,19 @@ def section(facts: Facts) -> Section:
 
 def _energy(facts: Facts) -> str:
     if not facts.energy:
-        return "Energy is not known: no trial's attributes say what it used."
-    hours = sum(facts.energy.values()) / 3.6e6
-    return f"{count(len(facts.energy), 'trial')} with a known use took {hours:.3g} kWh."
+        return (
+            "Energy is not known: no trial ran on a GPU whose energy counter NVML gives, and no "
+            "trial's attributes say what it used."
+        )
+    hours = total_joules(facts.energy.values()) / 3.6e6
+    known = f"{count(len(facts.energy), 'trial')} with a known use took {hours:.3g} kWh"
+    if not any(trial.spans for trial in facts.energy.values()):
+        return f"{known}."
+    return (
+        f"{known}, by the counters of the GPUs (NVML), without the rest of the machines. What "
+        "several workers used together on one GPU counts once; what other programs used there "
+        "meanwhile is in it."
+    )
 
 
 def _by(what: str, trials: Sequence[TrialRecord], keys: Sequence[str]) -> Table:

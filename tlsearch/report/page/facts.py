@@ -8,6 +8,7 @@ from functools import cached_property
 
 from tlsearch.errors import on_one_line
 from tlsearch.records import Answer, Controls, Hyperparameters, Measures, Prior, TrialRecord
+from tlsearch.records.energy import TrialEnergy
 from tlsearch.records.finals import Finals
 from tlsearch.records.knobs import KnobsTable
 from tlsearch.records.tested import TestResult
@@ -70,7 +71,7 @@ class Facts:
         trials: all of them, by number.
         curves: validation accuracies by epoch, fractions, by trial number; NaN = not finite.
         ended: when trials ended, by number.
-        energy: joules that trials used, by number, of those whose attributes say so.
+        energy: that trials used, by number, of those whose attributes say so.
         controls: the study's state and budget.
         measures: None where they have not been taken.
         unmeasured: why they could not be taken; None where that did not happen.
@@ -84,7 +85,7 @@ class Facts:
     trials: Sequence[TrialRecord]
     curves: Mapping[int, tuple[float, ...]]
     ended: Mapping[int, datetime]
-    energy: Mapping[int, float]
+    energy: Mapping[int, TrialEnergy]
     controls: Controls
     measures: Measures | None = None
     unmeasured: str | None = None

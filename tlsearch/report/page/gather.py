@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
@@ -12,6 +11,7 @@ from tlsearch.artifacts import artifacts_place, default_folder, open_artifacts
 from tlsearch.errors import StorageError, StudyError
 from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import TrialRecord, answer_of
+from tlsearch.records.energy import energy_of
 from tlsearch.report.page.facts import Extras, Facts, TrialFile
 from tlsearch.report.page.trial_images import TITLES
 from tlsearch.store.controls import read_controls
@@ -19,7 +19,6 @@ from tlsearch.store.measures import read_measures, read_prior, read_unmeasured
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.trials import best_first, trial_records
 
-ENERGY = "energy_joules"  # the user attribute of a trial that says what it used
 TOP = 3  # of the trials with pictures: the best, whose pictures are shown
 LARGEST_PICTURE = 1_000_000  # bytes
 _ARTIFACT = "artifacts:"  # what Optuna's keys of artifacts begin with
@@ -45,7 +44,7 @@ def gather(storage: RDBStorage, study: StoredStudy, extras: Extras) -> Facts:
         trials=records,
         curves={trial.number: _curve(trial) for trial in frozen if trial.intermediate_values},
         ended={t.number: t.datetime_complete for t in frozen if t.datetime_complete is not None},
-        energy={t.number: e for t in frozen if (e := _energy(t.user_attrs)) is not None},
+        energy={t.number: e for t in frozen if (e := energy_of(t.user_attrs)) is not None},
         controls=read_controls(storage.engine, study.study_id),
         measures=read_measures(storage, study.study_id),
         unmeasured=read_unmeasured(storage, study.study_id),
@@ -67,12 +66,6 @@ def _nothing_complete(study: StoredStudy, records: Sequence[TrialRecord]) -> Stu
 
 def _curve(trial: FrozenTrial) -> tuple[float, ...]:
     return tuple(trial.intermediate_values[step] for step in sorted(trial.intermediate_values))
-
-
-def _energy(attrs: Mapping[str, Any]) -> float | None:
-    found = attrs.get(ENERGY)
-    known = isinstance(found, int | float) and 0 <= found < float("inf")
-    return float(found) if known and found is not None else None
 
 
 def _pictures(
