@@ -105,7 +105,8 @@ def _in_metadata(package: Distribution) -> str | None:
     fields = package.metadata
     classifiers = fields.get_all("Classifier") or []
     approved = [c.rpartition(" :: ")[2] for c in classifiers if c.startswith("License ::")]
-    stated = [fields.get("License-Expression"), fields.get("License"), *approved]
+    named = [fields[key] for key in ("License-Expression", "License") if key in fields]
+    stated = [*named, *approved]
     return next((line for each in stated if (line := _name(each))), None)
 
 

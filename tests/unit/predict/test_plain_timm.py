@@ -92,8 +92,8 @@ def test_rectangles_of_an_older_study_are_counted(shape: tuple[int, int], n: int
 def test_the_card_names_the_kinds_with_their_lines():
     unknown = plain_timm_section(PRE, None)
     for kind in ("turned", "transparent", "deep"):
-        assert f"| {REMEDIES[kind].what} |" in unknown  # type: ignore[index]
-        assert f"`{REMEDIES[kind].line}`" in unknown  # type: ignore[index]
+        assert f"| {REMEDIES[kind].what} |" in unknown
+        assert f"`{REMEDIES[kind].line}`" in unknown
     assert "not known how many" in unknown
     assert REMEDIES["shape"].what not in unknown
     assert REMEDIES["shape"].what in plain_timm_section(replace(PRE, resize="rounded"), None)
