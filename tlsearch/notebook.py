@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from tlsearch.records import Answer, StudyStatus, TrialRecord
 from tlsearch.records.answer import answer_words
-from tlsearch.records.format import duration, percent
+from tlsearch.records.format import duration
 from tlsearch.records.html import html_table
+from tlsearch.records.objective import ACCURACY, attr, shown
 
 if TYPE_CHECKING:
     from tlsearch.export import ExportedModel
@@ -124,14 +125,16 @@ class Study:
     def _repr_html_(self) -> str:
         """Return the study's state and its best trials."""
         status, answer = self.status(), self.answer()
-        rows = [("trial", "val_accuracy", "expected", "origin", "epochs", "time")]
-        rows += [_row(trial) for trial in self.best(_SHOWN)]
+        best = self.best(_SHOWN)
+        objective = best[0].objective if best else ACCURACY
+        rows = [("trial", attr(objective), "expected", "origin", "epochs", "time")]
+        rows += [_row(trial) for trial in best]
         recommended = f"; recommended: {answer_words(answer)}" if answer else ""
         done = f"{status.ended} of {status.budget_trials} trials done"
         return html_table(rows, f"{self.name}: {done}{recommended}")
 
 
 def _row(trial: TrialRecord) -> tuple[str, str, str, str, str, str]:
-    accuracies = percent(trial.val_accuracy), percent(trial.expected_accuracy)
+    seen = shown(trial.objective, trial.score), shown(trial.objective, trial.expected_score)
     origin, epochs = trial.origin or "-", str(trial.epochs)
-    return (str(trial.number), *accuracies, origin, epochs, duration(trial.seconds))
+    return (str(trial.number), *seen, origin, epochs, duration(trial.seconds))

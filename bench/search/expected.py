@@ -45,7 +45,7 @@ from replay import (
 )
 from surrogate import MODELS, RESULTS, fit_surrogate, read_table, targets_with_table
 
-from tlsearch.estimate import Expected, expected_accuracies
+from tlsearch.estimate import Expected, expected_scores
 from tlsearch.records import Hyperparameters, TrialRecord
 from tlsearch.spec import PrunerSpec
 
@@ -149,17 +149,17 @@ def search(setting: Setting, arm: Arm, seed: int) -> tuple[list[TrialRecord], li
 def outcome(setting: Setting, trials: Sequence[TrialRecord], truths: Sequence[float]) -> Outcome:
     """Compare what a search shows with the truth."""
     n_val = setting.surrogate.table.n_val
-    expected = expected_accuracies(trials, setting.space, n_val)
+    expected = expected_scores(trials, setting.space, n_val)
     seen = {trial.number: trial.val_accuracy or 0.0 for trial in trials if trial.number in expected}
     best = max(seen, key=lambda number: (seen[number], -number))
-    by_expected = max(expected, key=lambda number: (expected[number].accuracy, -number))
+    by_expected = max(expected, key=lambda number: (expected[number].score, -number))
     of_best: Expected = expected[best]
-    common = of_best.accuracy * (1 - of_best.accuracy) / n_val
+    common = of_best.score * (1 - of_best.score) / n_val
     return Outcome(
         errors=(
             seen[best] - truths[best],
-            of_best.accuracy - truths[best],
-            expected[by_expected].accuracy - truths[by_expected],
+            of_best.score - truths[best],
+            expected[by_expected].score - truths[by_expected],
         ),
         again=(truths[best], truths[by_expected]),
         sd=of_best.sd,

@@ -29,6 +29,7 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     c tlsearch.controls%ROWTYPE;
     best double precision;
+    aim text;
 BEGIN
     SELECT * INTO c FROM tlsearch.controls WHERE study_id = p_study;
     IF c.state = 'paused' THEN
@@ -44,9 +45,18 @@ BEGIN
     ELSIF c.patience_trials IS NOT NULL
       AND c.patience_trials <= tlsearch.trials_without_gain(p_study) THEN
         verdict := 'budget';
-        why := format('%s trials in a row brought no better accuracy', c.patience_trials);
+        SELECT tlsearch.read_json(value_json) ->> 'objective' INTO aim
+        FROM study_user_attributes WHERE study_id = p_study AND key = 'spec';
+        why := format('%s trials in a row brought no better %s', c.patience_trials,
+                      replace(coalesce(aim, 'accuracy'), '_', ' '));
     ELSIF c.target_accuracy IS NOT NULL THEN
-        SELECT max(value) INTO best FROM trials JOIN trial_values USING (trial_id)
+        SELECT max(CASE WHEN own.value_json IS NULL THEN value
+                        ELSE tlsearch.read_number(accuracy.value_json) END) INTO best
+        FROM trials JOIN trial_values USING (trial_id)
+        LEFT JOIN trial_user_attributes AS own
+            ON own.trial_id = trials.trial_id AND own.key = 'objective'
+        LEFT JOIN trial_user_attributes AS accuracy
+            ON accuracy.trial_id = trials.trial_id AND accuracy.key = 'val_accuracy'
         WHERE study_id = p_study AND state = 'COMPLETE';
         IF best >= c.target_accuracy THEN
             verdict := 'budget';

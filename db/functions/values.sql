@@ -28,6 +28,15 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 COMMENT ON FUNCTION tlsearch.read_number(text) IS 'A number that is written as JSON, or NULL';
 
+-- Inside, larger is better: the value of a trial whose objective is log loss is its negative
+-- (tlsearch/records/objective.py says the same). The function is its own inverse.
+CREATE OR REPLACE FUNCTION tlsearch.figure_of(p_objective text, p_value double precision)
+RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_objective = 'log_loss' THEN -p_value ELSE p_value END
+$$;
+COMMENT ON FUNCTION tlsearch.figure_of(text, double precision) IS
+    'The figure of an objective, in its own unit, from the value of a trial';
+
 -- One expression on its arguments, so that PostgreSQL puts it into the query that calls it.
 CREATE OR REPLACE FUNCTION tlsearch.read_value(p_value double precision, p_type text)
 RETURNS double precision LANGUAGE sql IMMUTABLE AS $$

@@ -6,6 +6,9 @@ SELECT names.study,
             WHEN controls.until <= clock_timestamp()
                  OR controls.gpu_hours <= coalesce(held.gpu_hours, 0)
                  OR controls.target_accuracy <= best.val_accuracy
+                 OR (aim.objective <> 'accuracy' AND controls.target_accuracy <= (
+                     SELECT max(every.val_accuracy) FROM tlsearch.best_trials AS every
+                     WHERE every.study = names.study))
                  OR controls.patience_trials <= counted.since_best
                  OR (controls.trials <= counted.begun AND counted.running = 0) THEN 'done'
             ELSE controls.state END AS state,
@@ -16,20 +19,50 @@ SELECT names.study,
        counted.since_best AS trials_since_best,
        controls.patience_trials AS budget_patience_trials,
        best.trial AS best_trial, best.val_accuracy AS best_val_accuracy,
-       (SELECT max(value) FROM trials JOIN trial_values USING (trial_id)
-        JOIN trial_user_attributes AS attr USING (trial_id)
-        WHERE trials.study_id = names.study_id AND state = 'COMPLETE' AND objective = 0
-          AND key = 'origin' AND value_json = '"default"') AS default_val_accuracy,
-       (SELECT max(value) FROM trials JOIN trial_values USING (trial_id)
-        JOIN trial_user_attributes AS attr USING (trial_id)
-        WHERE trials.study_id = names.study_id AND state = 'COMPLETE' AND objective = 0
-          AND key = 'origin' AND value_json = '"fixed_features"') AS fixed_features_val_accuracy,
+       plain.val_accuracy AS default_val_accuracy,
+       floor.val_accuracy AS fixed_features_val_accuracy,
+       aim.objective, best.val_objective AS best_val_objective,
+       tlsearch.figure_of(aim.objective, plain.value) AS default_val_objective,
+       tlsearch.figure_of(aim.objective, floor.value) AS fixed_features_val_objective,
        (SELECT tlsearch.read_text(value_json) FROM study_user_attributes AS attr
         WHERE attr.study_id = names.study_id AND key = 'spec_hash') AS spec_hash
 FROM tlsearch.study_names AS names
 LEFT JOIN tlsearch.controls USING (study_id)
-LEFT JOIN (SELECT study, trial, val_accuracy FROM tlsearch.best_trials WHERE rank = 1) AS best
+LEFT JOIN (SELECT study, trial, val_accuracy, objective, val_objective
+           FROM tlsearch.best_trials WHERE rank = 1) AS best
     USING (study)
+LEFT JOIN LATERAL (
+    SELECT coalesce(tlsearch.read_json(value_json) ->> 'objective', 'accuracy') AS objective
+    FROM study_user_attributes AS spec
+    WHERE spec.study_id = names.study_id AND spec.key = 'spec'
+) AS aim ON true
+LEFT JOIN LATERAL (
+    SELECT value,
+           CASE WHEN EXISTS (SELECT FROM trial_user_attributes AS own
+                             WHERE own.trial_id = trials.trial_id AND own.key = 'objective')
+                THEN (SELECT tlsearch.read_number(value_json) FROM trial_user_attributes AS seen
+                      WHERE seen.trial_id = trials.trial_id AND seen.key = 'val_accuracy')
+                ELSE value END AS val_accuracy
+    FROM trials JOIN trial_values USING (trial_id)
+    JOIN trial_user_attributes AS attr USING (trial_id)
+    WHERE trials.study_id = names.study_id AND state = 'COMPLETE'
+      AND trial_values.objective = 0 AND attr.key = 'origin' AND attr.value_json = '"default"'
+    ORDER BY value DESC NULLS LAST LIMIT 1
+) AS plain ON true
+LEFT JOIN LATERAL (
+    SELECT value,
+           CASE WHEN EXISTS (SELECT FROM trial_user_attributes AS own
+                             WHERE own.trial_id = trials.trial_id AND own.key = 'objective')
+                THEN (SELECT tlsearch.read_number(value_json) FROM trial_user_attributes AS seen
+                      WHERE seen.trial_id = trials.trial_id AND seen.key = 'val_accuracy')
+                ELSE value END AS val_accuracy
+    FROM trials JOIN trial_values USING (trial_id)
+    JOIN trial_user_attributes AS attr USING (trial_id)
+    WHERE trials.study_id = names.study_id AND state = 'COMPLETE'
+      AND trial_values.objective = 0 AND attr.key = 'origin'
+      AND attr.value_json = '"fixed_features"'
+    ORDER BY value DESC NULLS LAST LIMIT 1
+) AS floor ON true
 LEFT JOIN (
     SELECT study_id, date_part('epoch', sum(coalesce(ended_at, last_seen_at) - started_at))
                      / 3600 AS gpu_hours
@@ -47,7 +80,7 @@ CROSS JOIN LATERAL (
                SELECT first.datetime_complete, first.trial_id
                FROM trials AS first JOIN trial_values USING (trial_id)
                WHERE first.study_id = names.study_id AND state = 'COMPLETE' AND objective = 0
-                     AND value = best.val_accuracy
+                     AND value = tlsearch.figure_of(best.objective, best.val_objective)
                ORDER BY first.datetime_complete, first.trial_id
                LIMIT 1)) AS since_best
     FROM trials WHERE trials.study_id = names.study_id
@@ -79,6 +112,13 @@ COMMENT ON COLUMN tlsearch.study_overview.default_val_accuracy IS
     'That of the plain fine-tuning default, which a search has to beat';
 COMMENT ON COLUMN tlsearch.study_overview.fixed_features_val_accuracy IS
     'That of the floor, a linear classifier on fixed features, which it has to beat as well';
+COMMENT ON COLUMN tlsearch.study_overview.objective IS
+    'What the study makes best: accuracy, balanced_accuracy, macro_f1 or log_loss';
+COMMENT ON COLUMN tlsearch.study_overview.best_val_objective IS
+    'Its figure of the best complete trial; log loss in nats';
+COMMENT ON COLUMN tlsearch.study_overview.default_val_objective IS
+    'The same of the plain fine-tuning default';
+COMMENT ON COLUMN tlsearch.study_overview.fixed_features_val_objective IS 'The same of the floor';
 COMMENT ON COLUMN tlsearch.study_overview.spec_hash IS 'SHA-256 of the spec it was created from';
 
 CREATE VIEW tlsearch.workers AS
@@ -201,11 +241,17 @@ COMMENT ON COLUMN tlsearch.kept_models.file IS 'The file''s name';
 
 CREATE VIEW tlsearch.finalists AS
 SELECT found.study, found.finalist, count(*) AS n, avg(found.val_accuracy) AS mean,
-       stddev_samp(found.val_accuracy) AS sd
+       stddev_samp(found.val_accuracy) AS sd, min(found.objective) AS objective,
+       avg(tlsearch.figure_of(found.objective, found.value)) AS mean_objective,
+       stddev_samp(found.value) AS sd_objective
 FROM (
     SELECT tlsearch.read_json(family.value_json) ->> 'name' AS study,
            tlsearch.read_text(run_of.value_json) AS finalist,
-           tlsearch.read_value(result.value, result.value_type::text) AS val_accuracy
+           tlsearch.read_value(result.value, result.value_type::text) AS value,
+           CASE WHEN own.value_json IS NULL
+                THEN tlsearch.read_value(result.value, result.value_type::text)
+                ELSE tlsearch.read_number(accuracy.value_json) END AS val_accuracy,
+           coalesce(tlsearch.read_text(own.value_json), 'accuracy') AS objective
     FROM tlsearch.study_names AS names
     JOIN study_user_attributes AS family
         ON family.study_id = names.study_id AND family.key = 'family_of'
@@ -213,6 +259,10 @@ FROM (
     JOIN trial_user_attributes AS run_of
         ON run_of.trial_id = trials.trial_id AND run_of.key = 'run_of'
     JOIN trial_values AS result ON result.trial_id = trials.trial_id AND result.objective = 0
+    LEFT JOIN trial_user_attributes AS own
+        ON own.trial_id = trials.trial_id AND own.key = 'objective'
+    LEFT JOIN trial_user_attributes AS accuracy
+        ON accuracy.trial_id = trials.trial_id AND accuracy.key = 'val_accuracy'
     WHERE names.study LIKE '%/finalists'
       AND NOT EXISTS (SELECT FROM trial_user_attributes AS origin  -- a run that chose the rate
                       WHERE origin.trial_id = trials.trial_id AND origin.key = 'origin'
@@ -228,6 +278,10 @@ COMMENT ON COLUMN tlsearch.finalists.finalist IS
 COMMENT ON COLUMN tlsearch.finalists.n IS 'Runs that are complete, each with a seed of its own';
 COMMENT ON COLUMN tlsearch.finalists.mean IS 'Mean of their validation accuracies, a fraction';
 COMMENT ON COLUMN tlsearch.finalists.sd IS 'Standard deviation of them; NULL below two';
+COMMENT ON COLUMN tlsearch.finalists.objective IS
+    'What the study makes best: accuracy, balanced_accuracy, macro_f1 or log_loss';
+COMMENT ON COLUMN tlsearch.finalists.mean_objective IS 'Mean of its figures; log loss in nats';
+COMMENT ON COLUMN tlsearch.finalists.sd_objective IS 'Standard deviation of them; NULL below two';
 
 CREATE VIEW tlsearch.measures AS
 SELECT names.study,

@@ -47,8 +47,16 @@ COMMENT ON COLUMN tlsearch.hyperparameters.l2sp_layers IS 'Lowest layers under L
 -- The inner SELECT is sorted so that ORDER BY rank LIMIT k looks up the hyperparameters of k trials
 -- alone.
 CREATE VIEW tlsearch.best_trials AS
-SELECT ranked.study, ranked.rank, ranked.trial, ranked.val_accuracy,
-       likely.expected_accuracy, likely.sd AS expected_accuracy_sd,
+SELECT ranked.study, ranked.rank, ranked.trial,
+       CASE WHEN own.objective IS NULL THEN ranked.value
+            ELSE tlsearch.read_number(own.val_accuracy) END AS val_accuracy,
+       CASE WHEN own.objective IS NULL THEN likely.expected_accuracy END AS expected_accuracy,
+       CASE WHEN own.objective IS NULL THEN likely.sd END AS expected_accuracy_sd,
+       coalesce(tlsearch.read_text(own.objective), 'accuracy') AS objective,
+       tlsearch.figure_of(tlsearch.read_text(own.objective), ranked.value) AS val_objective,
+       tlsearch.figure_of(tlsearch.read_text(own.objective), likely.expected_accuracy)
+           AS expected_objective,
+       likely.sd AS expected_objective_sd,
        drawn.reinit_layers, drawn.high_lr, drawn.low_lr_ratio, drawn.low_layers, drawn.alpha,
        drawn.beta, drawn.l2sp_layers,
        tlsearch.read_text(origin.value_json) AS origin,
@@ -63,7 +71,7 @@ SELECT ranked.study, ranked.rank, ranked.trial, ranked.val_accuracy,
            AS mean_with_fixed_features
 FROM (
     SELECT names.study, row_number() OVER best_first AS rank, trials.number AS trial, trial_id,
-           tlsearch.read_value(value, value_type::text) AS val_accuracy
+           tlsearch.read_value(value, value_type::text) AS value
     FROM tlsearch.study_names AS names
     JOIN study_directions AS aim ON aim.study_id = names.study_id AND aim.objective = 0
     JOIN trials ON trials.study_id = names.study_id
@@ -79,6 +87,12 @@ FROM (
 ) AS ranked
 LEFT JOIN tlsearch.hyperparameters AS drawn ON drawn.trial_id = ranked.trial_id
 LEFT JOIN LATERAL (
+    SELECT max(value_json) FILTER (WHERE key = 'objective') AS objective,
+           max(value_json) FILTER (WHERE key = 'val_accuracy') AS val_accuracy
+    FROM trial_user_attributes AS attr
+    WHERE attr.trial_id = ranked.trial_id AND key IN ('objective', 'val_accuracy')
+) AS own ON true
+LEFT JOIN LATERAL (
     SELECT max(last_epoch) AS last_epoch,
            date_part('epoch', sum(coalesce(ended_at, last_seen_at) - started_at)) AS seconds
     FROM tlsearch.attempts WHERE attempts.trial_id = ranked.trial_id
@@ -92,9 +106,18 @@ COMMENT ON COLUMN tlsearch.best_trials.study IS 'The study''s name';
 COMMENT ON COLUMN tlsearch.best_trials.rank IS '1 = the best of its study; of equals the earlier';
 COMMENT ON COLUMN tlsearch.best_trials.trial IS 'The trial''s number in its study, from 0';
 COMMENT ON COLUMN tlsearch.best_trials.val_accuracy IS
-    'Top-1 on the validation images after the last epoch, a fraction; else the objective';
+    'Top-1 on the validation images after the last epoch, a fraction; of Optuna''s own studies the'
+    ' value';
+COMMENT ON COLUMN tlsearch.best_trials.objective IS
+    'What the study makes best: accuracy, balanced_accuracy, macro_f1 or log_loss';
+COMMENT ON COLUMN tlsearch.best_trials.val_objective IS
+    'Its figure on the validation images; log loss in nats, where less is better';
+COMMENT ON COLUMN tlsearch.best_trials.expected_objective IS
+    'What its hyperparameters should reach on new images, in the unit of the objective';
+COMMENT ON COLUMN tlsearch.best_trials.expected_objective_sd IS 'Standard deviation of that';
 COMMENT ON COLUMN tlsearch.best_trials.expected_accuracy IS
-    'What its hyperparameters should reach on new images, by all trials of the study; a fraction';
+    'What its hyperparameters should reach on new images, by all trials of the study; a fraction;'
+    ' NULL where the objective is another';
 COMMENT ON COLUMN tlsearch.best_trials.expected_accuracy_sd IS 'Standard deviation of that';
 COMMENT ON COLUMN tlsearch.best_trials.reinit_layers IS
     'Top layers started from random weights; 1 = the classifier alone; 0 = none (linear probe first)';
@@ -114,16 +137,18 @@ COMMENT ON COLUMN tlsearch.best_trials.seconds IS 'Time that workers held it, ov
 
 CREATE VIEW tlsearch.trials_flat AS
 SELECT names.study, trials.number AS trial, lower(trials.state::text) AS state,
-       coalesce(
-           CASE WHEN trials.state = 'COMPLETE' THEN
-               (SELECT tlsearch.read_value(value, value_type::text)
-                FROM trial_values AS result
-                WHERE result.trial_id = trials.trial_id AND result.objective = 0)
-           END,
-           (SELECT tlsearch.read_value(intermediate_value, intermediate_value_type::text)
-            FROM trial_intermediate_values AS curve WHERE curve.trial_id = trials.trial_id
-            ORDER BY step DESC LIMIT 1)) AS val_accuracy,
-       likely.expected_accuracy, likely.sd AS expected_accuracy_sd,
+       CASE WHEN attrs.objective IS NULL THEN shown.value
+            ELSE tlsearch.read_number(attrs.val_accuracy) END AS val_accuracy,
+       CASE WHEN attrs.objective IS NULL THEN likely.expected_accuracy END AS expected_accuracy,
+       CASE WHEN attrs.objective IS NULL THEN likely.sd END AS expected_accuracy_sd,
+       coalesce(tlsearch.read_text(attrs.objective), 'accuracy') AS objective,
+       tlsearch.figure_of(tlsearch.read_text(attrs.objective), shown.value) AS val_objective,
+       tlsearch.figure_of(tlsearch.read_text(attrs.objective), likely.expected_accuracy)
+           AS expected_objective,
+       likely.sd AS expected_objective_sd,
+       tlsearch.read_number(attrs.val_balanced_accuracy) AS val_balanced_accuracy,
+       tlsearch.read_number(attrs.val_macro_f1) AS val_macro_f1,
+       tlsearch.read_number(attrs.val_log_loss) AS val_log_loss,
        (SELECT max(step) FROM trial_intermediate_values AS curve
         WHERE curve.trial_id = trials.trial_id) AS epochs,
        tlsearch.read_text(attrs.origin) AS origin,
@@ -149,6 +174,11 @@ FROM tlsearch.study_names AS names JOIN trials USING (study_id)
 LEFT JOIN tlsearch.hyperparameters AS drawn ON drawn.trial_id = trials.trial_id
 LEFT JOIN LATERAL (
     SELECT max(value_json) FILTER (WHERE key = 'origin') AS origin,
+           max(value_json) FILTER (WHERE key = 'objective') AS objective,
+           max(value_json) FILTER (WHERE key = 'val_accuracy') AS val_accuracy,
+           max(value_json) FILTER (WHERE key = 'val_balanced_accuracy') AS val_balanced_accuracy,
+           max(value_json) FILTER (WHERE key = 'val_macro_f1') AS val_macro_f1,
+           max(value_json) FILTER (WHERE key = 'val_log_loss') AS val_log_loss,
            max(value_json) FILTER (WHERE key = 'canonical') AS canonical,
            max(value_json) FILTER (WHERE key = 'duplicate_of') AS duplicate_of,
            max(value_json) FILTER (WHERE key = 'mean_with_fixed_features')
@@ -165,6 +195,17 @@ LEFT JOIN LATERAL (
            max(value_json) FILTER (WHERE key = 'reason') AS reason
     FROM trial_user_attributes AS attr WHERE attr.trial_id = trials.trial_id
 ) AS attrs ON true
+CROSS JOIN LATERAL (
+    SELECT coalesce(
+        CASE WHEN trials.state = 'COMPLETE' THEN
+            (SELECT tlsearch.read_value(value, value_type::text)
+             FROM trial_values AS result
+             WHERE result.trial_id = trials.trial_id AND result.objective = 0)
+        END,
+        (SELECT tlsearch.read_value(intermediate_value, intermediate_value_type::text)
+         FROM trial_intermediate_values AS curve WHERE curve.trial_id = trials.trial_id
+         ORDER BY step DESC LIMIT 1)) AS value
+) AS shown
 LEFT JOIN LATERAL (
     SELECT max(attempt) AS attempts, min(started_at) AS started_at,
            sum(first_epoch - 1) AS resumed_epochs,
@@ -177,10 +218,22 @@ COMMENT ON COLUMN tlsearch.trials_flat.study IS 'The study''s name';
 COMMENT ON COLUMN tlsearch.trials_flat.trial IS 'The trial''s number in its study, from 0';
 COMMENT ON COLUMN tlsearch.trials_flat.state IS 'waiting, running, complete, pruned or fail';
 COMMENT ON COLUMN tlsearch.trials_flat.val_accuracy IS
-    'Of a complete trial its result, else what it reported last; a fraction';
+    'Top-1: of a complete trial its result, else what it reported last; a fraction. Where the'
+    ' objective is another, it is known of complete and pruned trials';
+COMMENT ON COLUMN tlsearch.trials_flat.objective IS
+    'What the study makes best: accuracy, balanced_accuracy, macro_f1 or log_loss';
+COMMENT ON COLUMN tlsearch.trials_flat.val_objective IS
+    'Its figure: of a complete trial its result, else what it reported last; log loss in nats';
+COMMENT ON COLUMN tlsearch.trials_flat.expected_objective IS
+    'What its hyperparameters should reach on new images, in the unit of the objective';
+COMMENT ON COLUMN tlsearch.trials_flat.expected_objective_sd IS 'Standard deviation of that';
+COMMENT ON COLUMN tlsearch.trials_flat.val_balanced_accuracy IS
+    'Mean recall of the classes after the last epoch, a fraction; NULL until it ended';
+COMMENT ON COLUMN tlsearch.trials_flat.val_macro_f1 IS 'Mean F1 of the classes, likewise';
+COMMENT ON COLUMN tlsearch.trials_flat.val_log_loss IS 'Log loss in nats, likewise';
 COMMENT ON COLUMN tlsearch.trials_flat.expected_accuracy IS
     'What its hyperparameters should reach on new images, by all trials of the study; a fraction;'
-    ' NULL unless complete';
+    ' NULL unless complete, and where the objective is another';
 COMMENT ON COLUMN tlsearch.trials_flat.expected_accuracy_sd IS 'Standard deviation of that';
 COMMENT ON COLUMN tlsearch.trials_flat.epochs IS 'Last epoch it reported';
 COMMENT ON COLUMN tlsearch.trials_flat.origin IS
@@ -224,12 +277,26 @@ COMMENT ON COLUMN tlsearch.trials_flat.ended_at IS 'When it ended; NULL while it
 
 CREATE VIEW tlsearch.learning_curves AS
 SELECT names.study, trials.number AS trial, curve.step AS epoch,
-       tlsearch.read_value(intermediate_value, intermediate_value_type::text) AS val_accuracy
+       CASE WHEN own.value_json IS NULL
+            THEN tlsearch.read_value(intermediate_value, intermediate_value_type::text)
+            END AS val_accuracy,
+       coalesce(tlsearch.read_text(own.value_json), 'accuracy') AS objective,
+       tlsearch.figure_of(
+           tlsearch.read_text(own.value_json),
+           tlsearch.read_value(intermediate_value, intermediate_value_type::text))
+           AS val_objective
 FROM tlsearch.study_names AS names JOIN trials USING (study_id)
-JOIN trial_intermediate_values AS curve USING (trial_id);
+JOIN trial_intermediate_values AS curve USING (trial_id)
+LEFT JOIN trial_user_attributes AS own
+    ON own.trial_id = trials.trial_id AND own.key = 'objective';
 COMMENT ON VIEW tlsearch.learning_curves IS 'Every epoch that was reported of every trial';
 COMMENT ON COLUMN tlsearch.learning_curves.study IS 'The study''s name';
 COMMENT ON COLUMN tlsearch.learning_curves.trial IS 'The trial''s number in its study, from 0';
 COMMENT ON COLUMN tlsearch.learning_curves.epoch IS 'From 1';
 COMMENT ON COLUMN tlsearch.learning_curves.val_accuracy IS
-    'Top-1 on the validation images after that epoch, a fraction';
+    'Top-1 on the validation images after that epoch, a fraction; NULL where the objective is'
+    ' another';
+COMMENT ON COLUMN tlsearch.learning_curves.objective IS
+    'What the study makes best: accuracy, balanced_accuracy, macro_f1 or log_loss';
+COMMENT ON COLUMN tlsearch.learning_curves.val_objective IS
+    'Its figure after that epoch; log loss in nats';

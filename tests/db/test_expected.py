@@ -12,7 +12,7 @@ from optuna.trial import create_trial
 from tests.db.conftest import run
 from tests.db.dumps.restore import restore
 from tests.db.rows import Rows
-from tlsearch.estimate import expected_accuracies
+from tlsearch.estimate import expected_scores
 from tlsearch.store.connect import open_storage
 from tlsearch.store.deletion import delete_study
 from tlsearch.store.expected import expected_missing, read_expected, write_expected
@@ -63,8 +63,8 @@ def test_a_study_of_an_older_version_gets_them(storage: RDBStorage) -> None:
     assert {record.expected_accuracy for record in records} == {None}
     expecting_of(storage).catch_up()
     assert not expected_missing(storage.engine, study.study_id)
-    found = expected_accuracies(records, study.space, study.data.n_val)
-    assert stored(storage) == {n: (each.accuracy, each.sd) for n, each in found.items()}
+    found = expected_scores(records, study.space, study.data.n_val)
+    assert stored(storage) == {n: (each.score, each.sd) for n, each in found.items()}
     records = trial_records(storage, study.study_id)
     complete = {record.number for record in records if record.state == "complete"}
     assert {r.number for r in records if r.expected_accuracy is not None} == complete
@@ -116,17 +116,17 @@ def test_a_failure_ends_no_worker(
     told = Told()
     expecting = expecting_of(storage, told)
     with monkeypatch.context() as patched:
-        patched.setattr("tlsearch.estimate.expected_accuracies", fail)
+        patched.setattr("tlsearch.estimate.expected_scores", fail)
         expecting.trial_completed()
         expecting.trial_completed()
     assert told.lines == [
-        "expected accuracies could not be computed: ArithmeticError: not positive definite"
+        "expected scores could not be computed: ArithmeticError: not positive definite"
     ]
     with caplog.at_level(logging.INFO):
         url = storage.engine.url.render_as_string(False)
         run(url, "DROP TABLE tlsearch.expected_accuracies CASCADE")
         expecting.catch_up()
-    assert "expected accuracies were not written" in caplog.text
+    assert "expected scores were not written" in caplog.text
 
 
 def test_they_go_with_their_study(storage: RDBStorage) -> None:

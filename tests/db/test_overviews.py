@@ -32,6 +32,8 @@ class TestStudyOverview:
             **{"trials_since_best": 2, "budget_patience_trials": None},
             **{"best_trial": 1, "best_val_accuracy": 0.8, "default_val_accuracy": 0.5},
             "fixed_features_val_accuracy": 0.7,
+            **{"objective": None, "best_val_objective": 0.8, "default_val_objective": 0.5},
+            "fixed_features_val_objective": 0.7,
             "spec_hash": "abc",
         }
 

@@ -62,6 +62,8 @@ class TestBestTrials:
             "val_accuracy": 0.5,
             "expected_accuracy": 0.45,
             "expected_accuracy_sd": 0.03,
+            **{"objective": "accuracy", "val_objective": 0.5},
+            **{"expected_objective": 0.45, "expected_objective_sd": 0.03},
             **PARAMS,
             "origin": "tpe",
             "epochs": 2,
@@ -173,6 +175,9 @@ class TestTrialsFlat:
             "val_accuracy": 0.5,
             "expected_accuracy": 0.45,
             "expected_accuracy_sd": 0.03,
+            **{"objective": "accuracy", "val_objective": 0.5},
+            **{"expected_objective": 0.45, "expected_objective_sd": 0.03},
+            **{"val_balanced_accuracy": None, "val_macro_f1": None, "val_log_loss": None},
             "epochs": 2,
             "origin": "prior",
             **PARAMS,
@@ -227,6 +232,7 @@ def test_learning_curves(rows: Rows) -> None:
     rows.epoch(trial_id, 3, None, "NAN")
     rows.epoch(trial_id, 4, None, "INF_NEG")
     found = rows.ask("SELECT * FROM tlsearch.learning_curves ORDER BY epoch")
-    assert found[:2] == [("a", 2, 1, 0.1), ("a", 2, 2, 0.3)]
+    assert found[0] == ("a", 2, 1, 0.1, "accuracy", 0.1)
+    assert found[1] == ("a", 2, 2, 0.3, "accuracy", 0.3)
     assert math.isnan(found[2][3])
-    assert found[3] == ("a", 2, 4, -math.inf)
+    assert found[3] == ("a", 2, 4, -math.inf, "accuracy", -math.inf)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tlsearch.estimate import Expected, expected_accuracies
+from tlsearch.estimate import Expected, expected_scores
 from tlsearch.estimate.expected import MAX_BEST, MAX_LATEST, _representative, unit_cube
 from tlsearch.records import Hyperparameters, Range, TrialRecord
 from tlsearch.records.precision import standard_error
@@ -58,9 +58,9 @@ def test_it_takes_the_luck_out_of_the_best():
         best = max(trials, key=lambda each: each.val_accuracy or 0.0)
         assert best.params is not None
         assert best.val_accuracy is not None
-        found = expected_accuracies(trials, SPACE, N_VAL)
+        found = expected_scores(trials, SPACE, N_VAL)
         assert found.keys() == {each.number for each in trials}
-        error = found[best.number].accuracy - truth(best.params)
+        error = found[best.number].score - truth(best.params)
         seen_errors.append(best.val_accuracy - truth(best.params))
         errors.append(error)
         within.append(abs(error) < 2 * found[best.number].sd)
@@ -74,23 +74,23 @@ def test_fewer_than_four_different_trials_are_taken_as_seen():
     trials = search(0, 3)
     repeated = [*trials, replace(trials[0], number=3, duplicate_of=0)]
     for given in (trials, repeated):
-        found = expected_accuracies(given, SPACE, N_VAL)
+        found = expected_scores(given, SPACE, N_VAL)
         for each in given:
             p = each.val_accuracy or 0.0
-            assert found[each.number].accuracy == p
+            assert found[each.number].score == p
             assert found[each.number].sd == standard_error(p, N_VAL)
-    assert expected_accuracies([], SPACE, N_VAL) == {}
-    assert expected_accuracies([trial(0, None, 1.0)], SPACE, 10)[0].sd > 0
+    assert expected_scores([], SPACE, N_VAL) == {}
+    assert expected_scores([trial(0, None, 1.0)], SPACE, 10)[0].sd > 0
 
 
 def test_a_copied_result_is_no_second_measurement():
     trials = search(1, 8)
     best = max(trials, key=lambda each: each.val_accuracy or 0.0)
     copies = [replace(best, number=8 + n, duplicate_of=best.number) for n in range(10)]
-    plain, copied = (expected_accuracies(t, SPACE, N_VAL) for t in (trials, [*trials, *copies]))
+    plain, copied = (expected_scores(t, SPACE, N_VAL) for t in (trials, [*trials, *copies]))
     assert {number: copied[number] for number in plain} == plain
     for copy in copies:
-        assert copied[copy.number].accuracy == pytest.approx(plain[best.number].accuracy)
+        assert copied[copy.number].score == pytest.approx(plain[best.number].score)
 
 
 def test_repeats_say_how_large_the_noise_is():
@@ -100,7 +100,7 @@ def test_repeats_say_how_large_the_noise_is():
 
     def sd(accuracies: list[float]) -> float:
         again = [trial(10 + n, params, each) for n, each in enumerate(accuracies)]
-        return expected_accuracies([*trials[1:], *again], SPACE, 100_000)[10].sd
+        return expected_scores([*trials[1:], *again], SPACE, 100_000)[10].sd
 
     assert sd([0.60, 0.80, 0.65, 0.75]) > 2 * sd([0.70, 0.701, 0.699, 0.70])
 
@@ -114,14 +114,14 @@ def test_what_is_left_out():
         trial(10, trials[0].params, 0.1, state="running"),
         trial(11, trials[0].params, 0.2, origin="fixed_features"),
     ]
-    found = expected_accuracies([*trials, *others], SPACE, N_VAL)
+    found = expected_scores([*trials, *others], SPACE, N_VAL)
     assert found.pop(11) == Expected(0.2, standard_error(0.2, N_VAL))
-    assert found == expected_accuracies(trials, SPACE, N_VAL)
+    assert found == expected_scores(trials, SPACE, N_VAL)
 
 
 def test_it_is_the_same_in_any_order_and_each_time():
     trials = search(4, 9)
-    once, again = (expected_accuracies(t, SPACE, N_VAL) for t in (trials, trials[::-1]))
+    once, again = (expected_scores(t, SPACE, N_VAL) for t in (trials, trials[::-1]))
     assert once == again
 
 
@@ -131,15 +131,15 @@ def test_trials_that_train_the_same_model_get_the_same_figures():
     assert params is not None
     same = [replace(params, low_layers=0, low_lr_ratio=ratio) for ratio in (0.1, 0.9)]
     given = [*trials, *(trial(8 + n, each, 0.7) for n, each in enumerate(same))]
-    found = expected_accuracies(given, SPACE, N_VAL)
+    found = expected_scores(given, SPACE, N_VAL)
     assert found[8] == found[9]
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 1.0, 0.1])
 def test_it_stays_a_share_where_all_are_equal(accuracy):
     trials = [replace(each, val_accuracy=accuracy) for each in search(6, 6)]
-    for each in expected_accuracies(trials, SPACE, 30).values():
-        assert each.accuracy == pytest.approx(accuracy, abs=0.05)
+    for each in expected_scores(trials, SPACE, 30).values():
+        assert each.score == pytest.approx(accuracy, abs=0.05)
         assert 0 < each.sd < 0.2
 
 
@@ -147,7 +147,7 @@ def test_a_space_of_one_point():
     space = SearchSpace(17, {name: Range(r.low, r.low) for name, r in SPACE.ranges.items()})
     params = space.plain_default()
     trials = [trial(n, params, 0.5 + n / 100) for n in range(6)]
-    assert expected_accuracies(trials, space, N_VAL)[5].accuracy == 0.55
+    assert expected_scores(trials, space, N_VAL)[5].score == 0.55
 
 
 def test_the_cube():

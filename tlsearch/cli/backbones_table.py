@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from tlsearch.cli.display import columns
 from tlsearch.records.format import percent
+from tlsearch.records.objective import gain_unit, shown, signed_gain
 
 if TYPE_CHECKING:
+    from tlsearch.records import Answer, TrialRecord
     from tlsearch.studies.backbone_choice import BackboneChoice, Entrant
     from tlsearch.studies.backbone_screen import Screened
 
@@ -61,7 +63,9 @@ def next_lines(choice: "BackboneChoice") -> list[str]:
     if choice.lead is not None:
         gain, error = choice.lead
         chance = "" if gain > 2 * error else ", which may be chance"
-        ahead = f", {100 * gain:+.1f} +- {100 * error:.1f} points over the next one{chance}"
+        objective = choice.spec.objective
+        by = f"{signed_gain(objective, gain)} +- {signed_gain(objective, error).lstrip('+')}"
+        ahead = f", {by}{gain_unit(objective)} over the next one{chance}"
     return [
         *lines,
         f"chosen: {winner.candidate}{ahead}",
@@ -78,11 +82,14 @@ def _entrant_cells(entrant: "Entrant") -> list[str]:
     status = entrant.status
     return [
         entrant.study,
-        percent(status.fixed_features_val_accuracy),
-        percent(None if status.best is None else status.best.val_accuracy),
-        percent(entrant.val_accuracy),
+        *(_val(each) for each in (status.floor, status.best)),
+        _val(entrant.answer),
         f"{status.ended} of {status.budget_trials}",
     ]
+
+
+def _val(found: "TrialRecord | Answer | None") -> str:
+    return "-" if found is None else shown(found.objective, found.score)
 
 
 def choice_as_json(choice: "BackboneChoice") -> dict[str, Any]:
@@ -90,6 +97,7 @@ def choice_as_json(choice: "BackboneChoice") -> dict[str, Any]:
     lead = choice.lead
     return {
         "name": choice.spec.name,
+        "objective": choice.spec.objective,
         "screened": [row.as_dict() for row in choice.screened],
         "entrants": [
             {
@@ -97,6 +105,7 @@ def choice_as_json(choice: "BackboneChoice") -> dict[str, Any]:
                 "model": each.candidate.model,
                 "image_size": each.candidate.image_size,
                 "val_accuracy": each.val_accuracy,
+                "val_objective": None if each.answer is None else each.answer.val_objective,
                 "fixed_features": each.status.fixed_features_val_accuracy,
                 "ended": each.status.ended,
                 "budget_trials": each.status.budget_trials,

@@ -17,7 +17,16 @@ from tlsearch.records import (
     answer_words,
     lead_sentence,
 )
-from tlsearch.records.format import duration, expected_percent, val_percent
+from tlsearch.records.format import duration, val_percent
+from tlsearch.records.objective import (
+    ACCURACY,
+    Objective,
+    attr,
+    figure_or_none,
+    is_minimised,
+    shown,
+    shown_with_sd,
+)
 from tlsearch.report.rising import Rising
 
 console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -51,8 +60,12 @@ def trial_as_json(trial: TrialRecord) -> dict[str, Any]:
     return {
         "number": trial.number,
         "val_accuracy": trial.val_accuracy,
+        "objective": trial.objective,
+        "val_objective": trial.val_objective,
         "expected_accuracy": trial.expected_accuracy,
         "expected_accuracy_sd": trial.expected_accuracy_sd,
+        "expected_objective": figure_or_none(trial.objective, trial.expected_score),
+        "expected_objective_sd": trial.expected_score_sd,
         "params": trial.params.as_dict() if trial.params else None,
         "epochs": trial.epochs,
         "seconds": trial.seconds,
@@ -77,6 +90,8 @@ def answer_as_json(answer: Answer | None) -> dict[str, Any] | None:
     return {
         "kind": answer.kind,
         "val_accuracy": answer.val_accuracy,
+        "objective": answer.objective,
+        "val_objective": answer.val_objective,
         "trials": list(answer.trials),
         "models": list(answer.models),
         "lead_over_fixed_features": lead.gain if lead else None,
@@ -109,6 +124,8 @@ def status_as_json(status: StudyStatus) -> dict[str, Any]:
         "counts": dict(status.counts),
         "default_val_accuracy": status.default_val_accuracy,
         "fixed_features_val_accuracy": status.fixed_features_val_accuracy,
+        "default_val_objective": status.default.val_objective if status.default else None,
+        "fixed_features_val_objective": status.floor.val_objective if status.floor else None,
         "state": status.controls.state,
         "gpu_hours_used": round(status.controls.gpu_hours_used, 6),
         "best": trial_as_json(status.best) if status.best else None,
@@ -124,8 +141,11 @@ def rising_as_json(found: Rising | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
-        "points_per_epoch": 100 * found.slope,
-        "error": 100 * found.error,
+        "points_per_epoch": None if is_minimised(found.objective) else 100 * found.slope,
+        "error": None if is_minimised(found.objective) else 100 * found.error,
+        "objective": found.objective,
+        "score_per_epoch": found.slope,
+        "score_error": found.error,
         "last_epochs": found.last_epochs,
         "trials": found.n_trials,
         "beyond_noise": found.beyond_noise,
@@ -135,18 +155,22 @@ def rising_as_json(found: Rising | None) -> dict[str, Any] | None:
 
 def trials_lines(trials: Sequence[TrialRecord]) -> list[str]:
     """Return a heading and a line a trial with its seven hyperparameters, in columns."""
-    accuracies = ["val_accuracy", "expected"]
-    heading = ["trial", *accuracies, *HYPERPARAMETER_NAMES, "epochs", "time", "origin"]
-    return columns([heading, *(_cells(trial) for trial in trials)])
+    objective = trials[0].objective if trials else ACCURACY
+    accuracy = [] if objective == ACCURACY else [attr(ACCURACY)]
+    seen = [attr(objective), "expected", *accuracy]
+    heading = ["trial", *seen, *HYPERPARAMETER_NAMES, "epochs", "time", "origin"]
+    return columns([heading, *(_cells(trial, objective) for trial in trials)])
 
 
-def _cells(trial: TrialRecord) -> list[str]:
+def _cells(trial: TrialRecord, objective: Objective) -> list[str]:
     values = trial.params.as_dict().values() if trial.params else ["-"] * len(HYPERPARAMETER_NAMES)
     texts = [value if isinstance(value, str) else f"{value:.3g}" for value in values]
     ending = [str(trial.epochs), duration(trial.seconds), trial.origin or "-"]
-    expected = expected_percent(trial.expected_accuracy, trial.expected_accuracy_sd)
-    seen = val_percent(trial.val_accuracy, trial.train_on)
-    return [str(trial.number), seen, expected, *texts, *ending]
+    expected = shown_with_sd(objective, trial.expected_score, trial.expected_score_sd)
+    seen = [val_percent(trial.val_accuracy, trial.train_on), expected]
+    if objective != ACCURACY:
+        seen = [shown(objective, trial.score), expected, seen[0]]
+    return [str(trial.number), *seen, *texts, *ending]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -16,8 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tlsearch.cli.display import as_json, trial_as_json
+from tlsearch.cli.trial_lines import standing_best
 from tlsearch.errors import InputError, StorageError, WorkerStopped
 from tlsearch.records import EpochReport, StudyStatus, TrialRecord
+from tlsearch.records.objective import ACCURACY
 
 if TYPE_CHECKING:
     from tlsearch.studies.read import StudyReader
@@ -62,12 +64,16 @@ class JsonProgress:
 
     def epoch(self, number: int, report: EpochReport) -> None:
         """Report the epoch that ended."""
+        spec = self._reader.study.spec if self._reader else None
+        objective = spec.objective if spec else ACCURACY
         self._write(
             "epoch",
             number=number,
             epoch=report.epoch,
-            epochs=self._reader.study.spec.recipe.epochs if self._reader else None,
+            epochs=spec.recipe.epochs if spec else None,
             val_accuracy=report.val_accuracy,
+            objective=objective,
+            val_objective=report.figure(objective),
             seconds=round(report.seconds, 3),
         )
 
@@ -107,8 +113,13 @@ class JsonProgress:
 
 
 def _brief(status: StudyStatus) -> dict[str, Any]:
-    best = status.best.val_accuracy if status.best else None
-    return {"ended": status.ended, "budget_trials": status.budget_trials, "best": best}
+    best, objective = standing_best(status)
+    return {
+        "ended": status.ended,
+        "budget_trials": status.budget_trials,
+        "best": best,
+        "objective": objective,
+    }
 
 
 @contextlib.contextmanager

@@ -6,10 +6,11 @@ from typing import Any
 from tlsearch.cli.display import columns
 from tlsearch.records.knobs import Knob, KnobGain, KnobsTable
 from tlsearch.records.names import FINALISTS_SUFFIX
+from tlsearch.records.objective import Objective, gain_unit, signed_gain, words
 from tlsearch.report.range_ends import range_end_sentence
 
 MEANING = (
-    "added: points that the plain default gains by this knob of the winner; taken: points that the"
+    "added: {} that the plain default gains by this knob of the winner; taken: {} that the"
     " winner loses without it; [95 % interval], over seeds and validation images; fANOVA and"
     " PED-ANOVA: Optuna's importances over the search"
 )
@@ -18,12 +19,18 @@ MEANING = (
 def knobs_lines(table: KnobsTable) -> list[str]:
     """Return a table, what is skipped, and where a range may be too narrow."""
     heading = ["knob", "default", table.winner, "added", "taken", "fANOVA", "PED-ANOVA"]
-    lines = columns([heading, *(_cells(each) for each in table.knobs)]) if table.knobs else []
+    lines = (
+        columns([heading, *(_cells(each, table.objective) for each in table.knobs)])
+        if table.knobs
+        else []
+    )
     if table.whole is not None:
         seeds = table.whole.n_seeds
-        lines.append(f"{table.winner} over the plain default: {_gain(table.whole)}, {seeds} seeds")
+        whole = _gain(table.whole, table.objective)
+        lines.append(f"{table.winner} over the plain default: {whole}, {seeds} seeds")
     if table.knobs:
-        lines.append(MEANING)
+        unit = gain_unit(table.objective).strip() or f"less {words(table.objective)}"
+        lines.append(MEANING.format(unit, unit))
     if table.same:
         lines.append(f"as in the default, so nothing to tell: {', '.join(table.same)}")
     if table.taken:
@@ -36,19 +43,20 @@ def knobs_lines(table: KnobsTable) -> list[str]:
     return lines + [range_end_sentence(each, table.study) for each in table.ends]
 
 
-def _cells(knob: Knob) -> list[str]:
+def _cells(knob: Knob, objective: Objective) -> list[str]:
     values = (" + ".join(f"{value:.3g}" for value in each) for each in (knob.default, knob.winner))
     shares = (
         "-" if each is None else f"{100 * each:.0f} %" for each in (knob.fanova, knob.ped_anova)
     )
-    return [knob.name, *values, _gain(knob.added), _gain(knob.taken), *shares]
+    gains = (_gain(each, objective) for each in (knob.added, knob.taken))
+    return [knob.name, *values, *gains, *shares]
 
 
-def _gain(found: KnobGain | None) -> str:
+def _gain(found: KnobGain | None, objective: Objective) -> str:
     if found is None:
         return "-"
-    low, high = 100 * found.low, 100 * found.high
-    return f"{100 * found.gain:+.1f} [{low:+.1f}, {high:+.1f}]"
+    gain, low, high = (signed_gain(objective, v) for v in (found.gain, found.low, found.high))
+    return f"{gain} [{low}, {high}]"
 
 
 def knobs_as_json(table: KnobsTable) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rich.text import Text
 from tlsearch.cli.display import console
 from tlsearch.cli.logs import json_is_on
 from tlsearch.cli.ticker import QUIET_SECONDS, Ticker, beginning
-from tlsearch.cli.trial_lines import claimed_line, ended_line, epoch_line, study_clause
+from tlsearch.cli.trial_lines import claimed_line, ended_line, epoch_line, study_clause, val_text
 from tlsearch.launcher import Slot
 from tlsearch.records.format import duration
 
@@ -190,14 +190,18 @@ def _ended(event: Mapping[str, Any]) -> str:
         reason=trial["reason"],
         duplicate_of=trial["duplicate_of"],
         epochs=trial["epochs"],
-        val_accuracy=trial["val_accuracy"],
+        val=_val(trial, trial["train_on"]),
         seconds=trial["seconds"],
-        train_on=trial["train_on"],
     )
     if standing is None:
         return line
-    clause = study_clause(standing["ended"], standing["budget_trials"], standing["best"])
+    best, objective = standing["best"], standing["objective"]
+    clause = study_clause(standing["ended"], standing["budget_trials"], best, objective)
     return f"{line}  {clause}"
+
+
+def _val(event: Mapping[str, Any], train_on: str = "train") -> str:
+    return val_text(event["objective"], event["val_objective"], event["val_accuracy"], train_on)
 
 
 _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -206,7 +210,7 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "note": lambda event: str(event["what"]),
     "claimed": lambda event: claimed_line(event["number"], event["attempt"]),
     "epoch": lambda event: epoch_line(
-        event["number"], event["epoch"], event["epochs"], event["val_accuracy"]
+        event["number"], event["epoch"], event["epochs"], _val(event)
     ),
     "ended": _ended,
 }

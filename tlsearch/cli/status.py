@@ -21,7 +21,15 @@ from tlsearch.cli.finals_table import finals_as_json, finals_line
 from tlsearch.cli.options import Json, Storage, StudyName
 from tlsearch.errors import StudyError
 from tlsearch.records import size_sentence
-from tlsearch.records.format import duration, expected_percent, percent
+from tlsearch.records.format import duration
+from tlsearch.records.objective import (
+    ACCURACY,
+    Objective,
+    attr,
+    is_minimised,
+    shown_with_sd,
+    val_words,
+)
 from tlsearch.report.budget import budget_sentence, pace_sentence
 from tlsearch.report.range_ends import range_end_sentence
 from tlsearch.report.rising import rising_sentence
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
 
 
 EXPECTED = (
-    "val_accuracy: as seen, a lucky figure for the best of many; expected: what a trial should"
+    "as seen, a lucky figure for the best of many; expected: what a trial should"
     " reach on new images, ± its standard deviation"
 )
 
@@ -84,7 +92,7 @@ def best(
         bool, typer.Option("--answer", help="The recommended answer and its model files alone.")
     ] = False,
     by: Annotated[
-        By, typer.Option(help="Rank by the accuracy that was seen, or by the expected one.")
+        By, typer.Option(help="Rank by the objective that was seen, or by the expected one.")
     ] = By.SEEN,
     as_json: Json = False,
 ) -> None:
@@ -101,7 +109,8 @@ def best(
         print_json([trial_as_json(trial) for trial in found])
     elif found:
         recommended = answer_lines(reader.answer(), reader.models_place())
-        console.print("\n".join([*trials_lines(found), EXPECTED, *recommended]))
+        legend = _legend(found[0].objective)
+        console.print("\n".join([*trials_lines(found), legend, *recommended]))
         if finals := _finals(reader):
             console.print(finals_line(finals))
         if longer := rising_sentence(reader.rising()):
@@ -114,6 +123,13 @@ def best(
         console.print(
             f"no trial of study {study!r} is complete yet; run tlsearch worker {shlex.quote(study)}"
         )
+
+
+def _legend(objective: "Objective") -> str:
+    if objective == ACCURACY:
+        return f"{attr(objective)}: {EXPECTED}"
+    way = "smaller" if is_minimised(objective) else "larger"
+    return f"{attr(objective)}: the objective, {way} is better; {EXPECTED}"
 
 
 def _finals(reader: "StudyReader") -> "Finals | None":
@@ -153,18 +169,25 @@ def _lines(found: "StudyStatus") -> list[str]:
     if found.controls.why:
         lines.append(f"  {found.controls.why}")
     lines.append("  " + ", ".join(f"{n} {state}" for state, n in found.counts.items() if n))
-    if found.fixed_features_val_accuracy is not None:
-        lines.append(f"  fixed features alone {percent(found.fixed_features_val_accuracy)}")
-    lines.append(f"  plain fine-tuning default {percent(found.default_val_accuracy)}")
+    if found.floor is not None and found.floor.score is not None:
+        lines.append(f"  fixed features alone {_val(found.floor)}")
+    lines.append(f"  plain fine-tuning default {_val(found.default)}")
     if found.best:
-        lines.append(f"  best {percent(found.best.val_accuracy)} (trial {found.best.number})")
-        if found.best.expected_accuracy is not None:
-            expected = (found.best.expected_accuracy, found.best.expected_accuracy_sd)
-            lines[-1] += f", expected {expected_percent(*expected)}"
+        best = found.best
+        lines.append(f"  best {_val(best)} (trial {best.number})")
+        if best.expected_score is not None:
+            expected = (best.expected_score, best.expected_score_sd)
+            lines[-1] += f", expected {shown_with_sd(best.objective, *expected)}"
     lines.append(f"  training time {duration(found.train_seconds)}")
     if pace := pace_sentence(found):
         lines.append(f"  {pace}")
     return lines
+
+
+def _val(trial: "TrialRecord | None") -> str:
+    if trial is None:
+        return "-"
+    return val_words(trial.objective, trial.score, trial.val_accuracy)
 
 
 def _size_sentence(reader: "StudyReader") -> str | None:
@@ -184,7 +207,7 @@ def _unmeasured_line(study: str, why: str | None) -> str:
 def _running_line(trial: "TrialRecord", spec: "StudySpec") -> str:
     where = f"on {trial.worker}" if trial.worker else "in a program other than tlsearch"
     line = f"  trial {trial.number} runs {where}, epoch {trial.epochs} done,"
-    line += f" val {percent(trial.val_accuracy)}"
+    line += f" val {_val(trial)}"
     silent = trial.silent_seconds
     if silent is not None and silent >= spec.workers.stalled_after_seconds:
         line += f"; no heartbeat for {duration(silent)}, the next worker takes it over"

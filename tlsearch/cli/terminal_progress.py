@@ -10,9 +10,16 @@ from rich.text import Text
 
 from tlsearch.cli.display import console
 from tlsearch.cli.ticker import QUIET_SECONDS, Ticker, beginning
-from tlsearch.cli.trial_lines import claimed_line, ended_line, epoch_line, study_clause
+from tlsearch.cli.trial_lines import (
+    claimed_line,
+    ended_line,
+    epoch_line,
+    standing_best,
+    study_clause,
+)
 from tlsearch.records import EpochReport, StudyStatus, TrialRecord
 from tlsearch.records.format import duration
+from tlsearch.records.objective import ACCURACY, val_words
 
 if TYPE_CHECKING:
     from tlsearch.studies.read import StudyReader
@@ -88,8 +95,10 @@ class TerminalProgress:
 
     def epoch(self, number: int, report: EpochReport) -> None:
         """Show the epoch that ended."""
-        epochs = self._reader.study.spec.recipe.epochs if self._reader else None
-        line = epoch_line(number, report.epoch, epochs, report.val_accuracy)
+        spec = self._reader.study.spec if self._reader else None
+        epochs, objective = (spec.recipe.epochs, spec.objective) if spec else (None, ACCURACY)
+        val = val_words(objective, report.score(objective), report.val_accuracy)
+        line = epoch_line(number, report.epoch, epochs, val)
         clause = self._study_clause(report.epoch / (epochs or report.epoch), report)
         self._show_for_now(f"{line}  {clause}", _SECONDS_BETWEEN_LINES)
 
@@ -103,9 +112,8 @@ class TerminalProgress:
             reason=trial.reason,
             duplicate_of=trial.duplicate_of,
             epochs=trial.epochs,
-            val_accuracy=trial.val_accuracy,
+            val=val_words(trial.objective, trial.score, trial.val_accuracy, trial.train_on),
             seconds=trial.seconds,
-            train_on=trial.train_on,
         )
         self._show_for_good(f"{line}  {self._study_clause(0)}")
 
@@ -122,10 +130,10 @@ class TerminalProgress:
         status = self._status
         if status is None:
             return ""
-        best = status.best.val_accuracy if status.best else None
+        best, objective = standing_best(status)
         left = self._seconds_left(status, current, report)
         about = f", {duration(left)} left" if left is not None else ""
-        return study_clause(status.ended, status.budget_trials, best) + about
+        return study_clause(status.ended, status.budget_trials, best, objective) + about
 
     def _seconds_left(
         self, status: StudyStatus, current: float, report: EpochReport | None

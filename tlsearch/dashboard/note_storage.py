@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 from optuna.storages import RDBStorage
 
-from tlsearch.records import FIXED_FEATURES, TrialRecord
+from tlsearch.records import TrialRecord
+from tlsearch.records.objective import ACCURACY, Objective, metric_name
 from tlsearch.store.expected import read_expected, with_expected
 from tlsearch.store.trials import to_record
 
 # As optuna_dashboard._note stores a note: a version that grows with each edit, and pieces of text.
 _VERSION, _PIECE, _PIECE_LENGTH = "dashboard:note_ver", "dashboard:note_str:", 2045
 _HASH = "tlsearch:note"  # SHA-256 of what was written last
-_METRIC = ("study:metric_names", ["val_accuracy"])  # what Optuna and its dashboard name values
+_METRIC = "study:metric_names"  # how Optuna and its dashboard name values
 
 _STATES = sa.text(
     "SELECT studies.study_id, study_name,"
@@ -38,16 +39,10 @@ _TOP = sa.text(
     "    WHERE a.trial_id = trials.trial_id AND a.key = 'duplicate_of')"
     " ORDER BY value DESC, number LIMIT :top"
 )
-_DEFAULT = sa.text(
-    "SELECT value FROM trials JOIN trial_values USING (trial_id)"
-    " JOIN trial_user_attributes AS origin USING (trial_id)"
-    " WHERE study_id = :study_id AND state = 'COMPLETE'"
-    " AND origin.key = 'origin' AND origin.value_json = '\"default\"' ORDER BY number LIMIT 1"
-)
-_FLOOR = sa.text(
+_FIRST = sa.text(
     "SELECT trial_id FROM trials JOIN trial_user_attributes AS origin USING (trial_id)"
     " WHERE study_id = :study_id AND state = 'COMPLETE' AND origin.key = 'origin'"
-    f" AND origin.value_json = '\"{FIXED_FEATURES}\"' ORDER BY number LIMIT 1"
+    " AND origin.value_json = :origin ORDER BY number LIMIT 1"
 )
 _READ = sa.text(
     "SELECT key, value_json FROM study_system_attributes WHERE study_id = :study_id"
@@ -79,21 +74,17 @@ def top_trials(storage: RDBStorage, study_id: int, top: int) -> list[TrialRecord
     return with_expected(records, read_expected(storage.engine, study_id, numbers))
 
 
-def default_accuracy(storage: RDBStorage, study_id: int) -> float | None:
-    """Return the plain default's validation accuracy, once it is complete."""
+def first_of(storage: RDBStorage, study_id: int, origin: str) -> TrialRecord | None:
+    """Return the first complete trial of an origin, such as `default`; None where there is none."""
+    values = {"study_id": study_id, "origin": json.dumps(origin)}
     with storage.engine.connect() as connection:
-        found: float | None = connection.execute(_DEFAULT, {"study_id": study_id}).scalar()
-    return found
-
-
-def floor_trial(storage: RDBStorage, study_id: int) -> TrialRecord | None:
-    """Return the complete trial of fixed features; None where there is none."""
-    with storage.engine.connect() as connection:
-        trial_id = connection.execute(_FLOOR, {"study_id": study_id}).scalar()
+        trial_id = connection.execute(_FIRST, values).scalar()
     return None if trial_id is None else to_record(storage.get_trial(trial_id))
 
 
-def save_note(storage: RDBStorage, study_id: int, body: str) -> bool:
+def save_note(
+    storage: RDBStorage, study_id: int, body: str, objective: Objective = ACCURACY
+) -> bool:
     """Write a study's note, unless a user has changed the one that was written before.
 
     The note's version stays as it is, so that an edit which a user has begun can be saved over it.
@@ -103,11 +94,12 @@ def save_note(storage: RDBStorage, study_id: int, body: str) -> bool:
     """
     with storage.engine.begin() as connection:
         values = {"study_id": study_id, "piece": _PIECE}
-        values |= {"version": _VERSION, "hash": _HASH, "metric": _METRIC[0]}
+        values |= {"version": _VERSION, "hash": _HASH, "metric": _METRIC}
         rows = connection.execute(_READ, values).all()
         stored = {row.key: json.loads(row.value_json) for row in rows}
         ours = _is_ours(stored)
-        changes = dict([_METRIC]) | (_note(stored, body) if ours else {})
+        changes: dict[str, object] = {_METRIC: [metric_name(objective)]}
+        changes |= _note(stored, body) if ours else {}
         _write(connection, study_id, {k: v for k, v in changes.items() if stored.get(k) != v})
     return ours
 

@@ -6,13 +6,12 @@ import threading
 from optuna.storages import RDBStorage
 
 from tlsearch.dashboard.note_storage import (
-    default_accuracy,
-    floor_trial,
+    first_of,
     note_states,
     save_note,
     top_trials,
 )
-from tlsearch.records import answer_of
+from tlsearch.records import FIXED_FEATURES, answer_of
 from tlsearch.report.rising import read_rising
 from tlsearch.report.study_note import TOP, StudyFacts, study_note
 from tlsearch.store.causes import cause_of
@@ -31,7 +30,8 @@ def write_note(storage: RDBStorage, study: StoredStudy) -> bool:
     Returns:
         Whether the note is tlsearch's own.
     """
-    return save_note(storage, study.study_id, study_note(_facts(storage, study)))
+    note = study_note(_facts(storage, study))
+    return save_note(storage, study.study_id, note, study.spec.objective)
 
 
 class NoteUpdater:
@@ -85,15 +85,15 @@ class NoteUpdater:
 
 def _facts(storage: RDBStorage, study: StoredStudy) -> StudyFacts:
     best = top_trials(storage, study.study_id, TOP)
-    floor = floor_trial(storage, study.study_id)
+    floor = first_of(storage, study.study_id, FIXED_FEATURES)
     return StudyFacts(
         study=study,
         ranges=study.space.ranges,
         controls=read_controls(storage.engine, study.study_id),
         counts=trial_counts(storage, study.study_id),
-        default=default_accuracy(storage, study.study_id),
+        default=first_of(storage, study.study_id, "default"),
         best=best,
-        fixed_features=floor.val_accuracy if floor else None,
+        fixed_features=floor,
         answer=answer_of([*best, *([floor] if floor else [])], study.data.n_val),
         measures=read_measures(storage, study.study_id),
         unmeasured=read_unmeasured(storage, study.study_id),

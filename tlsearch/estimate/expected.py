@@ -1,7 +1,8 @@
-"""The accuracy to expect of each complete trial, from what all of them reached.
+"""The score to expect of each complete trial, from what all of them reached.
 
-The best of many figures is a lucky one. The expected accuracy takes the luck out: a Gaussian
-process over the hyperparameters says what a trial would reach if it were trained again.
+The best of many figures is a lucky one. The expected score takes the luck out: a Gaussian process
+over the hyperparameters says what a trial would reach if it were trained again. The score is the
+accuracy unless the study has another objective.
 """
 
 import math
@@ -10,9 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlsearch.estimate.process import AccuracyProcess
+from tlsearch.estimate.link import Array, Linked, linked_accuracies, linked_scores
+from tlsearch.estimate.process import ScoreProcess
 from tlsearch.records import DEPTHS, FIXED_FEATURES, Hyperparameters, Range, TrialRecord
-from tlsearch.records.precision import share_error, standard_error
+from tlsearch.records.answer import score_error
+from tlsearch.records.objective import ACCURACY, is_minimised
+from tlsearch.records.precision import share_error
 from tlsearch.space import SearchSpace
 
 MIN_TRIALS = 4  # different ones; fewer say nothing of each other
@@ -24,16 +28,16 @@ class Expected:
     """What a trial's hyperparameters should reach on new images.
 
     Attributes:
-        accuracy: the expected accuracy, a fraction.
-        sd: its standard deviation, a fraction: what the process leaves open, and what the choice
-            of the validation images does. The second part is common to all trials of a study.
+        score: the expected score; of accuracy a fraction.
+        sd: its standard deviation: what the process leaves open, and what the choice of the
+            validation images does. The second part is common to all trials of a study.
     """
 
-    accuracy: float
+    score: float
     sd: float
 
 
-def expected_accuracies(
+def expected_scores(
     trials: Sequence[TrialRecord], space: SearchSpace, n_val: int
 ) -> dict[int, Expected]:
     """Return what to expect of each complete trial, by its number.
@@ -45,7 +49,7 @@ def expected_accuracies(
     - `fixed_features`, which has no hyperparameters;
     - those that were trained on the validation images too: what they showed says nothing;
     - failed ones, and pruned ones: that they were in the lowest quarter half-way says little of
-      the height they would have ended at, and to take the accuracy they had for the final one
+      the height they would have ended at, and to take the score they had for the final one
       would pull down their neighbours. Without them the process knows bad regions less well, not
       the good ones.
 
@@ -59,22 +63,29 @@ def expected_accuracies(
         n_val: validation images.
     """
     honest = [t for t in trials if t.train_on == "train"]
-    complete = [t for t in honest if t.state == "complete" and _is_accuracy(t.val_accuracy)]
+    complete = [t for t in honest if t.state == "complete" and _is_score(t)]
     complete.sort(key=lambda trial: trial.number)  # the same figures whoever read them
-    found = {trial.number: _as_seen(trial, n_val) for trial in complete}
+    found = {t.number: Expected(_seen(t), score_error(t, n_val)) for t in complete}
     searched = [t for t in complete if t.params is not None and t.origin != FIXED_FEATURES]
     measured = [trial for trial in searched if trial.duplicate_of is None]
     used = _representative(measured)
     if len({tuple(row) for row in _cube(used, space)}) < MIN_TRIALS:
         return found
-    process = AccuracyProcess(
-        np.array(_cube(used, space)), np.array([_seen(trial) for trial in used]), n_val
-    )
-    accuracies, deviations = process.accuracy(np.array(_cube(searched, space)))
-    for trial, accuracy, deviation in zip(searched, accuracies, deviations, strict=True):
-        sd = math.hypot(float(deviation), share_error(float(accuracy), n_val))
-        found[trial.number] = Expected(float(accuracy), sd)
+    process = ScoreProcess(np.array(_cube(used, space)), _linked(used, n_val))
+    scores, deviations = process.score(np.array(_cube(searched, space)))
+    for trial, score, deviation in zip(searched, scores, deviations, strict=True):
+        sd = math.hypot(float(deviation), _error(trial, float(score), n_val))
+        found[trial.number] = Expected(float(score), sd)
     return found
+
+
+def _linked(trials: Sequence[TrialRecord], n_val: int) -> Linked:
+    scores: Array = np.array([_seen(trial) for trial in trials])
+    objective = trials[0].objective
+    if objective == ACCURACY:
+        return linked_accuracies(scores, n_val)
+    errors = [trial.own.error if trial.own else None for trial in trials]
+    return linked_scores(objective, scores, errors, n_val)
 
 
 def unit_cube(params: Hyperparameters, space: SearchSpace) -> list[float]:
@@ -111,13 +122,18 @@ def _representative(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def _seen(trial: TrialRecord) -> float:
-    assert trial.val_accuracy is not None, "it is complete"
-    return trial.val_accuracy
+    assert trial.score is not None, "it is complete"
+    return trial.score
 
 
-def _is_accuracy(value: float | None) -> bool:
-    return value is not None and 0 <= value <= 1
+def _is_score(trial: TrialRecord) -> bool:
+    if trial.score is None:
+        return False
+    return trial.score <= 0 if is_minimised(trial.objective) else 0 <= trial.score <= 1
 
 
-def _as_seen(trial: TrialRecord, n_val: int) -> Expected:
-    return Expected(_seen(trial), standard_error(_seen(trial), n_val))
+def _error(trial: TrialRecord, score: float, n_val: int) -> float:
+    """Return the standard error of a score that is expected of a trial."""
+    if trial.objective == ACCURACY:
+        return share_error(score, n_val)
+    return score_error(trial, n_val)

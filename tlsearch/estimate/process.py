@@ -1,9 +1,8 @@
-"""A Gaussian process over the accuracies of a study's trials.
+"""A Gaussian process over the scores of a study's trials.
 
-It models the log odds of the accuracy, so that it neither leaves 0 to 1 nor takes a point at 98 %
-for as much as one at 60 %, with a constant mean and a Matern 5/2 kernel with a length scale for
-each hyperparameter. The noise of a trial is what n validation images leave open, 1 / (n p (1 - p))
-in log odds, plus a training noise that is the same for all and fitted.
+It models the scores on a scale without ends (`tlsearch.estimate.link`), with a constant mean and a
+Matern 5/2 kernel with a length scale for each hyperparameter. The noise of a trial is what the
+validation images leave open, plus a training noise that is the same for all and fitted.
 
 With 4 to 20 trials the likelihood alone says little of nine parameters, so each has a prior and
 the most probable ones are used. Source of the length scales': Hvarfner, Hellsten, Nardi, "Vanilla
@@ -23,6 +22,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
+from tlsearch.estimate.link import Linked
+
 Array = NDArray[np.float64]
 
 RESTARTS = 1  # beside the start at the priors' medians
@@ -35,21 +36,19 @@ _TRAINING_BOUNDS = 20.0  # times less and more than the noise of the validation 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 
 
-class AccuracyProcess:
+class ScoreProcess:
     """The process, fitted; the same input gives the same process.
 
     Args:
         cube: hyperparameters scaled to 0 to 1, (trials, knobs).
-        accuracies: of the trials on the validation images, fractions, (trials,).
-        n_val: validation images.
+        linked: scores of the trials on the validation images.
     """
 
-    def __init__(self, cube: Array, accuracies: Array, n_val: int) -> None:
-        smoothed = (accuracies * n_val + 0.5) / (n_val + 1)
-        log_odds = np.log(smoothed / (1 - smoothed))
-        noise = 1 / (n_val * smoothed * (1 - smoothed))
-        self._mean = float(log_odds.mean())
-        self._scale = max(float(log_odds.std()), math.sqrt(float(np.median(noise))))
+    def __init__(self, cube: Array, linked: Linked) -> None:
+        values, noise = linked.values, linked.noise
+        self._back = linked.back
+        self._mean = float(values.mean())
+        self._scale = max(float(values.std()), math.sqrt(float(np.median(noise))))
         noise = noise / self._scale**2
         self._process = GaussianProcessRegressor(
             _kernel(cube.shape[1], float(np.median(noise))),
@@ -60,10 +59,10 @@ class AccuracyProcess:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a parameter at its bound
-            self._process.fit(cube, (log_odds - self._mean) / self._scale)
+            self._process.fit(cube, (values - self._mean) / self._scale)
 
-    def accuracy(self, cube: Array) -> tuple[Array, Array]:
-        """Return expected accuracies without noise and their standard deviations, fractions.
+    def score(self, cube: Array) -> tuple[Array, Array]:
+        """Return expected scores without noise and their standard deviations.
 
         Args:
             cube: hyperparameters as in the fit, (n, knobs).
@@ -72,10 +71,10 @@ class AccuracyProcess:
         training = math.exp(self._process.kernel_.theta[-1])
         latent = np.sqrt(np.maximum(deviation**2 - training, 0.0))
         nodes = self._mean + self._scale * (mean[:, None] + latent[:, None] * _NODES)
-        accuracies = 1 / (1 + np.exp(-nodes))
+        scores = self._back(nodes)
         weights = _WEIGHTS / _WEIGHTS.sum()
-        expected = accuracies @ weights
-        return expected, np.sqrt((accuracies - expected[:, None]) ** 2 @ weights)
+        expected = scores @ weights
+        return expected, np.sqrt((scores - expected[:, None]) ** 2 @ weights)
 
 
 def _kernel(n_knobs: int, noise: float) -> Any:

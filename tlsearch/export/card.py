@@ -10,7 +10,9 @@ from tlsearch.export.origin import Origin
 from tlsearch.export.plain_timm import SeenOtherwise
 from tlsearch.export.source import Choice, Source
 from tlsearch.predict.exported import ONNX, Exported
+from tlsearch.records import TrialRecord
 from tlsearch.records.format import percent
+from tlsearch.records.objective import ACCURACY, shown, shown_width, words
 from tlsearch.records.precision import standard_error
 from tlsearch.store.stored_study import StoredStudy
 
@@ -132,13 +134,30 @@ def _figures(facts: CardFacts) -> str:
     if facts.checked is not None:
         rows.append(_row("this model, by the exported files", facts.checked.accuracy, n_val))
     expected = [
-        f"Of new images {_plain(s.study.name)} expects {percent(s.trial.expected_accuracy)} "
-        f"(standard deviation {percent(s.trial.expected_accuracy_sd)}) of trial {s.trial.number}."
+        f"Of new images {_plain(s.study.name)} expects {_expected(s.trial)} of trial "
+        f"{s.trial.number}."
         for s in facts.choice.sources
-        if s.trial.expected_accuracy is not None
+        if s.trial.expected_score is not None
     ]
     table = "| validation accuracy of | | standard error | n |\n|---|---|---|---|\n"
-    return "\n\n".join([table + "\n".join(rows), *expected])
+    return "\n\n".join([table + "\n".join(rows), *_objective(facts.choice), *expected])
+
+
+def _objective(choice: Choice) -> list[str]:
+    if choice.objective == ACCURACY:
+        return []
+    reached = shown(choice.objective, choice.score)
+    return [
+        f"The study chose by {words(choice.objective)} on the validation images: this model has "
+        f"{reached}."
+    ]
+
+
+def _expected(trial: TrialRecord) -> str:
+    objective, sd = trial.objective, trial.expected_score_sd
+    named = "" if objective == ACCURACY else f"a {words(objective)} of "
+    deviation = "-" if sd is None else shown_width(objective, sd)
+    return f"{named}{shown(objective, trial.expected_score)} (standard deviation {deviation})"
 
 
 def _members(facts: CardFacts) -> Sequence[Source]:
@@ -151,9 +170,10 @@ def _row(what: str, accuracy: float | None, n_val: int) -> str:
 
 
 def _limits(facts: CardFacts) -> str:
+    chosen_by = words(facts.choice.objective)
     return (
-        f"- It is {facts.choice.why}. A model that was chosen by its validation accuracy among "
-        "many does less well on new images than that figure says.\n"
+        f"- It is {facts.choice.why}. A model that was chosen by its {chosen_by} on "
+        "validation images among many does less well on new images than that figure says.\n"
         "- It knows the classes above alone, and gives one of them for any image.\n"
         "- Its probabilities were not calibrated.\n"
         f"- It was tried on images like those of the study, at "

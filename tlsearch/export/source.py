@@ -10,6 +10,7 @@ from tlsearch.finetune.checkpoint import load_weights
 from tlsearch.predict.exported import Kind
 from tlsearch.records import FIXED_FEATURES, TrialRecord
 from tlsearch.records.finals import MEAN, Finals, SeedRun
+from tlsearch.records.objective import ACCURACY, Objective
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.studies.read import StudyReader
 
@@ -41,14 +42,18 @@ class Choice:
     Attributes:
         kind: `mean` = the geometric mean of the sources' probabilities.
         sources: one, or the two of a mean.
-        val_accuracy: that the study reports, a fraction.
+        val_accuracy: that the study reports, a fraction; None where it is not known.
         why: how it was chosen, in a few words.
+        objective: what it was chosen by.
+        score: how good it is by that; of accuracy `val_accuracy`.
     """
 
     kind: Kind
     sources: tuple[Source, ...]
     val_accuracy: float | None
     why: str
+    objective: Objective = ACCURACY
+    score: float | None = None
 
 
 def choose(
@@ -83,7 +88,9 @@ def recommended(reader: StudyReader) -> Choice:
     if answer is None:
         raise ExportError(f"study {reader.study.name!r} has no complete trial yet; run a worker")
     sources = _sources(reader, answer.trials)
-    return Choice(answer.kind, sources, answer.val_accuracy, "the study's recommended answer")
+    why = "the study's recommended answer"
+    accuracy, score = answer.val_accuracy, answer.score
+    return Choice(answer.kind, sources, accuracy, why, answer.objective, score)
 
 
 def recommended_finalist(finals: Finals, reader: StudyReader) -> Choice | None:
@@ -102,7 +109,7 @@ def recommended_finalist(finals: Finals, reader: StudyReader) -> Choice | None:
     if finals.recommended is None:
         return None
     runs = finals.finalist(finals.recommended).runs
-    best = max(runs, key=lambda run: (run.val_accuracy, -run.seed))
+    best = max(runs, key=lambda run: (run.score, -run.seed))
     if finals.recommended == MEAN:
         return _mean(finals, reader, best)
     why = f"the best of {len(runs)} seeds of the recommended finalist, {finals.recommended}"
@@ -117,14 +124,15 @@ def _mean(finals: Finals, reader: StudyReader, best: SeedRun) -> Choice:
         f"the mean of fixed features and the best of {finals.finalist(MEAN).planned} seeds of "
         f"{finals.winner}, which the finalists recommend"
     )
-    return Choice("mean", sources, best.val_accuracy, why)
+    return Choice("mean", sources, best.val_accuracy, why, finals.objective, best.score)
 
 
 def one_trial(reader: StudyReader, number: int, why: str) -> Choice:
     """Choose a trial of a study."""
     sources = _sources(reader, (number,))
     kind: Kind = "fixed_features" if sources[0].is_floor else "trial"
-    return Choice(kind, sources, sources[0].trial.val_accuracy, why)
+    trial = sources[0].trial
+    return Choice(kind, sources, trial.val_accuracy, why, trial.objective, trial.score)
 
 
 def read_state(source: Source, artifacts: str | None) -> StateDict:

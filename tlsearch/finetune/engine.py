@@ -260,7 +260,7 @@ class Training:
         self.last = validate(
             self.model, self.data, self.recipe, statistics, self.average, last=last
         )
-        self.curve.append(EpochReport(epoch, self.last.accuracy, loss, self.seconds))
+        self.curve.append(EpochReport.of(epoch, self.last.figures, loss, self.seconds))
         return self.curve[-1]
 
     def result(self, stopped: bool) -> FineTuneResult:

@@ -1,4 +1,4 @@
-"""Predictions and top-1 accuracy on the evaluation crop."""
+"""Predictions on the evaluation crop, and how good they are."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from tlsearch.backbones import InputStatistics
 from tlsearch.data import DeviceImages, in_batches_that_fit, val_batches
+from tlsearch.finetune.figures import figures_of
 from tlsearch.finetune.guards import mixed_precision
+from tlsearch.records.objective import Figures
 from tlsearch.spec import RecipeSpec
 
 _BATCH_SIZE = 200
@@ -20,12 +22,17 @@ class Evaluation:
     Attributes:
         predictions: int64 (n,) on the CPU, the class with the highest output, in order.
         probabilities: float32 (n, n_classes) on the CPU, softmax of the outputs.
-        accuracy: fraction of images whose prediction is their label.
+        figures: accuracy and the other figures of the predictions.
     """
 
     predictions: Tensor
     probabilities: Tensor
-    accuracy: float
+    figures: Figures
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1, a fraction."""
+        return self.figures.accuracy
 
 
 @torch.inference_mode()
@@ -48,6 +55,5 @@ def evaluate(
         return torch.cat(found)
 
     outputs = in_batches_that_fit(_BATCH_SIZE, outputs_in)
-    predictions, labels = torch.stack([outputs.argmax(dim=1), images.labels]).cpu()
-    accuracy = int((predictions == labels).sum()) / len(labels)
-    return Evaluation(predictions, outputs.softmax(dim=1).cpu(), accuracy)
+    figures = figures_of(outputs, images.labels)
+    return Evaluation(outputs.argmax(dim=1).cpu(), outputs.softmax(dim=1).cpu(), figures)

@@ -7,6 +7,7 @@ from tlsearch.measures.kept_probe import kept_linear_probe
 from tlsearch.measures.linear_probe import VERSION as PROBE_VERSION
 from tlsearch.measures.linear_probe import LinearProbe, linear_probe, right_alone
 from tlsearch.measures.measure import FeatureMeasures, measure_features
+from tlsearch.measures.per_image import per_image, score_error
 from tlsearch.measures.random_init import random_init_epochs, random_init_spec
 
 __all__ = [
@@ -24,7 +25,9 @@ __all__ = [
     "kept_linear_probe",
     "linear_probe",
     "measure_features",
+    "per_image",
     "random_init_epochs",
     "random_init_spec",
     "right_alone",
+    "score_error",
 ]

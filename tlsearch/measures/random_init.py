@@ -7,6 +7,7 @@ difference from fixed features is clear also with hyperparameters that are not t
 import math
 
 from tlsearch.records import Hyperparameters, Range, measures_study_name
+from tlsearch.records.objective import ACCURACY
 from tlsearch.spec import (
     BudgetSpec,
     MeasuresSpec,
@@ -51,6 +52,7 @@ def random_init_spec(spec: StudySpec, n_body_layers: int) -> StudySpec:
                 }
             ),
             "space": SpaceSpec(**fixed),
+            "objective": ACCURACY,  # the measures are accuracies
             "measures": MeasuresSpec(when="off"),
             "prior": PriorSpec(),
             "sampler": SamplerSpec(name="random"),

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
-from tlsearch.records.format import percent
 from tlsearch.records.html import html_table
 from tlsearch.records.hyperparameters import Hyperparameters
+from tlsearch.records.objective import ACCURACY, Objective, attr, shown, shown_width
 
 FinalistKind = Literal["candidate", "default", "fixed_features", "mean"]
 MEAN = "mean"  # name of the mean of fixed features and the winner
@@ -19,14 +19,23 @@ class SeedRun:
     Attributes:
         trial: its number in the study `NAME/finalists`.
         seed: of the training.
-        val_accuracy: a fraction.
+        val_accuracy: a fraction; None where accuracy is not the objective and it is not known.
         seconds: of training.
+        own_score: its score where the objective is another than accuracy.
     """
 
     trial: int
     seed: int
-    val_accuracy: float
+    val_accuracy: float | None
     seconds: float
+    own_score: float | None = None
+
+    @property
+    def score(self) -> float:
+        """How good it is by the objective: larger is better."""
+        found = self.val_accuracy if self.own_score is None else self.own_score
+        assert found is not None, "a run has a score"
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +63,19 @@ class Finalist:
 
     @property
     def mean(self) -> float | None:
-        """Mean validation accuracy of the complete runs, a fraction; None before one is."""
-        return fmean(run.val_accuracy for run in self.runs) if self.runs else None
+        """Mean score of the complete runs, of accuracy a fraction; None before one is."""
+        return fmean(run.score for run in self.runs) if self.runs else None
+
+    @property
+    def mean_accuracy(self) -> float | None:
+        """Mean top-1 of the complete runs, a fraction; None where that of one is not known."""
+        known = [run.val_accuracy for run in self.runs if run.val_accuracy is not None]
+        return fmean(known) if known and len(known) == len(self.runs) else None
 
     @property
     def sd(self) -> float | None:
         """Standard deviation of the runs; None below two."""
-        return stdev(run.val_accuracy for run in self.runs) if len(self.runs) > 1 else None
+        return stdev(run.score for run in self.runs) if len(self.runs) > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,7 @@ class Comparison:
 
     Attributes:
         baseline: the baseline's name.
-        gain: mean difference of accuracies, a fraction.
+        gain: mean difference of scores, of accuracies a fraction.
         low, high: 95 % interval of the gain.
         p_value: two-sided.
         n_seeds: runs of each.
@@ -101,6 +116,7 @@ class Finals:
             winner where it clearly beats the baselines, else the cheapest that it does not beat;
             None until `complete`.
         why: the same in a sentence, for people.
+        objective: what the scores are.
     """
 
     study: str
@@ -110,6 +126,7 @@ class Finals:
     comparisons: tuple[Comparison, ...] = ()
     recommended: str | None = None
     why: str | None = None
+    objective: Objective = ACCURACY
 
     def finalist(self, name: str) -> Finalist:
         """Return the finalist of this name.
@@ -124,10 +141,14 @@ class Finals:
 
     def _repr_html_(self) -> str:
         """Return the finalists as a table for notebooks."""
-        rows = [("finalist", "runs", "val_accuracy", "sd")]
+        rows = [("finalist", "runs", attr(self.objective), "sd")]
         rows += [
-            (each.name, f"{len(each.runs)} of {each.planned}", percent(each.mean), percent(each.sd))
+            (each.name, f"{len(each.runs)} of {each.planned}", *self._cells(each))
             for each in self.finalists
         ]
         recommended = f"recommended: {self.recommended}; {self.why}" if self.recommended else ""
         return html_table(rows, f"{self.study}: finalists. {recommended}".strip())
+
+    def _cells(self, each: Finalist) -> tuple[str, str]:
+        sd = "-" if each.sd is None else shown_width(self.objective, each.sd)
+        return shown(self.objective, each.mean), sd

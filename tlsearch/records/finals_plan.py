@@ -79,7 +79,7 @@ class FinalsPlan:
         search_seed: the search's own.
         default: the plain default, at its plain rate.
         rates: of the default, to be tried in single runs.
-        seen: what the search saw of the default: its rate and its validation accuracy; None where
+        seen: what the search saw of the default: its rate and its score; None where
             it has no complete default.
         floor: the point that stands for fixed features in the space.
         floor_attrs: system attributes of its trial.

@@ -6,6 +6,7 @@ from typing import Any
 
 from tlsearch.records.finals_plan import PlannedRun
 from tlsearch.records.hyperparameters import Hyperparameters
+from tlsearch.records.objective import ACCURACY, Objective
 
 KNOB_RUN = "knob"  # origin of the trials
 DEFAULT_RUN, WINNER_RUN = "default", "winner"  # names of what is compared with
@@ -25,7 +26,7 @@ class KnobGain:
     """What a change brings, paired over seeds and validation images.
 
     Attributes:
-        gain: mean difference of accuracies, a fraction.
+        gain: mean difference of scores, of accuracies a fraction.
         error: its standard error.
         low, high: 95 % interval.
         n_seeds: runs of each.
@@ -102,6 +103,7 @@ class KnobsTable:
         done, planned: runs.
         ends: where the best trials of the search lie at the end of a range.
         taken: runs of these that were taken over from the finalists, which had trained the same.
+        objective: what the gains are of.
     """
 
     study: str
@@ -113,6 +115,7 @@ class KnobsTable:
     planned: int
     ends: tuple[RangeEnd, ...] = ()
     taken: int = 0
+    objective: Objective = ACCURACY
 
     @property
     def complete(self) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from tlsearch.records.hyperparameters import Hyperparameters
+from tlsearch.records.objective import ACCURACY, Objective, OwnScore, figure_or_none
 from tlsearch.records.variation import TrainOn
 
 FIXED_FEATURES = "fixed_features"  # origin of the trial that trains a linear classifier alone
@@ -32,7 +33,8 @@ class TrialRecord:
     Attributes:
         number: from 0, in the order of creation.
         state: Optuna's state in lower case: waiting, running, complete, pruned, fail.
-        val_accuracy: of the last reported epoch, a fraction; None before the first.
+        val_accuracy: top-1 of the last reported epoch, a fraction; None before the first. Where
+            accuracy is not the objective, it is known once the trial ended.
         params: the seven hyperparameters; None until they are suggested, and of fixed features.
         epochs: epochs reported.
         seconds: training seconds of the attempt that ended; None while it runs.
@@ -52,11 +54,12 @@ class TrialRecord:
             way round; None where that is not known.
         expected_accuracy: what its hyperparameters should reach on new images, by all trials of
             the study (`tlsearch.estimate`), a fraction; None unless complete, and until a worker
-            has computed it.
+            has computed it. None where accuracy is not the objective.
         expected_accuracy_sd: standard deviation of that, a fraction.
         seed: of its training; None = that of the recipe.
         train_on: the images it was trained on; with `train+val` its accuracy says nothing, since
             the validation images are among them.
+        own: its score where the objective is another than accuracy; None where it is accuracy.
     """
 
     number: int
@@ -78,6 +81,39 @@ class TrialRecord:
     expected_accuracy_sd: float | None = None
     seed: int | None = None
     train_on: TrainOn = "train"
+    own: OwnScore | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """What its score is."""
+        return ACCURACY if self.own is None else self.own.objective
+
+    @property
+    def score(self) -> float | None:
+        """How good it is by the objective: larger is better; None before the first epoch."""
+        return self.val_accuracy if self.own is None else self.own.score
+
+    @property
+    def val_objective(self) -> float | None:
+        """The same as a figure in its own unit: of `log_loss` nats."""
+        return figure_or_none(self.objective, self.score)
+
+    @property
+    def expected_score(self) -> float | None:
+        """The score that its hyperparameters should reach on new images."""
+        return self.expected_accuracy if self.own is None else self.own.expected
+
+    @property
+    def expected_score_sd(self) -> float | None:
+        """Standard deviation of that."""
+        return self.expected_accuracy_sd if self.own is None else self.own.expected_sd
+
+    @property
+    def mean_score(self) -> float | None:
+        """Score of the mean of its probabilities and those of fixed features."""
+        if self.own is None:
+            return self.mean_with_fixed_features
+        return self.own.mean_with_fixed_features
 
 
 def reason_line(kind: str | None, reason: str | None) -> str | None:
@@ -95,7 +131,7 @@ class Controls:
         gpu_hours: hours of running trials, summed over all workers; None = no limit.
         until: time after which no trial runs, with its time zone; None = no limit.
         target_accuracy: validation accuracy that ends the study, a fraction; None = no target.
-        patience_trials: this many trials in a row without a better accuracy end it; None = no
+        patience_trials: this many trials in a row without a better score end it; None = no
             such limit.
         gpu_hours_used: hours of running trials so far.
         verdict: why no trial may run now: `paused`, `stopped`, `done` (the number of trials has
@@ -128,8 +164,8 @@ class StudyStatus:
         name: the study's name.
         controls: its state and budget now.
         counts: trials by state.
-        default_val_accuracy: of the plain fine-tuning default; None until it is complete.
-        fixed_features_val_accuracy: of the floor; None until it is complete, and without one.
+        default: the plain fine-tuning default; None until it is complete.
+        floor: fixed features; None until that is complete, and without one.
         best: the best complete trial, which may be the floor.
         train_seconds: seconds of training in ended trials.
         running: trials that run now.
@@ -138,11 +174,21 @@ class StudyStatus:
     name: str
     controls: Controls
     counts: Mapping[str, int]
-    default_val_accuracy: float | None
+    default: TrialRecord | None
     best: TrialRecord | None
     train_seconds: float
     running: tuple[TrialRecord, ...]
-    fixed_features_val_accuracy: float | None = None
+    floor: TrialRecord | None = None
+
+    @property
+    def default_val_accuracy(self) -> float | None:
+        """Top-1 of the plain default, a fraction."""
+        return self.default.val_accuracy if self.default else None
+
+    @property
+    def fixed_features_val_accuracy(self) -> float | None:
+        """Top-1 of fixed features, a fraction."""
+        return self.floor.val_accuracy if self.floor else None
 
     @property
     def budget_trials(self) -> int:

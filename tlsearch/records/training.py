@@ -4,6 +4,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tlsearch.records.objective import Figures, Objective, attr, score_of
+
 if TYPE_CHECKING:  # so that commands that train nothing start without it
     import numpy as np
     from numpy.typing import NDArray
@@ -26,12 +28,54 @@ class EpochReport:
         train_loss: mean label-smoothed cross-entropy of the epoch, without the penalties.
         seconds: since the fine-tuning began, without the time between an interruption and a
             resumption.
+        val_balanced_accuracy, val_macro_f1, val_log_loss: the other `Figures` on these images;
+            None of an epoch that an earlier version trained.
     """
 
     epoch: int
     val_accuracy: float
     train_loss: float
     seconds: float
+    val_balanced_accuracy: float | None = None
+    val_macro_f1: float | None = None
+    val_log_loss: float | None = None
+
+    @classmethod
+    def of(cls, epoch: int, figures: Figures, train_loss: float, seconds: float) -> "EpochReport":
+        """Return the report of an epoch."""
+        return cls(
+            epoch,
+            figures.accuracy,
+            train_loss,
+            seconds,
+            figures.balanced_accuracy,
+            figures.macro_f1,
+            figures.log_loss,
+        )
+
+    def figure(self, objective: Objective) -> float | None:
+        """Return the figure that an objective names, in its own unit."""
+        found: float | None = getattr(self, attr(objective))
+        return found
+
+    def score(self, objective: Objective) -> float:
+        """Return the score by an objective: larger is better.
+
+        Raises:
+            ValueError: an earlier version trained the epoch, and did not compute it.
+        """
+        found = self.figure(objective)
+        if found is None:
+            raise ValueError(f"epoch {self.epoch} has no {objective}")
+        return score_of(objective, found)
+
+    @property
+    def figures(self) -> Figures | None:
+        """All four figures; None of an epoch that an earlier version trained."""
+        others = self.val_balanced_accuracy, self.val_macro_f1, self.val_log_loss
+        if None in others:
+            return None
+        return Figures(self.val_accuracy, *others)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +103,7 @@ class FineTuneResult:
     def val_accuracy(self) -> float:
         """Validation accuracy of the last epoch, a fraction."""
         return self.curve[-1].val_accuracy
+
+    def score(self, objective: Objective) -> float:
+        """Return the score of the last epoch by an objective: larger is better."""
+        return self.curve[-1].score(objective)

@@ -1,8 +1,9 @@
 """What the runs of a study of finalists come to."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlsearch.records.finals import MEAN, Comparison, Finalist, FinalistKind, Finals, SeedRun
 from tlsearch.records.finals_plan import (
@@ -11,14 +12,15 @@ from tlsearch.records.finals_plan import (
     RATE_RUN,
     FinalsPlan,
 )
-from tlsearch.records.format import points
 from tlsearch.records.hyperparameters import Hyperparameters
+from tlsearch.records.objective import ACCURACY, Objective, shown_gain, signed_gain
 from tlsearch.records.precision import standard_error
 from tlsearch.report.paired import paired_gain
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+    Worth = NDArray[Any]  # bool or float64
 
 MISSING = {
     FLOOR_NAME: "fixed features could not be had, so nothing is compared with them",
@@ -35,7 +37,8 @@ class EndedRun:
         origin: of its trial.
         run: what it reached; None where it has not ended, or failed.
         failed: whether it failed.
-        right: which validation images it gets right, bool (n_val,); None where that is not known.
+        right: what each validation image adds to its score, (n_val,): of accuracy whether it is
+            right, bool; of others a number. None where that is not known.
         mean_right: the same of its mean with fixed features.
         is_copy: whether it was taken over from another study, which had trained the same.
     """
@@ -44,25 +47,28 @@ class EndedRun:
     origin: str
     run: SeedRun | None
     failed: bool = False
-    right: "NDArray[np.bool_] | None" = None
-    mean_right: "NDArray[np.bool_] | None" = None
+    right: "Worth | None" = None
+    mean_right: "Worth | None" = None
     is_copy: bool = False
 
 
-def finals_of(study: str, plan: FinalsPlan, runs: Sequence[EndedRun]) -> Finals:
+def finals_of(
+    study: str, plan: FinalsPlan, runs: Sequence[EndedRun], objective: Objective = ACCURACY
+) -> Finals:
     """Return what finalists reached, and which of them to use.
 
     Args:
         study: name of the search.
         plan: of the study of finalists.
         runs: of every trial of that study that is a run.
+        objective: what the search made best.
     """
     seeds = [each for each in runs if each.origin != RATE_RUN]
     finalists = tuple(_finalists(plan, seeds))
     ended = sum(each.failed or each.run is not None for each in runs)
     complete = plan.settled and ended >= plan.n_planned
     winner = next((f.name for f in finalists if f.kind == "candidate" and f.runs), None)
-    found = Finals(study, finalists, complete, winner)
+    found = Finals(study, finalists, complete, winner, objective=objective)
     return _judged(found, seeds) if complete else found
 
 
@@ -96,7 +102,11 @@ def _finalist(
 
 def _place(finalist: Finalist) -> tuple[int, float]:
     """Return by what candidates are sorted: one that failed at a seed comes behind the others."""
-    return finalist.failed, -(finalist.mean or 0.0)
+    return finalist.failed, -_rank(finalist)
+
+
+def _rank(finalist: Finalist) -> float:
+    return -math.inf if finalist.mean is None else finalist.mean
 
 
 def _judged(finals: Finals, runs: Sequence[EndedRun]) -> Finals:
@@ -111,7 +121,9 @@ def _judged(finals: Finals, runs: Sequence[EndedRun]) -> Finals:
     comparisons = [_comparison(finals.winner, each, right) for each in (default, floor)]
     found = tuple(each for each in comparisons if each is not None)
     between = _comparison(DEFAULT, floor, right)
-    answer, why = _recommended(finals.winner, found, between is not None and between.is_clear)
+    answer, why = _recommended(
+        finals.winner, found, between is not None and between.is_clear, finals.objective
+    )
     missing = [MISSING[f.name] for f in (default, floor) if not f.runs]
     told = replace(finals, comparisons=found, recommended=answer, why="; ".join([why, *missing]))
     return (
@@ -126,7 +138,7 @@ def _mean(winner: Finalist, runs: Sequence[EndedRun]) -> Finalist | None:
     own = [each for each in runs if each.name == winner.name and each.run is not None]
     own.sort(key=lambda each: each.run.trial if each.run else 0)
     found = [
-        replace(each.run, val_accuracy=float(each.mean_right.mean()))
+        _of_mean(each.run, float(each.mean_right.mean()))
         for each in own
         if each.run is not None and each.mean_right is not None
     ]
@@ -135,11 +147,17 @@ def _mean(winner: Finalist, runs: Sequence[EndedRun]) -> Finalist | None:
     return Finalist(MEAN, "mean", None, winner.from_trial, len(found), tuple(found))
 
 
+def _of_mean(run: SeedRun, score: float) -> SeedRun:
+    if run.own_score is None:
+        return replace(run, val_accuracy=score)
+    return replace(run, val_accuracy=None, own_score=score)
+
+
 def _with_mean(
     finals: Finals,
     mean: Finalist,
     floor: Finalist,
-    right: Mapping[str, Mapping[int, "NDArray[np.bool_]"]],
+    right: Mapping[str, Mapping[int, "Worth"]],
 ) -> Finals:
     """Add the mean, and recommend it where it beats fixed features and is not behind the best.
 
@@ -149,20 +167,31 @@ def _with_mean(
     """
     found = _comparison(MEAN, floor, right)
     shown = replace(finals, finalists=(*finals.finalists, mean))
-    best = max(each.mean or 0.0 for each in finals.finalists)
-    n_val = len(next(iter(right[MEAN].values())))
-    behind = (mean.mean or 0.0) < best - standard_error(best, n_val)
+    best = max((each for each in finals.finalists if each.runs), key=_rank)
+    behind = _rank(mean) < _rank(best) - _error(finals.objective, best, right)
     if behind or found is None or not found.is_clear:
         return shown
+    ahead = shown_gain(finals.objective, found.gain)
     why = (
-        f"the mean of fixed features and {finals.winner} is {points(found.gain)} ahead of fixed "
+        f"the mean of fixed features and {finals.winner} is {ahead} ahead of fixed "
         f"features, more than chance explains, not behind the best by a standard error, and takes "
         f"no more training; of one network alone: {finals.recommended}, since {finals.why}"
     )
     return replace(shown, recommended=MEAN, why=why)
 
 
-def _mean_right(winner: str, runs: Sequence[EndedRun]) -> dict[int, "NDArray[np.bool_]"]:
+def _error(
+    objective: Objective, best: Finalist, right: Mapping[str, Mapping[int, "Worth"]]
+) -> float:
+    """Return the standard error of a finalist's score by the validation images."""
+    n_val = len(next(iter(right[MEAN].values())))
+    values = next(iter(right.get(best.name, {}).values()), None)
+    if objective == ACCURACY or values is None:
+        return standard_error(_rank(best), n_val)
+    return float(values.std(ddof=1)) / math.sqrt(n_val)
+
+
+def _mean_right(winner: str, runs: Sequence[EndedRun]) -> dict[int, "Worth"]:
     return {
         each.run.seed: each.mean_right
         for each in runs
@@ -172,9 +201,9 @@ def _mean_right(winner: str, runs: Sequence[EndedRun]) -> dict[int, "NDArray[np.
 
 def right_by_seed(
     runs: Sequence[EndedRun],
-) -> dict[str, dict[int, "NDArray[np.bool_]"]]:
-    """Return which images each run gets right, by what it is one run of and by its seed."""
-    found: dict[str, dict[int, NDArray[np.bool_]]] = {each.name: {} for each in runs}
+) -> dict[str, dict[int, "Worth"]]:
+    """Return what images are worth to each run, by what it is one run of and by its seed."""
+    found: dict[str, dict[int, Worth]] = {each.name: {} for each in runs}
     for each in runs:
         if each.run is not None and each.right is not None:
             found[each.name][each.run.seed] = each.right
@@ -182,7 +211,7 @@ def right_by_seed(
 
 
 def _comparison(
-    name: str, baseline: Finalist, right: Mapping[str, Mapping[int, "NDArray[np.bool_]"]]
+    name: str, baseline: Finalist, right: Mapping[str, Mapping[int, "Worth"]]
 ) -> Comparison | None:
     """Compare one with a baseline at the seeds that both have; None where there is none."""
     import numpy as np
@@ -200,7 +229,10 @@ def _comparison(
 
 
 def _recommended(
-    winner: str, comparisons: Sequence[Comparison], default_beats_floor: bool
+    winner: str,
+    comparisons: Sequence[Comparison],
+    default_beats_floor: bool,
+    objective: Objective = ACCURACY,
 ) -> tuple[str, str]:
     """Return what to use, and why: the cheapest that nothing dearer clearly beats.
 
@@ -208,20 +240,24 @@ def _recommended(
         winner: name of the best candidate.
         comparisons: of it with each baseline, the dearer one first.
         default_beats_floor: whether the plain default is clearly ahead of fixed features.
+        objective: what the gains are of.
     """
     if not comparisons:
         return winner, f"{winner} has the best mean, and there is no baseline to compare it with"
     equal = [each for each in comparisons if not each.is_clear]
     if not equal:
-        ahead = " and ".join(f"{each.baseline} by {points(each.gain)}" for each in comparisons)
+        ahead = " and ".join(
+            f"{each.baseline} by {shown_gain(objective, each.gain)}" for each in comparisons
+        )
         return winner, f"{winner} is ahead of {ahead}, more than chance explains"
     if len(equal) == len(comparisons) == 2 and default_beats_floor:
         equal = equal[:1]
     found = equal[-1]
     where = "ahead of" if found.gain >= 0 else "behind"
     why = " by no more than chance explains" if found.gain > 0 else ""
-    low, high = 100 * found.low, 100 * found.high
+    low, high = signed_gain(objective, found.low), signed_gain(objective, found.high)
+    gain = shown_gain(objective, found.gain)
     return found.baseline, (
-        f"{winner}, the best mean of the candidates, is {points(found.gain)} {where} "
-        f"{found.baseline}{why} (95 %: {low:+.1f} to {high:+.1f}), and {found.baseline} costs less"
+        f"{winner}, the best mean of the candidates, is {gain} {where} "
+        f"{found.baseline}{why} (95 %: {low} to {high}), and {found.baseline} costs less"
     )

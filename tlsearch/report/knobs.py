@@ -15,14 +15,14 @@ from tlsearch.records.knobs import (
     added_name,
     taken_name,
 )
+from tlsearch.records.objective import ACCURACY, Objective
 from tlsearch.report.finals import EndedRun, right_by_seed
 from tlsearch.report.paired import paired_gain
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from tlsearch.report.finals import Worth
 
-Rights = Mapping[str, Mapping[int, "NDArray[np.bool_]"]]
+Rights = Mapping[str, Mapping[int, "Worth"]]
 Importances = Mapping[str, Mapping[str, float]]
 
 
@@ -32,6 +32,7 @@ def knobs_of(
     runs: Sequence[EndedRun],
     importances: Importances,
     ends: Sequence[RangeEnd] = (),
+    objective: Objective = ACCURACY,
 ) -> KnobsTable:
     """Return which knob paid.
 
@@ -41,6 +42,7 @@ def knobs_of(
         runs: of every trial of that study that is a run.
         importances: of Optuna, by evaluator and hyperparameter.
         ends: where the best trials of the search lie at the end of a range.
+        objective: what the gains are of.
     """
     right = right_by_seed(runs)
     differing = plan.differing
@@ -55,6 +57,7 @@ def knobs_of(
         planned=len(plan.runs()),
         ends=tuple(ends),
         taken=sum(each.is_copy for each in runs),
+        objective=objective,
     )
 
 

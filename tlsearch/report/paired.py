@@ -5,14 +5,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlsearch.records.crossed import crossed
 from tlsearch.records.precision import paired_error
 
 if TYPE_CHECKING:  # so that commands that compare nothing start without it
-    import numpy as np
     from numpy.typing import NDArray
+
+    Worth = NDArray[Any]  # bool or float64
 
 LEVEL = 0.05  # of the tests; the intervals hold the rest
 
@@ -22,7 +23,7 @@ class PairedGain:
     """By how much one is ahead of the other.
 
     Attributes:
-        gain: mean difference of accuracies, a fraction.
+        gain: mean difference of scores, of accuracies a fraction.
         error: its standard error.
         degrees: of freedom of that; infinite for one model against one.
         low, high: 95 % interval of the gain.
@@ -42,27 +43,34 @@ class PairedGain:
         return self.gain > 0 and self.p_value < LEVEL
 
 
-def paired_gain(ours: "NDArray[np.bool_]", theirs: "NDArray[np.bool_]") -> PairedGain:
+def paired_gain(ours: "Worth", theirs: "Worth") -> PairedGain:
     """Compare two models on the same images, over seeds: for finalists, knobs and the test alike.
+
+    What counts is what each image adds to the scores: of accuracy whether it is right, of other
+    objectives a number (`tlsearch.measures.per_image`).
 
     Both seeds and images are random: the gain is to hold for other seeds and for other images. So
     the difference at each seed and image is taken apart (`tlsearch.records.crossed`), and p-value
     and interval are those of t with the variance that is counted. One model against one: McNemar's
-    exact test, and the normal interval of a difference of paired proportions.
+    exact test, and the normal interval of a difference of paired proportions; of numbers, t over
+    the images.
 
     The error is never below that of one image, so that models without any difference do not count
     as certain.
 
     Args:
-        ours: which images the one gets right, bool (seeds, n), n at least 2; rows are paired.
+        ours: of the one, bool or float64 (seeds, n), n at least 2; rows are paired.
         theirs: the other, likewise. A model without seeds has one row, beside any number.
     """
     import numpy as np
 
-    difference = ours.astype(np.float64) - theirs
+    difference = ours.astype(np.float64) - theirs.astype(np.float64)
     seeds, n = difference.shape
-    if seeds == 1:
+    if seeds == 1 and ours.dtype == np.bool_:
         return _of_one(int((difference > 0).sum()), int((difference < 0).sum()), n)
+    if seeds == 1:
+        error = max(float(difference.std(ddof=1)) / math.sqrt(n), 1 / n)
+        return _by_t(float(difference.mean()), error, n - 1)
     counted = crossed(difference).counted
     error = max(math.sqrt(counted.variance), 1 / n)
     return _by_t(float(difference.mean()), error, counted.freedom)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean, linear_regression, stdev
 from typing import TYPE_CHECKING
 
+from tlsearch.records.objective import ACCURACY, Objective, is_minimised, words
+
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
@@ -22,14 +24,15 @@ LONGER = 2  # times the epochs: what to try
 
 @dataclass(frozen=True, slots=True)
 class Rising:
-    """How fast the accuracy of the best trials still rose at their end.
+    """How fast the score of the best trials still rose at their end.
 
     Attributes:
-        slope: mean gain an epoch, a fraction; negative where it falls.
+        slope: mean gain an epoch, of accuracy a fraction; negative where it falls.
         error: its standard error.
         last_epochs: epochs that it was taken over.
         n_trials: trials that it is the mean of.
         epochs: of each of these trials.
+        objective: what the score is.
     """
 
     slope: float
@@ -37,10 +40,11 @@ class Rising:
     last_epochs: int
     n_trials: int
     epochs: int
+    objective: Objective = ACCURACY
 
     @property
     def beyond_noise(self) -> bool:
-        """Whether the accuracy rose by more than chance explains."""
+        """Whether the score rose by more than chance explains."""
         return self.slope > BEYOND_NOISE[self.n_trials] * self.error
 
     @property
@@ -58,7 +62,8 @@ def read_rising(engine: "sa.Engine", study: "StoredStudy") -> Rising | None:
     if last is None:
         return None
     found = read_endings(engine, study.study_id, epochs - last + 1, epochs, MOST_TRIALS)
-    return rising(found.of_best, found.n_complete, study.data.n_val, epochs)
+    objective = study.spec.objective
+    return rising(found.of_best, found.n_complete, study.data.n_val, epochs, objective)
 
 
 def end_of(epochs: int) -> int | None:
@@ -67,7 +72,11 @@ def end_of(epochs: int) -> int | None:
 
 
 def rising(
-    endings: Sequence[Sequence[float]], n_complete: int, n_val: int, epochs: int
+    endings: Sequence[Sequence[float]],
+    n_complete: int,
+    n_val: int,
+    epochs: int,
+    objective: Objective = ACCURACY,
 ) -> Rising | None:
     """Estimate the slope at the end of the best trials' curves.
 
@@ -86,13 +95,15 @@ def rising(
     number. Trials share the validation images, and few trials can agree by chance, so it is at
     least what n images can tell: m trials that rise by r, each by r n images that became right,
     have sqrt(r / (n m)) (McNemar, "Note on the sampling error of the difference between correlated
-    proportions", Psychometrika 1947, where no image became wrong).
+    proportions", Psychometrika 1947, where no image became wrong). A log loss is no share of the
+    images, so there it is that between trials alone.
 
     Args:
-        endings: fractions (trials, last epochs), best trials first; see `end_of`.
+        endings: scores (trials, last epochs), best trials first; see `end_of`.
         n_complete: complete trials that they were chosen from.
         n_val: validation images.
         epochs: of each trial.
+        objective: what the scores are.
 
     Returns:
         None where there are too few trials or epochs to tell.
@@ -106,15 +117,19 @@ def rising(
     slope = fmean(slopes)
     between = stdev(slopes) / math.sqrt(len(slopes))
     least = math.sqrt(abs(slope) / (last - 1) / (n_val * len(slopes)))
-    return Rising(slope, max(between, least), last, len(top), epochs)
+    error = between if is_minimised(objective) else max(between, least)
+    return Rising(slope, error, last, len(top), epochs, objective)
 
 
 def rising_sentence(found: Rising | None) -> str | None:
     """Return `longer training would help: +0.4 points an epoch ...`; None where no sign says so."""
     if found is None or not found.beyond_noise:
         return None
+    gain, error = f"{100 * found.slope:+.2g} points", f"{100 * found.error:.1g}"
+    if is_minimised(found.objective):
+        gain, error = f"{words(found.objective)} {-found.slope:+.2g}", f"{found.error:.1g}"
     return (
-        f"longer training would help: {100 * found.slope:+.2g} points an epoch at the end "
-        f"(+- {100 * found.error:.1g}, the last {found.last_epochs} of {found.epochs} epochs of "
+        f"longer training would help: {gain} an epoch at the end "
+        f"(+- {error}, the last {found.last_epochs} of {found.epochs} epochs of "
         f"the best {found.n_trials} trials); try recipe.epochs = {found.epochs_to_try}"
     )

@@ -19,7 +19,17 @@ from tlsearch.records import (
     lead_sentence,
     size_sentence,
 )
-from tlsearch.records.format import expected_percent, percent, points, val_percent
+from tlsearch.records.format import points, val_percent
+from tlsearch.records.objective import (
+    ACCURACY,
+    Objective,
+    is_minimised,
+    shown_gain,
+    shown_with_sd,
+    val_words,
+    words,
+)
+from tlsearch.records.objective import shown as shown_score
 from tlsearch.report.budget import budget_sentence
 from tlsearch.report.measures_table import meaning, measures_rows
 from tlsearch.report.rising import Rising, rising_sentence
@@ -37,12 +47,12 @@ class StudyFacts:
         ranges: its search space.
         controls: its state and budget now.
         counts: number of trials by state.
-        default: validation accuracy of the plain default; None until it is complete.
+        default: the plain default; None until it is complete.
         best: the best complete trials.
         measures: None where they have not been taken.
         unmeasured: why they could not be taken; None where that did not happen.
         prior: None where there is none.
-        fixed_features: validation accuracy of the floor; None until it is complete, or without one.
+        fixed_features: the floor; None until it is complete, or without one.
         answer: the recommended one; None before a trial is complete.
         rising: how the best trials' curves rise at their end; None where it cannot be told.
     """
@@ -51,13 +61,13 @@ class StudyFacts:
     ranges: Mapping[str, Range]
     controls: Controls
     counts: Mapping[str, int]
-    default: float | None
+    default: TrialRecord | None
     best: Sequence[TrialRecord]
     measures: Measures | None
     unmeasured: str | None
     prior: Prior | None
     rising: Rising | None = None
-    fixed_features: float | None = None
+    fixed_features: TrialRecord | None = None
     answer: Answer | None = None
 
 
@@ -89,8 +99,17 @@ def _intent(facts: StudyFacts) -> str:
         f"on `{_code(spec.data.path)}`: {n_classes} classes, {study.data.n_train} images to "
         f"train and {study.data.n_val} to validate; {spec.recipe.epochs} epochs per trial at "
         f"{spec.recipe.image_size} pixels. {_budget(facts.controls)} "
-        "The value of a trial is its `val_accuracy`, a fraction, after the last epoch."
-        + (f" Fixed: {', '.join(fixed)}." if fixed else "")
+        f"{_value(spec.objective)}" + (f" Fixed: {', '.join(fixed)}." if fixed else "")
+    )
+
+
+def _value(objective: Objective) -> str:
+    if objective == ACCURACY:
+        return "The value of a trial is its `val_accuracy`, a fraction, after the last epoch."
+    negated = " times -1, so that larger is better" if is_minimised(objective) else ""
+    return (
+        f"The value of a trial is its {words(objective)} on the validation images after the last "
+        f"epoch{negated}; its `val_accuracy` is among its attributes."
     )
 
 
@@ -101,7 +120,7 @@ def _budget(controls: Controls) -> str:
 
 def _standing(facts: StudyFacts) -> str:
     ended = {state: facts.counts.get(state, 0) for state in ("complete", "pruned", "fail")}
-    default = "is not complete" if facts.default is None else f"has **{percent(facts.default)}**"
+    default = "is not complete" if facts.default is None else f"has **{_val(facts.default)}**"
     lines = [
         "### Best trials",
         "",
@@ -124,26 +143,41 @@ def _standing(facts: StudyFacts) -> str:
     return "\n".join(lines)
 
 
-def _floor(fixed_features: float | None) -> str:
+def _val(trial: TrialRecord) -> str:
+    return val_words(trial.objective, trial.score, trial.val_accuracy)
+
+
+def _floor(fixed_features: TrialRecord | None) -> str:
     if fixed_features is None:
         return ""
-    return f" Fixed features alone have **{percent(fixed_features)}**."
+    return f" Fixed features alone have **{_val(fixed_features)}**."
 
 
 def _best_rows(best: Sequence[TrialRecord]) -> list[list[str]]:
-    rows = [["trial", "validation", "expected", *HYPERPARAMETER_NAMES, "origin"]]
+    objective = best[0].objective
+    seen = ["validation", "expected"]
+    if objective != ACCURACY:
+        seen = [words(objective), "expected", "accuracy"]
+    rows = [["trial", *seen, *HYPERPARAMETER_NAMES, "origin"]]
     for trial in best:
         values = trial.params.as_dict().values() if trial.params else []
         shown = [f"{value:.3g}" for value in values] or ["-"] * len(HYPERPARAMETER_NAMES)
-        expected = expected_percent(trial.expected_accuracy, trial.expected_accuracy_sd)
-        accuracies = [val_percent(trial.val_accuracy, trial.train_on), expected]
-        rows.append([str(trial.number), *accuracies, *shown, _plain(trial.origin or "-")])
+        expected = shown_with_sd(objective, trial.expected_score, trial.expected_score_sd)
+        figures = [val_percent(trial.val_accuracy, trial.train_on), expected]
+        if objective != ACCURACY:
+            figures = [shown_score(objective, trial.score), expected, figures[0]]
+        rows.append([str(trial.number), *figures, *shown, _plain(trial.origin or "-")])
     return rows
 
 
 def _precision(facts: StudyFacts) -> str:
-    """Say how precise an accuracy on the validation images is: its standard error."""
-    n = facts.study.data.n_val
+    """Say how precise a figure on the validation images is: its standard error."""
+    n, best = facts.study.data.n_val, facts.best[0]
+    if best.own is not None:
+        known = best.own.error
+        error = "unknown" if known is None else shown_gain(best.objective, known)
+        what = f"its {words(best.objective)} has a standard error of {error}"
+        return f"with {n} validation images, {what}"
     p = min(max(facts.best[0].val_accuracy or 0.0, 1 / (n + 2)), 1 - 1 / (n + 2))
     error = points((p * (1 - p) / n) ** 0.5)
     return f"with {n} validation images, an accuracy has a standard error of about {error}"

@@ -8,6 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tlsearch.records.format import percent
+from tlsearch.records.objective import (
+    ACCURACY,
+    Objective,
+    axis_label,
+    is_minimised,
+    plot_factor,
+    shown,
+)
 from tlsearch.report.figures import drawable, own_defaults
 
 if TYPE_CHECKING:
@@ -25,32 +33,37 @@ Classes = npt.NDArray[np.int64]
 
 @own_defaults()
 def learning_curve(
-    curve: Sequence[float], others: Sequence[Sequence[float]], title: str = ""
+    curve: Sequence[float],
+    others: Sequence[Sequence[float]],
+    title: str = "",
+    objective: Objective = ACCURACY,
 ) -> bytes:
-    """Draw a trial's validation accuracy by epoch over the band of other trials.
+    """Draw a trial's score by epoch, in its own unit, over the band of other trials.
 
     Args:
-        curve: its accuracies by epoch, fractions.
+        curve: its scores by epoch; of accuracy fractions.
         others: the same for the other trials; they may be shorter.
         title: above the picture.
+        objective: what the scores are.
 
     Returns:
         A PNG file.
     """
     figure, axes = _figure(7.0, 4.2, title)
+    factor = plot_factor(objective)
     if any(others):
-        _band(axes, others)
+        _band(axes, others, factor)
     epochs = np.arange(1, len(curve) + 1)
-    axes.plot(epochs, 100 * np.asarray(curve), color="tab:blue", lw=2.2, label="this trial")
+    axes.plot(epochs, factor * np.asarray(curve), color="tab:blue", lw=2.2, label="this trial")
     if len(curve):
-        _mark_last(axes, len(curve), curve[-1])
+        _mark_last(axes, len(curve), factor * curve[-1], shown(objective, curve[-1]))
     axes.set_xlabel("epoch")
-    axes.set_ylabel("validation accuracy, %")
+    axes.set_ylabel(axis_label(objective))
     axes.set_xlim(0.5, max(len(curve), *(len(other) for other in others), 1) + 0.5)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.margins(y=0.12)
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right" if is_minimised(objective) else "lower right")
     return _png(figure)
 
 
@@ -81,12 +94,12 @@ def confusion_matrix(
     return _matrix(counts, names, title)
 
 
-def _band(axes: "Axes", others: Sequence[Sequence[float]]) -> None:
+def _band(axes: "Axes", others: Sequence[Sequence[float]], factor: float) -> None:
     """Shade the range of most other trials, at each epoch of those that reached it."""
     longest = max(len(other) for other in others)
     padded = np.full((len(others), longest), np.nan)
     for row, other in zip(padded, others, strict=True):
-        row[: len(other)] = 100 * np.asarray(other)
+        row[: len(other)] = factor * np.asarray(other)
     low, middle, high = np.nanpercentile(padded, [10, 50, 90], axis=0)
     epochs = np.arange(1, longest + 1)
     label = f"10 to 90 % of {len(others)} other{'s' * (len(others) > 1)}"
@@ -94,11 +107,11 @@ def _band(axes: "Axes", others: Sequence[Sequence[float]]) -> None:
     axes.plot(epochs, middle, color="tab:gray", lw=1.2, label="their median")
 
 
-def _mark_last(axes: "Axes", epoch: int, accuracy: float) -> None:
-    axes.plot([epoch], [100 * accuracy], "o", color="tab:blue")
+def _mark_last(axes: "Axes", epoch: int, y: float, text: str) -> None:
+    axes.plot([epoch], [y], "o", color="tab:blue")
     axes.annotate(
-        percent(accuracy),
-        (epoch, 100 * accuracy),
+        text,
+        (epoch, y),
         xytext=(-4, 7),
         textcoords="offset points",
         ha="right",

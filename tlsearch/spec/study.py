@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from tlsearch.records.objective import ACCURACY, Objective
 from tlsearch.spec.fields import Table
 from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, FinalSpec, WorkersSpec
 from tlsearch.spec.search import MeasuresSpec, PriorSpec, PrunerSpec, SamplerSpec, SpaceSpec
@@ -19,10 +20,12 @@ class StudySpec(Table):
     Attributes:
         name: the study's name in the database.
         storage: a PostgreSQL URL; None = the embedded server. Never stored with the study.
+        objective: which figure on the validation images the search makes best.
     """
 
     name: str = Field(min_length=1, max_length=200)
     storage: str | None = None
+    objective: Objective = ACCURACY
     data: DataSpec
     backbone: BackboneSpec
     recipe: RecipeSpec = RecipeSpec()
@@ -51,8 +54,10 @@ class StudySpec(Table):
 
     @model_serializer(mode="wrap")
     def _without_what_is_as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `[final]` out where it says what studies did that are older than it."""
+        """Leave out what says what studies did that are older than the key."""
         values: dict[str, Any] = plain(self)
+        if self.objective == ACCURACY:
+            values.pop("objective", None)
         if self.final == FinalSpec():
             values.pop("final", None)
         return values

@@ -1,4 +1,7 @@
-"""Expected accuracies of trials in the database."""
+"""Expected scores of trials in the database.
+
+The score is the accuracy unless the study has another objective; the table is older than that.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -36,7 +39,7 @@ Figures = Mapping[int, tuple[float, float]]
 def read_expected(
     engine: sa.Engine, study_id: int, numbers: Iterable[int] | None = None
 ) -> dict[int, tuple[float, float]]:
-    """Return expected accuracies and their standard deviations, fractions, by trial number.
+    """Return expected scores and their standard deviations by trial number.
 
     Args:
         engine: of the database.
@@ -46,7 +49,7 @@ def read_expected(
     values = {"study_id": study_id, "numbers": None if numbers is None else list(numbers)}
     with engine.connect() as connection:
         rows = connection.execute(_READ, values).all()
-    return {number: (accuracy, sd) for number, accuracy, sd in rows}
+    return {number: (score, sd) for number, score, sd in rows}
 
 
 def write_expected(engine: sa.Engine, study_id: int, figures: Figures) -> None:
@@ -61,23 +64,28 @@ def write_expected(engine: sa.Engine, study_id: int, figures: Figures) -> None:
                 "study_id": study_id,
                 "n_trials": len(figures),
                 "numbers": list(figures),
-                "accuracies": [accuracy for accuracy, _ in figures.values()],
+                "accuracies": [score for score, _ in figures.values()],
                 "deviations": [sd for _, sd in figures.values()],
             },
         )
 
 
 def expected_missing(engine: sa.Engine, study_id: int) -> bool:
-    """Whether a complete trial of the study has no expected accuracy yet."""
+    """Whether a complete trial of the study has no expected score yet."""
     with engine.connect() as connection:
         return bool(connection.execute(_MISSING, {"study_id": study_id}).scalar_one())
 
 
 def with_expected(records: Iterable[TrialRecord], figures: Figures) -> list[TrialRecord]:
-    """Return records with their expected accuracies."""
+    """Return records with what is expected of them."""
     nothing = (None, None)
-    return [
-        replace(record, expected_accuracy=accuracy, expected_accuracy_sd=sd)
-        for record in records
-        for accuracy, sd in (figures.get(record.number, nothing),)
-    ]
+    return [with_expected_score(record, *figures.get(record.number, nothing)) for record in records]
+
+
+def with_expected_score(
+    record: TrialRecord, score: float | None, sd: float | None = None
+) -> TrialRecord:
+    """Return a record with its expected score."""
+    if record.own is not None:
+        return replace(record, own=replace(record.own, expected=score, expected_sd=sd))
+    return replace(record, expected_accuracy=score, expected_accuracy_sd=sd)

@@ -19,6 +19,15 @@ from tlsearch.records import (
     TrialRecord,
     Variation,
 )
+from tlsearch.records.objective import (
+    ACCURACY,
+    LEAD_ERROR,
+    MEAN_SCORE,
+    SCORE_ERROR,
+    OwnScore,
+    attr,
+    objective_in,
+)
 from tlsearch.store.controls import read_controls
 from tlsearch.store.expected import read_expected, with_expected
 from tlsearch.store.stored_study import StoredStudy
@@ -60,26 +69,24 @@ def trial_records(
 
 
 def best_first(records: list[TrialRecord], by: By = "seen") -> list[TrialRecord]:
-    """Return the complete trials, the most accurate first, the earlier one first among equals.
+    """Return the complete trials, the best first, the earlier one first among equals.
 
     Args:
         records: trials in any state.
-        by: `seen`, the accuracy they showed, or `expected`; those without come last then.
+        by: `seen`, the score they showed, or `expected`; those without come last then.
     """
     complete = [record for record in records if record.state == "complete"]
     if by == "expected":
-        return sorted(
-            complete, key=lambda record: (-_rank(record.expected_accuracy), *_seen(record))
-        )
+        return sorted(complete, key=lambda record: (-_rank(record.expected_score), *_seen(record)))
     return sorted(complete, key=_seen)
 
 
 def _seen(record: TrialRecord) -> tuple[float, int]:
-    return -_rank(record.val_accuracy), record.number
+    return -_rank(record.score), record.number
 
 
-def _rank(accuracy: float | None) -> float:
-    return -math.inf if accuracy is None else accuracy
+def _rank(score: float | None) -> float:
+    return -math.inf if score is None else score
 
 
 def study_status(
@@ -98,8 +105,8 @@ def study_status(
         name=study.name,
         controls=read_controls(storage.engine, study.study_id),
         counts=counts,
-        default_val_accuracy=default[0].val_accuracy if default else None,
-        fixed_features_val_accuracy=floor[0].val_accuracy if floor else None,
+        default=default[0] if default else None,
+        floor=floor[0] if floor else None,
         best=ranked[0] if ranked else None,
         train_seconds=sum(record.seconds or 0.0 for record in records),
         running=tuple(
@@ -120,11 +127,11 @@ def _silent_seconds(storage: RDBStorage, study_id: int) -> dict[int, float]:
 def to_record(trial: FrozenTrial) -> TrialRecord:
     """Read one of Optuna's trials."""
     attrs = trial.user_attrs
-    variation = _variation(attrs)
+    variation, own = _variation(attrs), _own(trial)
     return TrialRecord(
         number=trial.number,
         state=trial.state.name.lower(),
-        val_accuracy=_val_accuracy(trial),
+        val_accuracy=_score(trial) if own is None else _number(attrs.get(attr(ACCURACY))),
         params=None if attrs.get("origin") == FIXED_FEATURES else _params(trial.params),
         epochs=len(trial.intermediate_values),
         seconds=_number(attrs.get("seconds")),
@@ -138,6 +145,21 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         right_alone=_pair(attrs.get("right_alone"), attrs.get("fixed_features_right_alone")),
         seed=variation.seed,
         train_on=variation.train_on,
+        own=own,
+    )
+
+
+def _own(trial: FrozenTrial) -> OwnScore | None:
+    attrs = trial.user_attrs
+    objective = objective_in(attrs)
+    if objective == ACCURACY:
+        return None
+    return OwnScore(
+        objective,
+        score=_score(trial),
+        error=_number(attrs.get(SCORE_ERROR)),
+        mean_with_fixed_features=_number(attrs.get(MEAN_SCORE)),
+        lead_error=_number(attrs.get(LEAD_ERROR)),
     )
 
 
@@ -159,8 +181,8 @@ def _params(params: Mapping[str, Any]) -> Hyperparameters | None:
     return Hyperparameters.from_dict(params)
 
 
-def _val_accuracy(trial: FrozenTrial) -> float | None:
-    """Return a trial's accuracy; None also where another program gave it a value that is none."""
+def _score(trial: FrozenTrial) -> float | None:
+    """Return a trial's value; None also where another program gave it one that is none."""
     if trial.state is TrialState.COMPLETE and trial.values:
         return _finite(trial.values[0])
     last = trial.last_step

@@ -17,6 +17,7 @@ from tlsearch.data import find_images
 from tlsearch.errors import InputError, SpecError
 from tlsearch.records import Answer, StudyStatus, answer_of
 from tlsearch.records.names import LONGEST_NAME, MEASURES_SUFFIX
+from tlsearch.records.objective import ACCURACY
 from tlsearch.records.precision import share_error
 from tlsearch.spec import CandidateSpec, StudySpec
 from tlsearch.store.connect import given_storage, open_storage
@@ -59,6 +60,18 @@ class Entrant:
         """Of what it recommends, a fraction; None before a trial is complete."""
         return None if self.answer is None else self.answer.val_accuracy
 
+    @property
+    def score(self) -> float | None:
+        """Of what it recommends, by the objective: larger is better."""
+        return None if self.answer is None else self.answer.score
+
+    @property
+    def error(self) -> float:
+        """Standard error of the score."""
+        if self.answer is None or self.answer.objective == ACCURACY:
+            return share_error(self.score or 0.0, self.n_val)
+        return self.answer.own_error or 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class BackboneChoice:
@@ -90,14 +103,14 @@ class BackboneChoice:
     @property
     def lead(self) -> tuple[float, float] | None:
         """How far the winner's answer is ahead of the best one of the others, and the standard
-        error of that, fractions; it takes the two for independent. None = nobody to beat.
+        error of that, in scores; it takes the two for independent. None = nobody to beat.
         """
-        others = [each for each in self.entrants if each is not self.winner]
-        rival = max((each.val_accuracy or 0.0 for each in others), default=None)
+        rivals = [e for e in self.entrants if e is not self.winner and e.score is not None]
+        rival = max(rivals, key=lambda each: each.score or 0.0, default=None)
         if self.winner is None or rival is None:
             return None
-        own, n = self.winner.val_accuracy or 0.0, self.winner.n_val
-        return own - rival, math.hypot(share_error(own, n), share_error(rival, n))
+        gain = (self.winner.score or 0.0) - (rival.score or 0.0)
+        return gain, math.hypot(self.winner.error, rival.error)
 
 
 def choose_backbone(
@@ -275,8 +288,8 @@ def _winner(entrants: Sequence[Entrant]) -> Entrant | None:
             return each
     if not all(each.status.controls.verdict in ("done", "budget") for each in entrants):
         return None
-    trained = [each for each in entrants if each.val_accuracy is not None]
-    return max(trained, key=lambda each: each.val_accuracy or 0.0, default=None)
+    trained = [each for each in entrants if each.score is not None]
+    return max(trained, key=lambda each: each.score or 0.0, default=None)
 
 
 def _given_the_rest(

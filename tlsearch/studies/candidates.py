@@ -1,12 +1,12 @@
 """Which configurations of a search are worth training again, by the noise-aware rule."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tlsearch.errors import StudyError
-from tlsearch.estimate import expected_accuracies
+from tlsearch.estimate import expected_scores
 from tlsearch.records import FIXED_FEATURES, Hyperparameters, TrialRecord
 from tlsearch.records.finals_plan import Candidate
+from tlsearch.store.expected import with_expected_score
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.trials import best_first
 
@@ -14,7 +14,7 @@ from tlsearch.store.trials import best_first
 def ranked_candidates(study: StoredStudy, records: Sequence[TrialRecord]) -> list[Candidate]:
     """Return the distinct configurations of a search's complete trials, the best first.
 
-    They are ranked by the accuracy to expect of them on new images (`expected_accuracies`), not by
+    They are ranked by the score to expect of them on new images (`expected_scores`), not by
     the one they showed. Configurations that train the same model count once. The plain default is
     none of them: it is a baseline.
 
@@ -39,13 +39,13 @@ def ranked_candidates(study: StoredStudy, records: Sequence[TrialRecord]) -> lis
 
 
 def _with_expected(study: StoredStudy, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return records with the accuracies to expect; those that no worker stored are computed."""
+    """Return records with the scores to expect; those that no worker stored are computed."""
     complete = [record for record in records if record.state == "complete"]
-    if all(record.expected_accuracy is not None for record in complete):
+    if all(record.expected_score is not None for record in complete):
         return complete
-    found = expected_accuracies(records, study.space, study.data.n_val)
+    found = expected_scores(records, study.space, study.data.n_val)
     return [
-        replace(record, expected_accuracy=found[record.number].accuracy)
+        with_expected_score(record, found[record.number].score)
         for record in complete
         if record.number in found
     ]

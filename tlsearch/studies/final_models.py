@@ -17,6 +17,7 @@ from tlsearch.store.locks import study_lock
 from tlsearch.store.runs import queue_runs, run_key, run_trials
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.studies import NewStudy, write_studies
+from tlsearch.studies.finals import seed_run
 from tlsearch.studies.members import member_attrs, member_spec
 
 ORIGIN = "final"  # of their trials
@@ -65,8 +66,8 @@ def complete_runs(
             raise StudyError(_incomplete(study, run, trials))
         trial = complete[run.key]
         seconds = float(trial.user_attrs.get("seconds", 0.0))
-        seed_run = SeedRun(trial.number, run.seed, trial.value or 0.0, seconds)
-        found[run.name] = (*found.get(run.name, ()), seed_run)
+        ended = seed_run(trial, trial.value or 0.0, run.seed, seconds)
+        found[run.name] = (*found.get(run.name, ()), ended)
     return found
 
 

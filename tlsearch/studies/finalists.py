@@ -172,11 +172,11 @@ def _new_plan(database: RDBStorage, search: StoredStudy, top: int, seeds: int) -
 def _seen_default(
     search: StoredStudy, records: Sequence[TrialRecord]
 ) -> tuple[float, float] | None:
-    """Return the rate and the accuracy of the search's own run of the plain default."""
+    """Return the rate and the score of the search's own run of the plain default."""
     default = search.space.plain_default()
     for trial in records:
-        if trial.state == "complete" and trial.params == default and trial.val_accuracy is not None:
-            return default.high_lr, trial.val_accuracy
+        if trial.state == "complete" and trial.params == default and trial.score is not None:
+            return default.high_lr, trial.score
     return None
 
 

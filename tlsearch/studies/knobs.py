@@ -39,4 +39,5 @@ def read_knobs(name: str, storage: str | None = None) -> KnobsTable | None:
     complete = best_first([to_record(trial) for trial in trials])
     ends = range_ends(complete, search.space)
     runs = [ended_run(trial, search.data.n_val) for trial in run_trials(database, member.study_id)]
-    return knobs_of(name, KnobsPlan.from_dict(stored), runs, importances(trials), ends)
+    plan, objective = KnobsPlan.from_dict(stored), search.spec.objective
+    return knobs_of(name, plan, runs, importances(trials), ends, objective)

@@ -56,7 +56,7 @@ def queue_knobs(
     """Queue the runs that tell which knob paid, or add what is missing.
 
     From the plain default to the winner one knob at a time, and back. The winner is that of the
-    finalists; where there are none, the configuration with the highest expected accuracy.
+    finalists; where there are none, the configuration with the highest expected score.
 
     Args:
         study_name: the search.

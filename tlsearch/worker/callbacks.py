@@ -1,8 +1,11 @@
 """What the engine calls while it trains: after an epoch, with a checkpoint, after each step."""
 
-from tlsearch.errors import TlsearchError, described
+import math
+
+from tlsearch.errors import TlsearchError, TrialFailure, described
 from tlsearch.finetune import curve_of
 from tlsearch.records import Decision, EpochReport
+from tlsearch.records.objective import words
 from tlsearch.store.outages import DATABASE_ERRORS, is_outage
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.optuna_trials import OpenTrial
@@ -23,6 +26,7 @@ class TrainingCallbacks:
         self._held = held
         self._trial = trial
         self._epochs = held.context.study.spec.recipe.epochs
+        self._objective = held.context.study.spec.objective
         self._every_epochs = held.context.study.spec.checkpoints.every_epochs
         self.trained: bytes | None = None
 
@@ -36,7 +40,11 @@ class TrainingCallbacks:
             self.trained = checkpoint  # only the end was missing
 
     def on_epoch(self, report: EpochReport) -> Decision:
-        """Report an epoch; say whether the trial is to be pruned."""
+        """Report an epoch; say whether the trial is to be pruned.
+
+        Raises:
+            TrialFailure: `nan` if its score is not finite.
+        """
         held = self._held
         held.files.wait()  # what is reported is at most one epoch ahead of what is on disk
         self._take(report)
@@ -75,8 +83,12 @@ class TrainingCallbacks:
         return self._held.reporter.should_stop() or self._held.context.signals.requested.is_set()
 
     def _take(self, report: EpochReport) -> None:
-        self._trial.curve[report.epoch] = report.val_accuracy
-        self._held.reporter.report(report.epoch, report.val_accuracy)
+        score = report.score(self._objective)
+        if not math.isfinite(score):
+            what = f"the {words(self._objective)} on validation"
+            raise TrialFailure("nan", f"{what} is not finite in epoch {report.epoch}")
+        self._trial.curve[report.epoch] = score
+        self._held.reporter.report(report.epoch, score)
 
     def _should_prune(self) -> bool:
         held = self._held

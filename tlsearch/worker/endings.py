@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from tlsearch.records import Failure, FineTuneResult
+from tlsearch.records.objective import Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +25,23 @@ class Complete:
     checkpoint: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Floor:
     """A linear classifier on fixed features is trained; its model is kept whatever its accuracy.
 
     Attributes:
         number: of the trial.
-        val_accuracy: top-1 on the validation images, a fraction.
+        figures: on the validation images.
         val_predictions: class index of each validation image.
+        val_probabilities: float32 (n_val, n_classes).
         seconds: it took.
         model: the network with the classifier, as a model file.
     """
 
     number: int
-    val_accuracy: float
+    figures: Figures
     val_predictions: tuple[int, ...]
+    val_probabilities: NDArray[np.float32]
     seconds: float
     model: bytes
 

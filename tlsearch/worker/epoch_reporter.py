@@ -73,11 +73,11 @@ class EpochReporter:
         """Whether the last report did not reach the database."""
         return self._away
 
-    def report(self, epoch: int, val_accuracy: float) -> None:
+    def report(self, epoch: int, score: float) -> None:
         """Take an epoch; never waits."""
         with self._lock:
             self._waiting.epochs.append(epoch)
-            self._waiting.accuracies.append(val_accuracy)
+            self._waiting.accuracies.append(score)
         self._wake.set()
 
     def note_checkpoint(self, epoch: int) -> None:

@@ -1,4 +1,4 @@
-"""Keeps the expected accuracies of a study's trials up to date, at little cost."""
+"""Keeps the expected scores of a study's trials up to date, at little cost."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Expecting:
-    """Computes the expected accuracies of a study's complete trials, and stores them.
+    """Computes the expected scores of a study's complete trials, and stores them.
 
     One worker of a study is enough at a time; where another is at it, this one goes on with its
     trials. No failure here costs a trial or ends a worker: figures are missing, or are older.
@@ -50,25 +50,25 @@ class Expecting:
                 if free:
                     self._compute()
         except DATABASE_ERRORS:  # away, or this user may not: trials say so where it matters
-            _log.info("expected accuracies were not written", exc_info=True)
+            _log.info("expected scores were not written", exc_info=True)
         except Exception as error:  # of the numerical libraries
-            _log.info("expected accuracies could not be computed", exc_info=True)
+            _log.info("expected scores could not be computed", exc_info=True)
             if not self._warned:
                 with suppress(Exception):
-                    what = f"expected accuracies could not be computed: {described(error)}"
+                    what = f"expected scores could not be computed: {described(error)}"
                     self._context.progress.preparing(what)
             self._warned = True
 
     def _compute(self) -> None:
-        from tlsearch.estimate import expected_accuracies  # loads scikit-learn
+        from tlsearch.estimate import expected_scores  # loads scikit-learn
 
         began = time.monotonic()
         study = self._context.study
         self._history.refresh_finished()
         trials = [to_record(trial) for trial in self._history.finished()]
-        found = expected_accuracies(trials, study.space, study.data.n_val)
+        found = expected_scores(trials, study.space, study.data.n_val)
         if found:
-            figures = {number: (each.accuracy, each.sd) for number, each in found.items()}
+            figures = {number: (each.score, each.sd) for number, each in found.items()}
             write_expected(self._context.database.engine, study.study_id, figures)
         now = time.monotonic()
         self._due = now + (now - began) / SHARE

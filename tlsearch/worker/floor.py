@@ -137,9 +137,10 @@ def run_floor(
         return Failed(Failure("no_features", str(error)))
     except DataError as error:
         return Failed(Failure("images", str(error)))
-    predictions = tuple(model.evaluation.predictions.tolist())
-    seconds = time.monotonic() - started
-    return Floor(number, model.evaluation.accuracy, predictions, seconds, model.file)
+    found, seconds = model.evaluation, time.monotonic() - started
+    predictions = tuple(found.predictions.tolist())
+    probabilities = found.probabilities.numpy()
+    return Floor(number, found.figures, predictions, probabilities, seconds, model.file)
 
 
 def features_of_study(

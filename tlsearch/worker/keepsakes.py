@@ -1,4 +1,4 @@
-"""What is kept of a trained trial beside its accuracy: its model and its pictures.
+"""What is kept of a trained trial beside its score: its model and its pictures.
 
 All of it may fail in any way; the trial counts all the same.
 """
@@ -21,11 +21,11 @@ from tlsearch.worker.pictures import draw_pictures
 _log = logging.getLogger(__name__)
 
 
-def is_among_best(held: HeldTrial, val_accuracy: float) -> bool:
+def is_among_best(held: HeldTrial, score: float) -> bool:
     """Whether a complete trial is one of those whose models are kept."""
     finished = [t for t in held.trials.finished() if t.user_attrs.get("origin") != FIXED_FEATURES]
     complete = [t for t in finished if t.state is TrialState.COMPLETE]
-    better = sum(t.value is not None and t.value >= val_accuracy for t in complete)
+    better = sum(t.value is not None and t.value >= score for t in complete)
     return better < held.context.study.spec.checkpoints.keep_best
 
 
@@ -58,7 +58,10 @@ def save_pictures(
     class_names = held.context.study.data.class_names
     finished = held.trials.finished()
     with harmless(held, "this trial has no pictures"):
-        pictures = draw_pictures(number, curve, predictions, finished, images, class_names)
+        objective = held.context.study.spec.objective
+        pictures = draw_pictures(
+            number, curve, predictions, finished, images, class_names, objective
+        )
         return picture_attrs(held.context.artifacts, pictures)
     return {}
 

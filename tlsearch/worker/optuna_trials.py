@@ -25,6 +25,7 @@ from tlsearch.records import (
     Variation,
 )
 from tlsearch.records.energy import EnergySpan, spans_of
+from tlsearch.records.objective import ACCURACY, OBJECTIVE
 from tlsearch.sampler import GridState, build_pruner, build_sampler, grid_state, origin_of
 from tlsearch.store.expected import read_expected, with_expected
 from tlsearch.store.stored_study import StoredStudy
@@ -68,7 +69,7 @@ class RunningTrials(Protocol):
     def should_prune(self, trial_id: int) -> bool:
         """Whether the pruner wants it to end after the last epoch of its curve."""
 
-    def ended(self, trial_id: int, state: TrialState, val_accuracy: float) -> None:
+    def ended(self, trial_id: int, state: TrialState, score: float) -> None:
         """Let the sampler learn."""
 
     def has_pending(self, trial_id: int) -> bool:
@@ -147,6 +148,8 @@ class OptunaTrials:
         shown = self._storage.history(self._study.study_id).shown()
         n_finished = sum(each.state is not TrialState.FAIL for each in shown)
         raw = self._study.space.suggest(trial)
+        if self._study.spec.objective != ACCURACY:
+            trial.set_user_attr(OBJECTIVE, self._study.spec.objective)
         if trial.user_attrs.get("origin") == FIXED_FEATURES:
             return raw
         if not has_origin:
@@ -164,11 +167,11 @@ class OptunaTrials:
         """Whether the pruner wants the trial to end after the last epoch of its curve."""
         return self._optuna_study.pruner.prune(self._optuna_study, self._open[trial_id])
 
-    def ended(self, trial_id: int, state: TrialState, val_accuracy: float) -> None:
+    def ended(self, trial_id: int, state: TrialState, score: float) -> None:
         """Let the sampler learn, as Optuna's tell does."""
         frozen = self._storage.get_trial(trial_id)
         study = self._optuna_study
-        study.sampler.after_trial(study, frozen, state, [val_accuracy])
+        study.sampler.after_trial(study, frozen, state, [score])
 
     def has_pending(self, trial_id: int) -> bool:
         """Whether something is to be written of the trial."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial
 
 from tlsearch.data import DeviceImages
+from tlsearch.records.objective import ACCURACY, Objective
 
 
 def draw_pictures(
@@ -14,16 +15,18 @@ def draw_pictures(
     finished: Sequence[FrozenTrial],
     images: DeviceImages,
     class_names: Sequence[str],
+    objective: Objective = ACCURACY,
 ) -> dict[str, bytes]:
     """Return PNG pictures by file name: learning curve, confused classes, sample images.
 
     Args:
         number: of the trial.
-        curve: its validation accuracies by epoch; empty = there is no picture of it.
+        curve: its scores by epoch; empty = there is no picture of it.
         predictions: class index for each validation image.
         finished: the study's finished trials, for the other curves.
         images: the validation images with their classes.
         class_names: by class index.
+        objective: what the scores are.
     """
     # Matplotlib takes seconds to import, and few trials are among the best.
     from tlsearch.report.sample_picture import sample_predictions
@@ -40,5 +43,5 @@ def draw_pictures(
         "predictions.png": sample_predictions(images.image, labels, predictions, class_names),
     }
     if curve:
-        drawn["learning_curve.png"] = learning_curve(curve, others, f"Trial {number}")
+        drawn["learning_curve.png"] = learning_curve(curve, others, f"Trial {number}", objective)
     return drawn

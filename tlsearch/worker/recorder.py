@@ -1,6 +1,6 @@
 """Records how an attempt ended, and keeps or removes its files.
 
-Once the last epoch is trained, its accuracy and its model count: the sampler, pictures, attributes,
+Once the last epoch is trained, its score and its model count: the sampler, pictures, attributes,
 files and what shows progress may fail in any way, and the trial is complete all the same.
 """
 
@@ -13,10 +13,16 @@ from optuna.trial import TrialState
 from tlsearch.errors import DatabaseAway, TrialLost
 from tlsearch.records import Failure
 from tlsearch.records.finals_plan import TAKEN_FROM
-from tlsearch.records.right import MEAN_RIGHT, VAL_RIGHT
+from tlsearch.records.objective import ACCURACY, OBJECTIVE, score_of
 from tlsearch.store.claims import Curve, Release
 from tlsearch.store.outages import DATABASE_ERRORS, RetryPolicy, within
-from tlsearch.worker.beside_floor import BESIDE, beside_floor, right_ones
+from tlsearch.worker.beside_floor import (
+    COPIED,
+    beside_floor,
+    own_error,
+    right_ones,
+    shown_figures,
+)
 from tlsearch.worker.endings import Complete, Duplicate, Ending, Failed, Floor, Pruned, Released
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.keepsakes import (
@@ -67,15 +73,17 @@ def remove_files_if_over(held: HeldTrial) -> None:
 
 
 def _complete(held: HeldTrial, ending: Complete) -> None:
-    val_accuracy = ending.result.val_accuracy
-    _tell_sampler(held, TrialState.COMPLETE, val_accuracy)
-    good = is_among_best(held, val_accuracy)
+    result, objective = ending.result, held.context.study.spec.objective
+    score = result.score(objective)
+    _tell_sampler(held, TrialState.COMPLETE, score)
+    good = is_among_best(held, score)
     has_model = good and keep_model(held, ending.checkpoint)
-    curve_so_far = [report.val_accuracy for report in ending.result.curve]
-    predictions = ending.result.val_predictions
+    curve_so_far = [report.score(objective) for report in result.curve]
+    predictions = result.val_predictions
     pictures = save_pictures(held, ending.number, curve_so_far, predictions) if good else {}
-    facts = beside_floor(held, ending.result) | right_ones(held, predictions)
-    _write_complete(held, val_accuracy, ending.result.seconds, has_model, pictures, facts)
+    facts = shown_figures(result.curve[-1].figures) | beside_floor(held, result)
+    facts |= right_ones(held, predictions, result.val_probabilities)
+    _write_complete(held, score, result.seconds, has_model, pictures, facts)
     with harmless(held, "files of this or an earlier trial are left"):
         if has_model:
             remove_surplus_models(held)
@@ -89,8 +97,11 @@ def _complete_floor(held: HeldTrial, ending: Floor) -> None:
     with harmless(held, "the model of the floor is not kept"):
         has_model = held.files.keep_model(ending.model)
     pictures = save_pictures(held, ending.number, (), ending.val_predictions)
-    facts = right_ones(held, ending.val_predictions)
-    _write_complete(held, ending.val_accuracy, ending.seconds, has_model, pictures, facts)
+    facts = shown_figures(ending.figures) | own_error(held, ending.val_probabilities)
+    facts |= right_ones(held, ending.val_predictions, ending.val_probabilities)
+    objective = held.context.study.spec.objective
+    score = score_of(objective, getattr(ending.figures, objective))
+    _write_complete(held, score, ending.seconds, has_model, pictures, facts)
     with harmless(held, "files of an earlier attempt are left"):
         if has_model:
             held.files.remove_earlier()
@@ -100,7 +111,7 @@ def _complete_floor(held: HeldTrial, ending: Floor) -> None:
 
 def _write_complete(
     held: HeldTrial,
-    val_accuracy: float,
+    score: float,
     seconds: float,
     has_model: bool,
     pictures: Mapping[str, str],
@@ -109,7 +120,7 @@ def _write_complete(
     def write(user_attrs: Attrs, system_attrs: Attrs) -> None:
         held.context.claims.complete(
             held.claim,
-            val_accuracy,
+            score,
             curve,
             has_model=has_model,
             user_attrs=user_attrs,
@@ -125,16 +136,18 @@ def _write_complete(
 
 
 def _prune(held: HeldTrial, ending: Pruned) -> None:
-    context, val_accuracy = held.context, ending.result.val_accuracy
-    _tell_sampler(held, TrialState.PRUNED, val_accuracy)
+    context = held.context
+    score = ending.result.score(context.study.spec.objective)
+    _tell_sampler(held, TrialState.PRUNED, score)
     curve = _undelivered(held)
 
     def write(user_attrs: Attrs, system_attrs: Attrs) -> None:
         context.claims.prune(
-            held.claim, val_accuracy, curve, user_attrs=user_attrs, system_attrs=system_attrs
+            held.claim, score, curve, user_attrs=user_attrs, system_attrs=system_attrs
         )
 
-    _write_end(held, write, ending.result.seconds)
+    more = shown_figures(ending.result.curve[-1].figures)
+    _write_end(held, write, ending.result.seconds, more=more)
     with harmless(held, "files of this trial are left"):
         held.files.remove()
 
@@ -165,20 +178,17 @@ def _take_over(held: HeldTrial, ending: Duplicate) -> None:
     """Record the curve and the result of the original as this trial's own."""
     original = ending.original
     assert original.value is not None, "it is complete"
-    val_accuracy, epochs = original.value, sorted(original.intermediate_values)
+    score, epochs = original.value, sorted(original.intermediate_values)
     curve = Curve(epochs, [original.intermediate_values[epoch] for epoch in epochs])
     first = original.user_attrs.get("duplicate_of", original.number)
     same = {"duplicate_of": first}
     if ending.study is not None:
         same = {TAKEN_FROM: {"study": ending.study, "trial": first}}
     attrs: dict[str, object] = {**same, "seconds": 0.0}
-    kept = (*BESIDE, VAL_RIGHT, MEAN_RIGHT)
-    attrs |= {key: original.user_attrs[key] for key in kept if key in original.user_attrs}
+    attrs |= {key: original.user_attrs[key] for key in COPIED if key in original.user_attrs}
     _undelivered(held)
     context = held.context
-    context.retry.call(
-        lambda: context.claims.complete(held.claim, val_accuracy, curve, user_attrs=attrs)
-    )
+    context.retry.call(lambda: context.claims.complete(held.claim, score, curve, user_attrs=attrs))
     held.files.remove()
 
 
@@ -252,13 +262,15 @@ def _why(held: HeldTrial) -> Release:
     raise AssertionError(f"{refusal.verdict} releases no trial that runs")
 
 
-def _tell_sampler(held: HeldTrial, state: TrialState, val_accuracy: float) -> None:
+def _tell_sampler(held: HeldTrial, state: TrialState, score: float) -> None:
     with harmless(held, "the sampler did not take in this trial"):
-        held.context.retry.call(lambda: held.trials.ended(held.claim.trial_id, state, val_accuracy))
+        held.context.retry.call(lambda: held.trials.ended(held.claim.trial_id, state, score))
 
 
 def _facts(held: HeldTrial, seconds: float) -> dict[str, object]:
     facts: dict[str, object] = {"seconds": round(seconds, 3)} | held.energy.attrs()
+    if (objective := held.context.study.spec.objective) != ACCURACY:
+        facts[OBJECTIVE] = objective
     if held.files.problem is not None:
         facts["checkpoint_problem"] = held.files.problem
     return facts

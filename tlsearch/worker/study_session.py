@@ -51,7 +51,7 @@ class StudySession:
 
     @cached_property
     def expecting(self) -> Expecting:
-        """What keeps the expected accuracies of its trials up to date."""
+        """What keeps the expected scores of its trials up to date."""
         return Expecting(self._context)
 
     @cached_property
@@ -111,7 +111,7 @@ class StudySession:
         return Refusal("done", "all of its runs ended")
 
     def leave(self) -> None:
-        """See that every complete trial has its expected accuracy, as this worker leaves."""
+        """See that every complete trial has its expected score, as this worker leaves."""
         self.expecting.catch_up()
 
     def failure_of_all(self) -> str | None:

@@ -128,7 +128,7 @@ def test_data_of_figures_are_all_trials(emoji, sections):
         assert len(rows) == len(emoji.fine_tuned)
         by_number = {int(row[0]): dict(zip(head, row, strict=True)) for row in rows}
         for known in emoji.fine_tuned[:20]:
-            assert float(by_number[known.number]["val_accuracy"]) == known.accuracy
+            assert float(by_number[known.number]["val_accuracy"]) == known.score
             assert float(by_number[known.number]["high_lr"]) == known.params.high_lr
 
 

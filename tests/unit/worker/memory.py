@@ -273,9 +273,9 @@ class MemoryTrials:
     def should_prune(self, trial_id: int) -> bool:
         return self.prune_after is not None and max(self._open[trial_id].curve) >= self.prune_after
 
-    def ended(self, trial_id: int, state: TrialState, val_accuracy: float) -> None:
+    def ended(self, trial_id: int, state: TrialState, score: float) -> None:
         self.on_ended()
-        self.told.append((trial_id, state, val_accuracy))
+        self.told.append((trial_id, state, score))
 
     def has_pending(self, trial_id: int) -> bool:
         return False

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tlsearch.records import FIXED_FEATURES, TrialRecord
-from tlsearch.records.format import percent
+from tlsearch.records.objective import shown
 from tlsearch.report.page.facts import Facts
 from tlsearch.report.page.plots import draw_points
 from tlsearch.report.page.section import Drawn, Figure, Section
-from tlsearch.report.page.style import BLUE, GREEN, ORANGE, accuracy_axis, drawing, legend
+from tlsearch.report.page.style import BLUE, GREEN, ORANGE, drawing, legend, score_axis
 from tlsearch.report.page.words import count, exact
 
 SLUG = "course"
@@ -25,7 +25,7 @@ class Step:
     Attributes:
         trial: the trial.
         seconds: that all trials took up to its end, summed over workers.
-        best: the best complete accuracy up to here; None before the first.
+        best: the best complete score up to here; None before the first.
     """
 
     trial: TrialRecord
@@ -47,16 +47,17 @@ def section(facts: Facts) -> Section:
         "the paper's searches only the results are known, not their course."
     )
     last = steps[-1]
-    alt = f"Best validation accuracy so far by training time; at the end {percent(last.best)}"
-    head = ("trial", "state", "origin", "seconds_so_far", "val_accuracy", "best_so_far")
+    reached = shown(facts.objective, last.best)
+    alt = f"Best validation {facts.word} so far by training time; at the end {reached}"
+    head = ("trial", "state", "origin", "seconds_so_far", facts.head, "best_so_far")
     rows = [
         (
             str(step.trial.number),
             step.trial.state,
             step.trial.origin or "",
             exact(step.seconds),
-            exact(step.trial.val_accuracy),
-            exact(step.best),
+            exact(facts.figure(step.trial.score)),
+            exact(facts.figure(step.best)),
         )
         for step in steps
     ]
@@ -73,8 +74,8 @@ def course(facts: Facts) -> list[Step]:
     seconds, best = 0.0, None
     for trial in ended:
         seconds += trial.seconds or 0.0
-        if trial.state == "complete" and trial.val_accuracy is not None:
-            best = trial.val_accuracy if best is None else max(best, trial.val_accuracy)
+        if trial.state == "complete" and trial.score is not None:
+            best = trial.score if best is None else max(best, trial.score)
         steps.append(Step(trial, seconds, best))
     return steps
 
@@ -84,26 +85,26 @@ def _draw(facts: Facts, steps: Sequence[Step]) -> Drawn:
     with drawing(SLUG, 4.0) as canvas:
         axes = canvas.axes
         for state, style in _KINDS:
-            of_state = [s for s in steps if s.trial.state == state and s.trial.val_accuracy]
+            of_state = [s for s in steps if s.trial.state == state and s.trial.score]
             if of_state:
                 xs = [step.seconds / unit for step in of_state]
-                ys = [step.trial.val_accuracy or 0.0 for step in of_state]
+                ys = [facts.factor * (step.trial.score or 0.0) for step in of_state]
                 label = f"{_WORDS.get(state, state)} (n = {len(of_state)})"
                 draw_points(axes, xs, ys, style, label, faint=state != "complete")
         known = [step for step in steps if step.best is not None]
         if known:
             xs = [step.seconds / unit for step in known]
-            best = [100 * (step.best or 0.0) for step in known]
+            best = [facts.factor * (step.best or 0.0) for step in known]
             axes.step(xs, best, where="post", color=BLUE, lw=1.8, label="best so far")
         for origin, label, color, dashes in (
             (FIXED_FEATURES, "fixed features", GREEN, (6, 3)),
             ("default", "plain default", ORANGE, (2, 2)),
         ):
             found = facts.of_origin(origin)
-            if found is not None and found.val_accuracy is not None:
-                level = 100 * found.val_accuracy
+            if found is not None and found.score is not None:
+                level = facts.factor * found.score
                 axes.axhline(level, color=color, lw=1.6, dashes=dashes, label=label)
         axes.set_xlabel(f"{name} of training, all workers together")
-        accuracy_axis(axes)
+        score_axis(axes, facts.axis)
         legend(canvas.figure, axes)
     return canvas.drawn

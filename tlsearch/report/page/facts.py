@@ -11,6 +11,18 @@ from tlsearch.records import Answer, Controls, Hyperparameters, Measures, Prior,
 from tlsearch.records.energy import TrialEnergy
 from tlsearch.records.finals import Finals
 from tlsearch.records.knobs import KnobsTable
+from tlsearch.records.objective import (
+    ACCURACY,
+    Objective,
+    attr,
+    axis_label,
+    figure_or_none,
+    plot_factor,
+    shown,
+    shown_with_sd,
+    words,
+)
+from tlsearch.records.precision import standard_error
 from tlsearch.records.tested import TestResult
 from tlsearch.store.stored_study import StoredStudy
 
@@ -36,15 +48,24 @@ class FineTuned:
 
     Attributes:
         number: of the trial.
-        accuracy: on the validation images, a fraction.
+        score: on the validation images; of accuracy a fraction.
         params: its hyperparameters in canonical form.
         origin: where they came from.
+        objective: what the score is.
+        error: standard error of the score; None where it follows from the score, or is not known.
     """
 
     number: int
-    accuracy: float
+    score: float
     params: Hyperparameters
     origin: str
+    objective: Objective = ACCURACY
+    error: float | None = None
+
+    @property
+    def y(self) -> float:
+        """The score on an axis: per cent, or the figure itself."""
+        return plot_factor(self.objective) * self.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +90,7 @@ class Facts:
     Attributes:
         study: its spec and what it was created with.
         trials: all of them, by number.
-        curves: validation accuracies by epoch, fractions, by trial number; NaN = not finite.
+        curves: scores by epoch, by trial number; NaN = not finite.
         ended: when trials ended, by number.
         energy: that trials used, by number, of those whose attributes say so.
         controls: the study's state and budget.
@@ -111,9 +132,9 @@ class Facts:
 
     @cached_property
     def complete(self) -> tuple[TrialRecord, ...]:
-        """The complete trials that have an accuracy, by number."""
+        """The complete trials that have a score, by number."""
         found = (trial for trial in self.trials if trial.state == "complete")
-        return tuple(trial for trial in found if trial.val_accuracy is not None)
+        return tuple(trial for trial in found if trial.score is not None)
 
     @cached_property
     def fine_tuned(self) -> tuple[FineTuned, ...]:
@@ -121,15 +142,66 @@ class Facts:
         return tuple(
             FineTuned(
                 trial.number,
-                trial.val_accuracy,
+                trial.score,
                 trial.params.canonical(self.n_body),
                 trial.origin or "unknown",
+                trial.objective,
+                None if trial.own is None else trial.own.error,
             )
             for trial in self.complete
-            if trial.params and trial.val_accuracy is not None and trial.duplicate_of is None
+            if trial.params and trial.score is not None and trial.duplicate_of is None
         )
 
     def of_origin(self, origin: str) -> TrialRecord | None:
         """Return the best complete trial of an origin, such as `default`."""
         found = [trial for trial in self.complete if trial.origin == origin]
-        return max(found, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+        return max(found, key=lambda trial: trial.score or 0.0, default=None)
+
+    @property
+    def objective(self) -> Objective:
+        """What the study makes best."""
+        return self.study.spec.objective
+
+    @property
+    def head(self) -> str:
+        """Name of the objective in a file: `val_accuracy`."""
+        return attr(self.objective)
+
+    @property
+    def word(self) -> str:
+        """The objective in words."""
+        return words(self.objective)
+
+    @property
+    def title(self) -> str:
+        """The same at the beginning of a sentence."""
+        return self.word[0].upper() + self.word[1:]
+
+    @property
+    def axis(self) -> str:
+        """Label of an axis of scores."""
+        return axis_label(self.objective)
+
+    @property
+    def factor(self) -> float:
+        """By what scores are multiplied on an axis."""
+        return plot_factor(self.objective)
+
+    def figure(self, score: float | None) -> float | None:
+        """Return a score as a figure in its own unit."""
+        return figure_or_none(self.objective, score)
+
+    def error_of(self, score: float, error: float | None) -> float | None:
+        """Return the standard error of a score: of accuracy it follows from the score."""
+        return standard_error(score, self.n_val) if self.objective == ACCURACY else error
+
+    def seen(self, trial: FineTuned | TrialRecord) -> str:
+        """Return `61.2 ± 2.5 %`: a trial's score and its standard error."""
+        if isinstance(trial, FineTuned):
+            score, error = trial.score, trial.error
+        else:
+            score, error = trial.score or 0.0, None if trial.own is None else trial.own.error
+        known = self.error_of(score, error)
+        if known is None:
+            return shown(self.objective, score)
+        return shown_with_sd(self.objective, score, known)

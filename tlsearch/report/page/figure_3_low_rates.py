@@ -8,8 +8,8 @@ from tlsearch.report.page.facts import Facts, FineTuned
 from tlsearch.report.page.plots import Series, draw_series
 from tlsearch.report.page.section import Drawn, Figure, Row, Section, Table
 from tlsearch.report.page.settings import best_of
-from tlsearch.report.page.style import accuracy_axis, drawing, legend
-from tlsearch.report.page.words import NOTHING, count, number, seen, trial_rows
+from tlsearch.report.page.style import drawing, legend, score_axis
+from tlsearch.report.page.words import NOTHING, count, number, trial_rows
 
 SLUG = "figure-3-low-rates"
 RATIOS = (
@@ -49,7 +49,7 @@ def _figure(facts: Facts) -> Figure:
         SLUG,
         "Figure 3: low rates and low layers",
         caption,
-        f"Validation accuracy by number of layers at the low rate. Trials: {kinds}",
+        f"Validation {facts.word} by number of layers at the low rate. Trials: {kinds}",
         _draw(facts),
         trial_rows(trials),
     )
@@ -70,11 +70,11 @@ def _draw(facts: Facts) -> Drawn:
         axes = canvas.axes
         axes.set_xlim(-0.7, most + 0.7)
         axes.set_xlabel(f"layers at the low rate, of {most} (low_layers)")
-        accuracy_axis(axes)
+        score_axis(axes, facts.axis)
         series = []
         for label, found, style in _kinds(facts.fine_tuned):
             xs = [trial.params.low_layers + 0.14 * (style - 1) * (style < 3) for trial in found]
-            series.append(Series(label, xs, [trial.accuracy for trial in found], style))
+            series.append(Series(label, xs, [trial.y for trial in found], style))
         draw_series(axes, [each for each in series if each.xs], depth_bins(most))
         axes.xaxis.get_major_locator().set_params(integer=True)
         legend(canvas.figure, axes)
@@ -83,14 +83,14 @@ def _draw(facts: Facts) -> Drawn:
 
 def _table(facts: Facts) -> Table:
     default = facts.of_origin("default")
-    shown = "-" if default is None else seen(default.val_accuracy or 0.0, facts.n_val)
-    rows: list[Row] = [paper.HEAD, ("default accuracy", shown, *paper.DEFAULT_RESULT)]
+    shown = "-" if default is None else facts.seen(default)
+    rows: list[Row] = [paper.HEAD, (f"default {facts.word}", shown, *paper.DEFAULT_RESULT)]
     for layers, (rates, results) in paper.LOW_RATES.items():
         low = [t for t in facts.fine_tuned if _is_of(t, layers) and t.params.low_layers]
         one = [t for t in facts.fine_tuned if _is_of(t, layers) and not t.params.low_layers]
         new = "0 or 1 new layer" if layers == 1 else f"{layers} new layers"
         rows.append((f"{new}: rates", _rates(best_of(low)), *rates))
-        rows.append(("accuracy", _best(facts, low), *results))
+        rows.append((facts.word, _best(facts, low), *results))
         rows.append(("one rate, the same layers", _best(facts, one), *("-",) * 4))
     note = (
         "Rates: the high one, the low one, number of low layers. The best of n trials grows with "
@@ -115,4 +115,4 @@ def _best(facts: Facts, trials: Sequence[FineTuned]) -> str:
     best = best_of(trials)
     if best is None:
         return "no trial"
-    return f"{seen(best.accuracy, facts.n_val)} (best of {len(trials)})"
+    return f"{facts.seen(best)} (best of {len(trials)})"

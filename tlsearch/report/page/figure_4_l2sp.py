@@ -8,8 +8,8 @@ from tlsearch.report.page.facts import Facts, FineTuned
 from tlsearch.report.page.plots import Series, draw_series
 from tlsearch.report.page.section import Drawn, Figure, Row, Section, Table
 from tlsearch.report.page.settings import best_of, is_pulled_whole, weak_alpha
-from tlsearch.report.page.style import accuracy_axis, drawing, legend, log_axis
-from tlsearch.report.page.words import NOTHING, count, number, seen, trial_rows
+from tlsearch.report.page.style import drawing, legend, log_axis, score_axis
+from tlsearch.report.page.words import NOTHING, count, number, trial_rows
 
 STRENGTH, DEPTH = "figure-4-l2sp-strength", "figure-5-l2sp-layers"
 PAPER = (
@@ -54,15 +54,15 @@ def _strength(facts: Facts) -> Figure:
         STRENGTH,
         "Figure 4: the strength of L2-SP",
         caption,
-        f"Validation accuracy by alpha; {len(whole)} trials with L2-SP on all layers, {len(some)} "
-        f"on some, {len(none)} on none",
-        _draw_strength(whole, some, none),
+        f"Validation {facts.word} by alpha; {len(whole)} trials with L2-SP on all layers, "
+        f"{len(some)} on some, {len(none)} on none",
+        _draw_strength(facts, whole, some, none),
         trial_rows(facts.fine_tuned),
     )
 
 
 def _draw_strength(
-    whole: Sequence[FineTuned], some: Sequence[FineTuned], none: Sequence[FineTuned]
+    facts: Facts, whole: Sequence[FineTuned], some: Sequence[FineTuned], none: Sequence[FineTuned]
 ) -> Drawn:
     bins = log_bins([t.params.alpha for t in [*whole, *some] if t.params.alpha > 0]) or [
         Bin(1e-4, 1e-3, "")
@@ -72,7 +72,7 @@ def _draw_strength(
     with drawing(STRENGTH, 3.9) as canvas:
         axes = canvas.axes
         log_axis(axes, zero.low, bins[-1].high, "strength of L2-SP (alpha)")
-        accuracy_axis(axes)
+        score_axis(axes, facts.axis)
         series = [
             _series("plain L2", none, [middle] * len(none), 4),
             _series("on all layers", whole, [t.params.alpha or middle for t in whole], 0),
@@ -97,7 +97,7 @@ def _depth(facts: Facts) -> Figure:
         DEPTH,
         "Figure 5: layers under L2-SP",
         caption,
-        f"Validation accuracy by number of layers under L2-SP. Trials: {kinds}",
+        f"Validation {facts.word} by number of layers under L2-SP. Trials: {kinds}",
         _draw_depth(facts),
         trial_rows(facts.fine_tuned),
     )
@@ -123,7 +123,7 @@ def _draw_depth(facts: Facts) -> Drawn:
         axes = canvas.axes
         axes.set_xlim(-0.7, facts.n_body + 0.7)
         axes.set_xlabel(f"layers under L2-SP, of {facts.n_body} (l2sp_layers)")
-        accuracy_axis(axes)
+        score_axis(axes, facts.axis)
         series = []
         for label, found, style in _alphas(facts):
             shift = 0.14 * (style - 1) * (style < 3)
@@ -136,7 +136,7 @@ def _draw_depth(facts: Facts) -> Drawn:
 
 
 def _series(label: str, trials: Sequence[FineTuned], xs: Sequence[float], style: int) -> Series:
-    return Series(label, xs, [trial.accuracy for trial in trials], style)
+    return Series(label, xs, [trial.y for trial in trials], style)
 
 
 def _table(facts: Facts) -> Table:
@@ -159,7 +159,7 @@ def _table(facts: Facts) -> Table:
         rows.append((f"{name}: settings", _strengths(best), *theirs))
         shown = "no trial"
         if best is not None:
-            shown = f"{seen(best.accuracy, facts.n_val)} (best of {len(trials)})"
+            shown = f"{facts.seen(best)} (best of {len(trials)})"
         rows.append(("result", shown, *results))
     note = (
         "Settings: alpha, beta, layers under L2-SP. 1 new layer: the classifier (or none, where it "

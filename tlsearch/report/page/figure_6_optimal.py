@@ -1,14 +1,14 @@
 """Figure 6 and Table 6: the best settings beside the default."""
 
-from tlsearch.records import FIXED_FEATURES
-from tlsearch.records.precision import standard_error
+from tlsearch.records import FIXED_FEATURES, TrialRecord
+from tlsearch.records.objective import shown
 from tlsearch.report.page import paper
 from tlsearch.report.page.facts import Facts, FineTuned
 from tlsearch.report.page.plots import Dot, draw_dots
 from tlsearch.report.page.section import Drawn, Figure, Row, Section, Table
 from tlsearch.report.page.settings import best_of, has_one_rate, is_pulled_whole
 from tlsearch.report.page.style import drawing
-from tlsearch.report.page.words import count, exact, mean_sd, seen, settings
+from tlsearch.report.page.words import count, exact, mean_sd, settings
 
 SLUG = "figure-6-optimal"
 PAPER = (
@@ -44,8 +44,9 @@ def _dots(facts: Facts) -> list[Dot]:
     names = {FIXED_FEATURES: "fixed features", "default": "plain default"}
     for style, (origin, label) in enumerate(names.items()):
         baseline = facts.of_origin(origin)
-        if baseline is not None and baseline.val_accuracy is not None:
-            found.append(_dot(facts, label, baseline.val_accuracy, style + 1))
+        if baseline is not None and baseline.score is not None:
+            error = None if baseline.own is None else baseline.own.error
+            found.append(_dot(facts, label, baseline.score, error, style + 1))
     best = best_of(facts.fine_tuned)
     whole = is_pulled_whole(facts.study.space)
     kinds = {
@@ -55,43 +56,52 @@ def _dots(facts: Facts) -> list[Dot]:
     }
     for style, (label, trial) in enumerate(kinds.items()):
         if trial is not None:
-            shown = f"{label}\n(trial {trial.number})"
-            found.append(_dot(facts, shown, trial.accuracy, (5, 3, 0)[style]))
+            named = f"{label}\n(trial {trial.number})"
+            found.append(_dot(facts, named, trial.score, trial.error, (5, 3, 0)[style]))
     expected = next((t for t in facts.trials if best and t.number == best.number), None)
-    if expected is not None and expected.expected_accuracy is not None:
-        value, sd = expected.expected_accuracy, expected.expected_accuracy_sd or 0.0
+    if expected is not None and expected.expected_score is not None:
+        value, sd = expected.expected_score, expected.expected_score_sd or 0.0
         found.append(Dot("the same, expected\non new images", value, value - sd, value + sd))
     return found
 
 
-def _dot(facts: Facts, label: str, accuracy: float, style: int) -> Dot:
-    error = standard_error(accuracy, facts.n_val)
-    return Dot(label, accuracy, accuracy - error, accuracy + error, style=style)
+def _dot(facts: Facts, label: str, score: float, error: float | None, style: int) -> Dot:
+    known = facts.error_of(score, error)
+    if known is None:
+        return Dot(label, score, style=style)
+    return Dot(label, score, score - known, score + known, style=style)
 
 
 def _figure(facts: Facts, dots: list[Dot]) -> Figure:
     caption = (
         f"Single trials on {facts.n_val} validation images, with one standard error of each "
-        f"accuracy; “best” is the best of the trials of that kind, {len(facts.fine_tuned)} in all, "
+        f"figure; “best” is the best of the trials of that kind, {len(facts.fine_tuned)} in all, "
         "and is flattered by that. " + PAPER
     )
-    listed = "; ".join(f"{_line(dot.label)} {100 * dot.value:.1f} %" for dot in dots)
-    data = [("what", "val_accuracy", "low", "high")]
-    data += [(_line(dot.label), exact(dot.value), exact(dot.low), exact(dot.high)) for dot in dots]
+    listed = "; ".join(f"{_line(dot.label)} {shown(facts.objective, dot.value)}" for dot in dots)
+    data = [("what", facts.head, "low", "high")]
+    data += [(_line(dot.label), *_cells(facts, dot)) for dot in dots]
     return Figure(
         SLUG,
         "Figure 6: best settings and baselines",
         caption,
-        f"Validation accuracies: {listed}",
-        _draw(dots),
+        f"Validation {facts.word}: {listed}",
+        _draw(facts, dots),
         tuple(data),
     )
 
 
-def _draw(dots: list[Dot]) -> Drawn:
+def _draw(facts: Facts, dots: list[Dot]) -> Drawn:
     with drawing(SLUG, 0.52 * len(dots) + 0.8) as canvas:
-        draw_dots(canvas.axes, dots, "validation accuracy, %")
+        draw_dots(canvas.axes, dots, facts.axis, facts.factor)
     return canvas.drawn
+
+
+def _cells(facts: Facts, dot: Dot) -> tuple[str, str, str]:
+    """Return value, lower and upper end in the unit of the objective."""
+    value, one, other = (facts.figure(each) for each in (dot.value, dot.low, dot.high))
+    low, high = (one, other) if one is None or other is None else sorted((one, other))
+    return exact(value), exact(low), exact(high)
 
 
 def _line(label: str) -> str:
@@ -105,10 +115,9 @@ def _table(facts: Facts) -> Table:
     pulled = [trial for trial in facts.fine_tuned if whole(trial)]
     with_l2sp = best_of(pulled)
     rows: list[Row] = [paper.HEAD]
-    shown = default.params.canonical(facts.n_body) if default and default.params else None
-    rows.append(("default settings", settings(shown) if shown else "-", *paper.DEFAULT_RATE))
-    accuracy = default.val_accuracy if default else None
-    rows.append(("default result", _seen(facts, accuracy), *paper.L2_RESULT))
+    plain = default.params.canonical(facts.n_body) if default and default.params else None
+    rows.append(("default settings", settings(plain) if plain else "-", *paper.DEFAULT_RATE))
+    rows.append(("default result", _seen(facts, default), *paper.L2_RESULT))
     result = _best(facts, with_l2sp, len(pulled))
     rows.append(("best with L2-SP on all", result, *paper.WHOLE_L2SP_RESULT))
     rows.append(("optimal settings", settings(best.params) if best else "-", *paper.OPTIMAL))
@@ -123,20 +132,20 @@ def _table(facts: Facts) -> Table:
     return Table("table-6-optimal", "Table 6: optimal against default", tuple(rows), note)
 
 
-def _seen(facts: Facts, accuracy: float | None) -> str:
-    return "-" if accuracy is None else seen(accuracy, facts.n_val)
+def _seen(facts: Facts, trial: TrialRecord | None) -> str:
+    return "-" if trial is None else facts.seen(trial)
 
 
 def _best(facts: Facts, trial: FineTuned | None, n: int) -> str:
-    return "no trial" if trial is None else f"{seen(trial.accuracy, facts.n_val)} (best of {n})"
+    return "no trial" if trial is None else f"{facts.seen(trial)} (best of {n})"
 
 
 def _winner(facts: Facts) -> str:
     finals = facts.extras.finals
     if finals is None or finals.winner is None:
         return "not trained yet"
-    runs = [run.val_accuracy for run in finals.finalist(finals.winner).runs]
-    return f"{mean_sd(runs)} ({finals.winner}, {count(len(runs), 'seed')})"
+    runs = [run.score for run in finals.finalist(finals.winner).runs]
+    return f"{mean_sd(runs, facts.objective)} ({finals.winner}, {count(len(runs), 'seed')})"
 
 
 def _ensemble(facts: Facts) -> str:

@@ -1,6 +1,15 @@
 """The finalists over several seeds: their runs, spread, and comparison with the baselines."""
 
 from tlsearch.records.finals import Finalist, Finals
+from tlsearch.records.objective import (
+    attr,
+    axis_label,
+    figure_of,
+    gain_unit,
+    plot_factor,
+    signed_gain,
+    words,
+)
 from tlsearch.report.page.facts import Facts
 from tlsearch.report.page.plots import Dot, draw_dots
 from tlsearch.report.page.section import Drawn, Figure, Row, Section, Table
@@ -34,17 +43,19 @@ def section(facts: Facts) -> Section:
 
 
 def _figure(finals: Finals) -> Figure:
+    word = words(finals.objective)
     caption = (
-        "Validation accuracy of each finalist: the mean of its seeds, one standard deviation to "
+        f"Validation {word} of each finalist: the mean of its seeds, one standard deviation to "
         "either side, and each run as a tick. The paper gives its results as mean and standard "
         "deviation of four runs."
     )
-    data: list[Row] = [("finalist", "kind", "trial", "seed", "val_accuracy", "seconds")]
+    data: list[Row] = [("finalist", "kind", "trial", "seed", attr(finals.objective), "seconds")]
     for each in finals.finalists:
         for run in each.runs:
-            cells = (str(run.trial), str(run.seed), exact(run.val_accuracy), exact(run.seconds))
+            figure = exact(figure_of(finals.objective, run.score))
+            cells = (str(run.trial), str(run.seed), figure, exact(run.seconds))
             data.append((each.name, each.kind, *cells))
-    listed = "; ".join(f"{each.name} {_mean(each)}" for each in finals.finalists)
+    listed = "; ".join(f"{each.name} {_mean(each, finals)}" for each in finals.finalists)
     return Figure(SLUG, "Finalists", caption, f"Finalists: {listed}", _draw(finals), tuple(data))
 
 
@@ -56,11 +67,12 @@ def _draw(finals: Finals) -> Drawn:
             low, high = (
                 (None, None) if each.sd is None else (each.mean - each.sd, each.mean + each.sd)
             )
-            runs = [run.val_accuracy for run in each.runs]
+            runs = [run.score for run in each.runs]
             label = f"{each.name}\n(n = {len(runs)})"
             dots.append(Dot(label, each.mean, low, high, runs, styles[each.kind]))
     with drawing(SLUG, 0.55 * len(dots) + 0.8) as canvas:
-        draw_dots(canvas.axes, dots, "validation accuracy, %")
+        objective = finals.objective
+        draw_dots(canvas.axes, dots, axis_label(objective), plot_factor(objective))
     return canvas.drawn
 
 
@@ -74,20 +86,31 @@ def _runs(facts: Facts, finals: Finals) -> Table:
         ]
         chosen = settings(each.params.canonical(facts.n_body)) if each.params else "-"
         runs = f"{len(each.runs)} of {each.planned}"
-        rows.append((each.name, _mean(each), runs, chosen, ", ".join(marks)))
-    return Table("finalists", "Finalists", tuple(rows), "Accuracies on validation images.")
+        rows.append((each.name, _mean(each, finals), runs, chosen, ", ".join(marks)))
+    return Table("finalists", "Finalists", tuple(rows), "On validation images.")
 
 
 def _compared(finals: Finals) -> Table:
-    rows: list[Row] = [("winner against", "gain, points", "95 % interval", "p", "n", "clear?")]
+    objective = finals.objective
+    rows: list[Row] = [
+        (
+            "winner against",
+            f"gain,{gain_unit(objective)}".rstrip(","),
+            "95 % interval",
+            "p",
+            "n",
+            "clear?",
+        )
+    ]
     for each in finals.comparisons:
-        interval = f"{100 * each.low:+.1f} to {100 * each.high:+.1f}"
+        gain, low, high = (signed_gain(objective, v) for v in (each.gain, each.low, each.high))
+        interval = f"{low} to {high}"
         clear = "yes" if each.is_clear else "no"
-        numbers = (f"{100 * each.gain:+.1f}", interval, f"{each.p_value:.2g}", str(each.n_seeds))
+        numbers = (gain, interval, f"{each.p_value:.2g}", str(each.n_seeds))
         rows.append((each.baseline, *numbers, clear))
     note = f"Paired by seed; {count(len(finals.comparisons), 'comparison')}."
     return Table("finalists-compared", "The winner against the baselines", tuple(rows), note)
 
 
-def _mean(each: Finalist) -> str:
-    return mean_sd([run.val_accuracy for run in each.runs]) if each.runs else "-"
+def _mean(each: Finalist, finals: Finals) -> str:
+    return mean_sd([run.score for run in each.runs], finals.objective) if each.runs else "-"

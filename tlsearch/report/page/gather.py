@@ -36,7 +36,7 @@ def gather(storage: RDBStorage, study: StoredStudy, extras: Extras) -> Facts:
     history = StudyHistory(storage.engine, study.study_id)
     records = trial_records(storage, study.study_id, history)
     ranked = best_first(records)
-    if not any(record.val_accuracy is not None for record in ranked):
+    if not any(record.score is not None for record in ranked):
         raise _nothing_complete(study, records)
     frozen = history.trials()
     return Facts(

@@ -20,10 +20,10 @@ def section(facts: Facts) -> Section:
     """Return Optuna's importances, or a sentence where there are too few trials."""
     title = "Which knobs mattered"
     trials = facts.fine_tuned
-    if len(trials) < FEWEST or len({trial.accuracy for trial in trials}) < 2:
+    if len(trials) < FEWEST or len({trial.score for trial in trials}) < 2:
         few = (
             f"Importances are not shown: {len(trials)} complete trials with settings of their own "
-            f"are too few to estimate them from (at least {FEWEST}, of different accuracies)."
+            f"are too few to estimate them from (at least {FEWEST}, of different results)."
         )
         return Section("importances", title, words=(few,))
     found, halves = _importance(facts, trials), _of_halves(facts, trials)
@@ -80,7 +80,7 @@ def _importance(facts: Facts, trials: Sequence[FineTuned]) -> Mapping[str, float
         create_trial(
             params={name: raw[trial.number][name] for name in distributions},
             distributions=distributions,
-            value=trial.accuracy,
+            value=trial.score,
         )
         for trial in trials
     ]

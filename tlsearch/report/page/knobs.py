@@ -3,6 +3,13 @@
 from collections.abc import Sequence
 
 from tlsearch.records.knobs import Knob, KnobGain, KnobsTable
+from tlsearch.records.objective import (
+    Objective,
+    gain_unit,
+    plot_factor,
+    signed_gain,
+    words,
+)
 from tlsearch.report.page.facts import Facts
 from tlsearch.report.page.section import Drawn, Figure, Row, Section, Table
 from tlsearch.report.page.style import BLUE, INK, ORANGE, drawing
@@ -33,17 +40,19 @@ def section(facts: Facts) -> Section:
 
 
 def _words(known: KnobsTable) -> list[str]:
-    words = []
+    said = []
     if known.whole is not None:
-        words.append(f"From the default to {known.winner}: {_gain(known.whole)} in all.")
+        said.append(
+            f"From the default to {known.winner}: {_gain(known.whole, known.objective)} in all."
+        )
     if known.same:
-        words.append(f"The same in both: {joined(known.same)}.")
+        said.append(f"The same in both: {joined(known.same)}.")
     if known.taken:
         taken = f"{known.taken} of {known.planned} runs"
-        words.append(f"{taken} are those of the finalists, which had trained the same.")
+        said.append(f"{taken} are those of the finalists, which had trained the same.")
     if known.done < known.planned:
-        words.append(f"{known.done} of {known.planned} runs have ended so far.")
-    return words
+        said.append(f"{known.done} of {known.planned} runs have ended so far.")
+    return said
 
 
 def _figure(known: KnobsTable) -> Figure:
@@ -59,16 +68,22 @@ def _figure(known: KnobsTable) -> Figure:
             figures = (exact(gain.gain), exact(gain.low), exact(gain.high), str(gain.n_seeds))
             data.append((_name(knob), change, *figures))
     listed = "; ".join(
-        f"{_name(knob)} {change} {_gain(gain)}"
+        f"{_name(knob)} {change} {_gain(gain, known.objective)}"
         for knob in known.knobs
         for change, gain in _gains(knob)
     )
     return Figure(
-        SLUG, "Gain by knob", caption, f"Gains: {listed}", _draw(known.knobs), tuple(data)
+        SLUG,
+        "Gain by knob",
+        caption,
+        f"Gains: {listed}",
+        _draw(known.knobs, known.objective),
+        tuple(data),
     )
 
 
-def _draw(knobs: Sequence[Knob]) -> Drawn:
+def _draw(knobs: Sequence[Knob], objective: Objective) -> Drawn:
+    factor = abs(plot_factor(objective))
     with drawing(SLUG, 0.62 * len(knobs) + 0.9) as canvas:
         axes = canvas.axes
         axes.axvline(0, color=INK, lw=0.8)
@@ -76,11 +91,11 @@ def _draw(knobs: Sequence[Knob]) -> Drawn:
             for change, gain in _gains(knob):
                 is_added = change == "added"
                 y, color = place + (-0.15 if is_added else 0.15), BLUE if is_added else ORANGE
-                axes.plot([100 * gain.low, 100 * gain.high], [y, y], color=color, lw=2)
-                axes.plot([100 * gain.gain], [y], "o" if is_added else "s", color=color, ms=6)
+                axes.plot([factor * gain.low, factor * gain.high], [y, y], color=color, lw=2)
+                axes.plot([factor * gain.gain], [y], "o" if is_added else "s", color=color, ms=6)
         axes.set_yticks(range(len(knobs)), [" +\n".join(knob.names) for knob in knobs])
         axes.set_ylim(len(knobs) - 0.4, -0.6)
-        axes.set_xlabel("gain in validation accuracy, points")
+        axes.set_xlabel(_axis(objective))
         axes.grid(axis="x")
         axes.margins(x=0.1)
     return canvas.drawn
@@ -90,8 +105,16 @@ def _table(known: KnobsTable) -> Table:
     rows: list[Row] = [("knob", "default", "winner", "added", "taken away")]
     for knob in known.knobs:
         values = (_values(knob.default), _values(knob.winner))
-        rows.append((_name(knob), *values, _gain(knob.added), _gain(knob.taken)))
-    note = "Points, with a 95 % interval. Taken away: what the winner loses without the knob."
+        rows.append(
+            (
+                _name(knob),
+                *values,
+                _gain(knob.added, known.objective),
+                _gain(knob.taken, known.objective),
+            )
+        )
+    unit = gain_unit(known.objective).strip().capitalize() or f"Less {words(known.objective)}"
+    note = f"{unit}, with a 95 % interval. Taken away: what the winner loses without the knob."
     return Table(SLUG, "Knob by knob", tuple(rows), note)
 
 
@@ -104,11 +127,16 @@ def _seeds(known: KnobsTable) -> int:
     return max((gain.n_seeds for knob in known.knobs for _, gain in _gains(knob)), default=0)
 
 
-def _gain(gain: KnobGain | None) -> str:
+def _gain(gain: KnobGain | None, objective: Objective) -> str:
     if gain is None:
         return "-"
-    interval = f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
-    return f"{100 * gain.gain:+.1f} points ({interval}, n = {gain.n_seeds})"
+    brings, low, high = (signed_gain(objective, v) for v in (gain.gain, gain.low, gain.high))
+    return f"{brings}{gain_unit(objective)} ({low} to {high}, n = {gain.n_seeds})"
+
+
+def _axis(objective: Objective) -> str:
+    unit = gain_unit(objective).strip() or "nats less"
+    return f"gain in validation {words(objective)}, {unit}"
 
 
 def _name(knob: Knob) -> str:

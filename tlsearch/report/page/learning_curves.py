@@ -12,9 +12,9 @@ from tlsearch.report.page.style import (
     INK,
     MANY_POINTS,
     ORANGE,
-    accuracy_axis,
     drawing,
     legend,
+    score_axis,
 )
 from tlsearch.report.page.words import count, exact
 
@@ -42,17 +42,18 @@ def section(facts: Facts) -> Section:
         + ". A cross is where a trial was pruned. The paper shows no learning curves."
     )
     best = best_of(facts.fine_tuned)
-    alt = (
-        f"Validation accuracy by epoch of {len(complete)} complete and {len(pruned)} pruned trials"
-    )
-    rows: list[Row] = [("trial", "state", "epoch", "val_accuracy")]
+    n = f"{len(complete)} complete and {len(pruned)} pruned trials"
+    alt = f"Validation {facts.word} by epoch of {n}"
+    rows: list[Row] = [("trial", "state", "epoch", facts.head)]
     for state, numbers in (("complete", complete), ("pruned", pruned)):
         for number in numbers:
-            for epoch, accuracy in enumerate(facts.curves[number], 1):
-                rows.append((str(number), state, str(epoch), exact(accuracy)))
+            for epoch, score in enumerate(facts.curves[number], 1):
+                figure = exact(facts.figure(score))
+                rows.append((str(number), state, str(epoch), figure))
     drawn = _draw(facts, *shown, best.number if best else None)
-    figure = Figure(SLUG, "Accuracy by epoch", caption, alt, drawn, tuple(rows))
-    return Section("curves", title, figures=(figure,))
+    title_of = f"{facts.title} by epoch"
+    drawing_of = Figure(SLUG, title_of, caption, alt, drawn, tuple(rows))
+    return Section("curves", title, figures=(drawing_of,))
 
 
 def _numbers(facts: Facts, state: str) -> list[int]:
@@ -82,7 +83,7 @@ def _draw(facts: Facts, complete: Sequence[int], pruned: Sequence[int], best: in
             (pruned, ORANGE, "pruned"),
         ):
             for place, number in enumerate(numbers):
-                xs, ys = _points(facts.curves[number])
+                xs, ys = _points(facts, facts.curves[number])
                 axes.plot(
                     xs,
                     ys,
@@ -101,16 +102,16 @@ def _draw(facts: Facts, complete: Sequence[int], pruned: Sequence[int], best: in
             (best, INK, (1, 0), f"best: trial {best}"),
         ):
             if chosen is not None and facts.curves.get(chosen):
-                xs, ys = _points(facts.curves[chosen])
+                xs, ys = _points(facts, facts.curves[chosen])
                 axes.plot(xs, ys, color=color, lw=2.2, dashes=dashes, label=label)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        accuracy_axis(axes)
+        score_axis(axes, facts.axis)
         legend(canvas.figure, axes)
     return canvas.drawn
 
 
-def _points(curve: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Return epochs and per cent; what is not finite makes a gap."""
-    ys = [100 * y if math.isfinite(y) else math.nan for y in curve]
+def _points(facts: Facts, curve: Sequence[float]) -> tuple[list[int], list[float]]:
+    """Return epochs and scores as on the axis; what is not finite makes a gap."""
+    ys = [facts.factor * y if math.isfinite(y) else math.nan for y in curve]
     return list(range(1, len(ys) + 1)), ys

@@ -1,12 +1,15 @@
 """The top of the page: what the study found, and of what it consists."""
 
-from tlsearch.records import FIXED_FEATURES, answer_words, lead_sentence
-from tlsearch.records.format import expected_percent, percent
+from tlsearch.records import FIXED_FEATURES, TrialRecord, answer_words, lead_sentence
+from tlsearch.records.format import percent
+from tlsearch.records.objective import ACCURACY, is_minimised, shown_with_sd, val_words
 from tlsearch.report.budget import budget_sentence
 from tlsearch.report.page.facts import Facts
 from tlsearch.report.page.section import Row, Section, Table
 from tlsearch.report.page.settings import best_of
-from tlsearch.report.page.words import count, seen, settings, shown_name
+from tlsearch.report.page.words import count, settings, shown_name
+
+FLOOR = "a linear classifier on fixed features"
 
 
 def section(facts: Facts) -> Section:
@@ -21,6 +24,12 @@ def section(facts: Facts) -> Section:
 
 def _words(facts: Facts) -> list[str]:
     words = []
+    if facts.objective != ACCURACY:
+        way = "smaller" if is_minimised(facts.objective) else "larger"
+        words.append(
+            f"This study makes {facts.word} best, and its figures are of that: {way} is better. "
+            "The paper's are accuracies."
+        )
     if facts.answer is not None:
         words.append(f"Recommended: {answer_words(facts.answer)}.")
         if lead := lead_sentence(facts.answer.lead):
@@ -31,7 +40,7 @@ def _words(facts: Facts) -> list[str]:
         words.append(
             f"The best of {count(len(facts.fine_tuned), 'trial')} looks better than it is, because "
             f"it was chosen for a figure that chance had a part in. With {facts.n_val} validation "
-            "images the standard error of one accuracy is what stands behind ±."
+            f"images the standard error of one {facts.word} is what stands behind ±."
         )
     if facts.controls.why is not None:
         words.append(f"State: {facts.controls.why}.")
@@ -39,11 +48,10 @@ def _words(facts: Facts) -> list[str]:
 
 
 def _results(facts: Facts) -> Table:
-    rows: list[Row] = [("", "validation accuracy", "expected on new images", "settings")]
+    rows: list[Row] = [("", f"validation {facts.word}", "expected on new images", "settings")]
     floor, default = facts.of_origin(FIXED_FEATURES), facts.of_origin("default")
-    if floor is not None and floor.val_accuracy is not None:
-        accuracy = seen(floor.val_accuracy, facts.n_val)
-        rows.append(("fixed features", accuracy, "-", "a linear classifier on fixed features"))
+    if floor is not None:
+        rows.append(("fixed features", _seen(facts, floor), "-", FLOOR))
     best = best_of(facts.fine_tuned)
     numbers = {
         "plain fine-tuning default": default.number if default else None,
@@ -52,12 +60,12 @@ def _results(facts: Facts) -> Table:
     of_number = {trial.number: trial for trial in facts.trials}
     for name, number in numbers.items():
         record = of_number.get(number) if number is not None else None
-        if record is None or record.params is None or record.val_accuracy is None:
+        if record is None or record.params is None or record.score is None:
             continue
-        expected = expected_percent(record.expected_accuracy, record.expected_accuracy_sd)
+        expected = shown_with_sd(facts.objective, record.expected_score, record.expected_score_sd)
         canonical = settings(record.params.canonical(facts.n_body))
         shown = f"{name} ({record.number})"
-        rows.append((shown, seen(record.val_accuracy, facts.n_val), expected, canonical))
+        rows.append((shown, _seen(facts, record), expected, canonical))
     note = "“Expected on new images” is what a trial should reach by all trials of the study."
     return Table("results", "In short", tuple(rows), note)
 
@@ -77,7 +85,7 @@ def _made_of(facts: Facts) -> Table:
         ("training", f"{recipe.epochs} epochs at {recipe.image_size} pixels, {recipe.optimizer}"),
         ("trials", _trials(facts)),
         ("budget", budget_sentence(facts.controls, used=False).removeprefix("budget: ")),
-        ("plain default", percent(_accuracy(facts, "default"))),
+        ("plain default", _plain_default(facts)),
         ("created with", versions),
         ("spec hash", study.spec_hash),
     )
@@ -98,6 +106,14 @@ def _trials(facts: Facts) -> str:
     )
 
 
-def _accuracy(facts: Facts, origin: str) -> float | None:
-    found = facts.of_origin(origin)
-    return None if found is None else found.val_accuracy
+def _plain_default(facts: Facts) -> str:
+    found = facts.of_origin("default")
+    return "-" if found is None else val_words(facts.objective, found.score, found.val_accuracy)
+
+
+def _seen(facts: Facts, trial: TrialRecord) -> str:
+    """Return the score, and the accuracy beside it where that is another figure."""
+    text = facts.seen(trial)
+    if facts.objective == ACCURACY:
+        return text
+    return f"{text} (accuracy {percent(trial.val_accuracy)})"

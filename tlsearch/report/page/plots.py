@@ -19,7 +19,7 @@ class Series:
     Attributes:
         label: for the legend.
         xs: a hyperparameter of each.
-        ys: accuracies, fractions.
+        ys: scores as on the axis, such as per cent.
         style: number of its colour and marker.
         faint: drawn hollow and without medians: trials that are there for comparison.
     """
@@ -37,7 +37,7 @@ class Dot:
 
     Attributes:
         label: what it is.
-        value: an accuracy, a fraction.
+        value: a score; of accuracy a fraction.
         low, high: ends of its interval; None = no interval.
         others: single runs that `value` is the mean of.
         style: number of its colour and marker.
@@ -89,11 +89,11 @@ def draw_points(
     *,
     faint: bool = False,
 ) -> None:
-    """Draw accuracies (fractions) as points in per cent."""
+    """Draw trials as points."""
     color, marker = SERIES[style % len(SERIES)], MARKERS[style % len(MARKERS)]
     axes.plot(
         xs,
-        [100 * y for y in ys],
+        list(ys),
         linestyle="none",
         marker=marker,
         markersize=4.0 if faint else 5.0,
@@ -114,7 +114,7 @@ def draw_medians(
         middle = median_of(one.of(series.xs, series.ys))
         if middle is not None:
             for width, color in ((5.2, INK), (3.4, SERIES[series.style % len(SERIES)])):
-                axes.plot(end, [100 * middle] * 2, color=color, lw=width, zorder=1.8)
+                axes.plot(end, [middle] * 2, color=color, lw=width, zorder=1.8)
 
 
 def number_bins(axes: "Axes", series: Sequence[Series], bins: Sequence[Bin]) -> None:
@@ -138,19 +138,27 @@ def number_bins(axes: "Axes", series: Sequence[Series], bins: Sequence[Bin]) -> 
             axes.axvline(one.low, color=INK, lw=0.4, alpha=0.25, zorder=0)
 
 
-def draw_dots(axes: "Axes", dots: Sequence[Dot], label: str) -> None:
-    """Draw accuracies below one another, with their intervals and single runs."""
+def draw_dots(axes: "Axes", dots: Sequence[Dot], label: str, factor: float = 100.0) -> None:
+    """Draw scores below one another, with their intervals and single runs.
+
+    Args:
+        axes: where.
+        dots: what is drawn.
+        label: of the x axis.
+        factor: by what scores are multiplied there.
+    """
+    digits = 1 if factor == 100 else 3
     for place, dot in enumerate(dots):
         color, marker = SERIES[dot.style % len(SERIES)], MARKERS[dot.style % len(MARKERS)]
         if dot.low is not None and dot.high is not None:
-            axes.plot([100 * dot.low, 100 * dot.high], [place, place], color=color, lw=2)
+            axes.plot([factor * dot.low, factor * dot.high], [place, place], color=color, lw=2)
         if dot.others:
-            runs = [100 * run for run in dot.others]
+            runs = [factor * run for run in dot.others]
             axes.plot(runs, [place] * len(runs), linestyle="none", marker="|", color=INK, ms=9)
-        axes.plot([100 * dot.value], [place], marker=marker, color=color, ms=7)
+        axes.plot([factor * dot.value], [place], marker=marker, color=color, ms=7)
         axes.annotate(
-            f"{100 * dot.value:.1f}",
-            (100 * dot.value, place),
+            f"{factor * dot.value:.{digits}f}",
+            (factor * dot.value, place),
             xytext=(0, 7),
             textcoords="offset points",
             ha="center",

@@ -60,5 +60,5 @@ def weak_alpha(space: SearchSpace) -> float:
 
 
 def best_of(trials: Sequence[FineTuned]) -> FineTuned | None:
-    """Return the most accurate trial, the earliest among equals."""
-    return max(trials, key=lambda trial: (trial.accuracy, -trial.number), default=None)
+    """Return the best trial, the earliest among equals."""
+    return max(trials, key=lambda trial: (trial.score, -trial.number), default=None)

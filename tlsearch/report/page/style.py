@@ -101,8 +101,8 @@ def drawing(
         canvas.drawn = Drawn(_svg(figure, slug), _png(figure))
 
 
-def accuracy_axis(axes: "Axes", label: str = "validation accuracy, %") -> None:
-    """Give an axis of accuracies its label and grid."""
+def score_axis(axes: "Axes", label: str) -> None:
+    """Give an axis of scores its label and grid."""
     axes.set_ylabel(label)
     axes.grid(axis="y")
     axes.margins(y=0.1)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from tlsearch.prior import lr_scale, unfit_weight
-from tlsearch.records.format import p_value, percent
+from tlsearch.records.format import p_value
+from tlsearch.records.objective import ACCURACY
+from tlsearch.records.objective import shown as score_shown
 from tlsearch.report.measures_table import PAPER, measures_rows
 from tlsearch.report.page import paper
 from tlsearch.report.page.facts import Facts, FineTuned
@@ -167,7 +169,8 @@ def _compare(
     level: float,
 ) -> tuple[str | None, str]:
     """Return the word of the better side, or None, and why."""
-    sides = ([t.accuracy for t in trials if is_so(t)], [t.accuracy for t in trials if not is_so(t)])
+    sides = ([t.score for t in trials if is_so(t)], [t.score for t in trials if not is_so(t)])
+    objective = trials[0].objective if trials else ACCURACY
     counts = ", ".join(f"{w.lower()}: n = {len(s)}" for w, s in zip(words, sides, strict=True))
     if min(map(len, sides)) < FEWEST:
         return None, f"too few trials ({counts})"
@@ -175,7 +178,7 @@ def _compare(
 
     p = float(mannwhitneyu(*sides).pvalue)
     shown = ", ".join(
-        f"{word.lower()}: median {percent(median(side))}, n = {len(side)}"
+        f"{word.lower()}: median {score_shown(objective, median(side))}, n = {len(side)}"
         for word, side in zip(words, sides, strict=True)
     )
     why = f"{shown}; {p_value(p)}"

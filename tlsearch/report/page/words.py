@@ -1,10 +1,17 @@
 """How the report writes names, numbers and settings."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tlsearch.records import HYPERPARAMETER_NAMES, Hyperparameters
-from tlsearch.records.precision import standard_error
+from tlsearch.records.objective import (
+    ACCURACY,
+    Objective,
+    attr,
+    figure_of,
+    shown,
+    shown_with_sd,
+)
 from tlsearch.report.page.facts import FineTuned
 from tlsearch.report.page.section import Row
 
@@ -28,18 +35,13 @@ def exact(value: float | None) -> str:
     return "" if value is None or not math.isfinite(value) else repr(value)
 
 
-def seen(accuracy: float, n_val: int) -> str:
-    """Return `61.2 ± 2.5 %`: an accuracy and its standard error by n validation images."""
-    return f"{100 * accuracy:.1f} ± {100 * standard_error(accuracy, n_val):.1f} %"
-
-
-def mean_sd(values: Sequence[float]) -> str:
+def mean_sd(scores: Sequence[float], objective: Objective = ACCURACY) -> str:
     """Return `61.2 ± 0.8 %`: mean and standard deviation of several runs."""
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return f"{100 * mean:.1f} %"
-    sd = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    return f"{100 * mean:.1f} ± {100 * sd:.1f} %"
+    mean = sum(scores) / len(scores)
+    if len(scores) < 2:
+        return shown(objective, mean)
+    sd = math.sqrt(sum((score - mean) ** 2 for score in scores) / (len(scores) - 1))
+    return shown_with_sd(objective, mean, sd)
 
 
 def settings(params: Hyperparameters) -> str:
@@ -56,21 +58,20 @@ def settings(params: Hyperparameters) -> str:
     return ", ".join([*parts, f"L2 {number(params.beta)}"])
 
 
-TRIAL_HEAD: Row = ("trial", "val_accuracy", "origin", *HYPERPARAMETER_NAMES)
-
-
-def trial_rows(trials: Iterable[FineTuned]) -> tuple[Row, ...]:
+def trial_rows(trials: Sequence[FineTuned]) -> tuple[Row, ...]:
     """Return the heading and a row a trial for a CSV file; hyperparameters in canonical form."""
+    objective = trials[0].objective if trials else ACCURACY
+    head: Row = ("trial", attr(objective), "origin", *HYPERPARAMETER_NAMES)
     rows = (
         (
             str(trial.number),
-            exact(trial.accuracy),
+            exact(figure_of(objective, trial.score)),
             trial.origin,
             *(exact(value) for value in trial.params.as_dict().values()),
         )
         for trial in trials
     )
-    return (TRIAL_HEAD, *rows)
+    return (head, *rows)
 
 
 def joined(parts: Sequence[str]) -> str:
