@@ -1,6 +1,7 @@
 """Compares ways to choose a linear classifier on frozen features, and prints a table.
 
     python bench/probe.py [TARGET ...] [--divisions 8] [--shared FOLDER]
+    python bench/probe.py --threads     # seconds of a fit by one thread and by all, side by side
 
 Each target's training and validation images (never its test images) are divided anew, several
 times: as many as the target trains with to fit and to choose by cross-validation, the rest to
@@ -9,7 +10,10 @@ compare.
 
 import argparse
 import sys
+import time
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent / "search"))
 from table import write_digits
 
 SIZE = 64
+probe_module: Any = import_module("tlsearch.measures.linear_probe")  # whose name is a function's, too
 GRID = tuple(10.0**exponent for exponent in range(-5, 4))
 Values = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -37,7 +42,11 @@ def main() -> None:
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     parser.add_argument("--divisions", type=int, default=8)
     parser.add_argument("--shared", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--threads", action="store_true")
     args = parser.parse_args()
+    if args.threads:
+        _time_threads()
+        return
     targets = _targets(args.shared)
     for name in args.targets or targets:
         spec, per_class = targets[name]
@@ -99,6 +108,27 @@ def _compared(everything: Features, per_class: int, seed: int) -> dict[str, floa
         found |= {f"{name}, C by accuracy": by_accuracy[2]}
         found |= {f"{name}, C = {c:g}": scores[c][2] for c in (0.01, 1.0)}
     return found
+
+
+def _time_threads() -> None:
+    """Print the seconds of whole fits of made-up features: median, least and most of five."""
+    for n, d, n_classes in ((300, 1280, 10), (1000, 1280, 10), (3000, 1280, 100)):
+        generator, labels = np.random.default_rng(0), np.arange(n) % n_classes
+        centres = 0.3 * generator.normal(size=(n_classes, d))
+        values = np.maximum(centres[labels] + generator.normal(size=(n, d)), 0)
+        train = Features(values.astype(np.float32), labels)
+        seconds: dict[str, list[float]] = {"one": [], "all": []}
+        for _ in range(5):
+            for threads, work in (("one", np.inf), ("all", 0)):
+                probe_module._FOR_ONE_THREAD = work
+                began = time.monotonic()
+                linear_probe(train, n_classes)
+                seconds[threads].append(time.monotonic() - began)
+        shown = (
+            f"{name} {np.median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
+            for name, each in seconds.items()
+        )
+        print(f"{n} images, {d} dimensions, {n_classes} classes: {', '.join(shown)}", flush=True)
 
 
 def _score(

@@ -6,11 +6,14 @@ accuracy on validation is not flattered by that choice. docs/measures.md compare
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from tlsearch.errors import DataError
 from tlsearch.measures.features import Features, Labels, Matrix
@@ -21,6 +24,7 @@ FOLDS = 5
 VERSION = 1  # raise it when the same features give another classifier
 
 _MUCH_WORK = 3e7  # images x dimensions x classes; beyond it one fold is held out, not five
+_FOR_ONE_THREAD = 1e9  # likewise; up to it all cores gain little where they are free
 _STEPS = 300  # of the optimiser, for one fit
 _PAST_THE_BEST = 2  # strengths in a row without a gain end the search
 
@@ -93,11 +97,21 @@ def linear_probe(train: Features, n_classes: int, seed: int = 0) -> LinearProbe:
             "the training images are all of one class; a classifier needs at least two: add images"
         )
     n, d = train.values.shape
-    wanted = FOLDS if n * min(n, d) * n_classes <= _MUCH_WORK else 1
-    folds = _folds(train.labels, wanted, np.random.default_rng(seed))
-    problem = _Problem.of(train, n_classes)
-    strength, loss = _chosen(problem, folds) if folds else (DEFAULT_STRENGTH, None)
-    return problem.probe(strength, loss)
+    work = n * min(n, d) * n_classes
+    folds = _folds(train.labels, FOLDS if work <= _MUCH_WORK else 1, np.random.default_rng(seed))
+    with _few_threads(work):
+        problem = _Problem.of(train, n_classes)
+        strength, loss = _chosen(problem, folds) if folds else (DEFAULT_STRENGTH, None)
+        return problem.probe(strength, loss)
+
+
+def _few_threads(work: int) -> AbstractContextManager[Any]:
+    """Let the products of small matrices take one thread.
+
+    Thousands of them follow one another, and on cores that are busy the threads of BLAS wait for
+    each other at each (`bench/probe.py --threads`).
+    """
+    return threadpool_limits(1, user_api="blas") if work <= _FOR_ONE_THREAD else nullcontext()
 
 
 @dataclass(frozen=True, eq=False)
