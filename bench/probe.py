@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent / "search"))
 from table import write_digits
 
 SIZE = 64
-probe_module: Any = import_module("tlsearch.measures.linear_probe")  # whose name is a function's, too
+probe_module: Any = import_module("tlsearch.measures.linear_probe")  # a function is named so, too
 GRID = tuple(10.0**exponent for exponent in range(-5, 4))
 Values = NDArray[np.float64]
 Labels = NDArray[np.int64]
