@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tlsearch.data.balance import balanced_order
 from tlsearch.records import Range
 from tlsearch.records.resize import Resize
 from tlsearch.spec import RecipeSpec
@@ -57,17 +58,24 @@ def seed_from(*parts: int | str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 
-def draw_epoch(sizes: Tensor, recipe: RecipeSpec, epoch: int) -> Draws:
-    """Draw an epoch on the CPU; it depends only on the sizes, the recipe and the epoch.
+def draw_epoch(
+    sizes: Tensor, recipe: RecipeSpec, epoch: int, labels: Tensor | None = None
+) -> Draws:
+    """Draw an epoch on the CPU; it depends only on the images, the recipe and the epoch.
 
     Args:
         sizes: (n, 2) on the CPU, height and width of each image, pixels.
-        recipe: for the seed, the crop's scale and ratio, and the flip.
+        recipe: for the sampling, the seed, the crop's scale and ratio, and the flip.
         epoch: any whole number.
+        labels: int64 (n,), of the images; only balanced sampling needs them.
     """
     generator = torch.Generator().manual_seed(seed_from(recipe.seed, epoch))
     n = len(sizes)
     order = torch.randperm(n, generator=generator)
+    if recipe.sampling == "balanced":
+        assert labels is not None, "classes cannot come equally often unless they are known"
+        own = torch.Generator().manual_seed(seed_from(recipe.seed, epoch, "balance"))
+        order = balanced_order(labels.cpu(), own)
     flips = (torch.rand(n, generator=generator) < 0.5) & recipe.horizontal_flip
     scale, ratio = recipe.crop_scale, recipe.crop_ratio
     assert scale is not None  # RecipeSpec refuses None

@@ -138,7 +138,7 @@ def train_batches(
     std: Sequence[float],
     epoch: int,
 ) -> Iterator[Batch]:
-    """Yield the shuffled, cropped, flipped and augmented batches of an epoch.
+    """Yield the sampled, cropped, flipped and augmented batches of an epoch.
 
     Each image gets a random-resized crop, or with `crop_scale` [1, 1] the centre crop without
     resampling. A last, smaller batch is left out unless it is the only one. The same recipe
@@ -162,7 +162,7 @@ def train_batches(
     _check_size(images, size)
     whole = recipe.crop_scale is not None and recipe.crop_scale.low == 1
     normalise = _Normaliser(mean, std, images.device)
-    draws = draw_epoch(images.sizes, recipe, epoch)
+    draws = draw_epoch(images.sizes, recipe, epoch, images.labels)
     if whole:
         boxes = centred(images.sizes[draws.order], size, recipe.resize)
         draws = Draws(draws.order, boxes, draws.flips)

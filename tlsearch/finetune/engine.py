@@ -8,7 +8,6 @@ from functools import cached_property
 from itertools import islice
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlsearch.backbones import Backbone, LinearHead
@@ -23,6 +22,7 @@ from tlsearch.finetune.ema import WeightAverage
 from tlsearch.finetune.evaluate import Evaluation, evaluate
 from tlsearch.finetune.guards import memory_errors, mixed_precision, reproducible
 from tlsearch.finetune.images import FineTuneData
+from tlsearch.finetune.losses import Loss, build_loss
 from tlsearch.finetune.optimizer import Decay, build_decay, build_optimizer, set_rates
 from tlsearch.finetune.param_groups import group_parameters
 from tlsearch.finetune.parts import (
@@ -122,6 +122,7 @@ class Training:
         step: number of optimiser steps so far.
         curve: reports of the complete epochs.
         frozen: layers that stay in evaluation mode.
+        loss: of a batch.
         average: of the weights; None where the recipe has none.
         at_once: images of a step that pass through the network at once.
         head: label of the linear probe that the classifier started as; None = it was random.
@@ -137,6 +138,7 @@ class Training:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     decay_terms: Decay
+    loss: Loss
     started: float
     frozen: Sequence[nn.Module] = ()
     average: WeightAverage | None = None
@@ -181,6 +183,7 @@ class Training:
             model,
             optimizer,
             decay_terms,
+            build_loss(recipe, data.train.labels, data.n_classes),
             started,
             frozen,
             average,
@@ -304,10 +307,7 @@ class Training:
             for part, part_labels, share in parts(images, labels, self.at_once):
                 with mixed_precision(images.device):
                     outputs = self.model(part)
-                smoothing = self.recipe.label_smoothing
-                loss = share * F.cross_entropy(
-                    outputs.float(), part_labels, label_smoothing=smoothing
-                )
+                loss = share * self.loss(outputs.float(), part_labels)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += loss.detach()
         return total

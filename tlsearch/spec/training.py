@@ -15,6 +15,7 @@ TORCHVISION, PAPER = "torchvision:", "paper:"  # before the name of a set
 _SMALLEST_IMAGE = 16  # pixels
 _WARMUP_EPOCHS = 3  # or one fewer than there are
 MAGNITUDES = 31  # steps of the strength of an augmentation
+FOCAL_GAMMA, CLASS_WEIGHTS_BETA = 2.0, 0.999  # the papers' choices
 _MOST_ALPHA = 100.0  # of mixup and CutMix: nearly all images are mixed half and half
 
 
@@ -178,6 +179,14 @@ class RecipeSpec(Table):
             validation, or `frozen` at the pretrained ones in training too.
         ema_epochs: time constant of the moving average of the weights, epochs; the average is
             validated and kept instead of the last weights. 0 = no average.
+        loss: `cross_entropy`, or `focal` (Lin et al. 2017), in which images that are right already
+            count for less.
+        focal_gamma: of the focal loss: how much less; 0 = cross-entropy.
+        class_weights: of the images in the loss, by their class: `none`, `inverse` to the number
+            of its training images, or to its `effective` number (Cui et al. 2019).
+        class_weights_beta: of the effective number.
+        sampling: of an epoch: `shuffled` = each training image once, `balanced` = each class as
+            often as any other.
         decay_norm: whether alpha and beta also act on normalisation layers.
         seed: of reinitialised weights, shuffling and augmentation; the same for every trial.
     """
@@ -209,6 +218,11 @@ class RecipeSpec(Table):
     resize: Resize = "timm"
     batch_norm: Literal["running", "recalibrated", "frozen"] = "recalibrated"
     ema_epochs: float = Field(0.0, ge=0)
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    focal_gamma: float = Field(FOCAL_GAMMA, ge=0, le=10)
+    class_weights: Literal["none", "inverse", "effective"] = "none"
+    class_weights_beta: float = Field(CLASS_WEIGHTS_BETA, ge=0, lt=1)
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
     decay_norm: bool = False
     seed: int = Field(0, ge=0, lt=2**31)
 
@@ -245,6 +259,26 @@ class RecipeSpec(Table):
         if not self.eval_size:
             return self
         return self.model_copy(update={"image_size": self.eval_size, "eval_size": 0})
+
+    @model_validator(mode="after")
+    def _makes_up_for_unequal_classes_once(self) -> "RecipeSpec":
+        if self.sampling == "balanced" and self.class_weights != "none":
+            raise ValueError(
+                f'class_weights = "{self.class_weights}" and sampling = "balanced" both make up '
+                "for unequal classes; leave one of them out"
+            )
+        if self.loss != "focal" and self.focal_gamma != FOCAL_GAMMA:
+            raise ValueError(
+                f'focal_gamma = {self.focal_gamma:g} is of loss = "focal", and loss is '
+                f'"{self.loss}"; set that, or leave focal_gamma out'
+            )
+        if self.class_weights != "effective" and self.class_weights_beta != CLASS_WEIGHTS_BETA:
+            raise ValueError(
+                f"class_weights_beta = {self.class_weights_beta:g} is of class_weights = "
+                f'"effective", and class_weights is "{self.class_weights}"; set that, or leave '
+                "class_weights_beta out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> "RecipeSpec":
