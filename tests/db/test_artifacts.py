@@ -9,8 +9,6 @@ import stat
 import subprocess
 import sys
 import time
-import urllib.request
-import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from tests.db.conftest import start_process, wait_for
+from tests.s3_server import new_bucket, serving
 from tlsearch.artifacts import HALF_WRITTEN, Artifacts, open_artifacts, picture_attrs
 from tlsearch.errors import StorageError
 
@@ -29,44 +28,14 @@ NAME = "0b5c1d2e.safetensors"
 @pytest.fixture(scope="module")
 def s3_address() -> Iterator[str]:
     """Address of a server that speaks S3."""
-    pytest.importorskip("moto", reason="moto is not installed")
-    pytest.importorskip("boto3", reason="boto3 is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    wait_for(lambda: answers(address))
-    yield address
-    server.terminate()
-    server.wait(timeout=30)
-
-
-def answers(address: str) -> bool:
-    try:
-        urllib.request.urlopen(address, timeout=5)
-    except OSError as error:
-        return hasattr(error, "code")
-    return True
+    with serving() as address:
+        yield address
 
 
 @pytest.fixture
 def s3(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A new bucket, as the environment of its users says."""
-    for name, value in {
-        "AWS_ENDPOINT_URL_S3": s3_address,
-        "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "NO_PROXY": "127.0.0.1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    import boto3
-
-    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-    boto3.client("s3").create_bucket(Bucket=bucket)
-    return bucket
+    return new_bucket(s3_address, monkeypatch)
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -87,8 +87,8 @@ def specs(folder: Path, seeds: Sequence[int]) -> Outcomes:
     return found
 
 
-def check(path: Path) -> tuple[str, str]:
-    """Run `tlsearch check` in this process; return a word for what became of it, and why."""
+def check(path: Path, *options: str) -> tuple[str, str]:
+    """Run `tlsearch check` in this process; return a word for what became of it, and its words."""
     from tlsearch.cli.main import main
 
     out, err = io.StringIO(), io.StringIO()
@@ -96,7 +96,7 @@ def check(path: Path) -> tuple[str, str]:
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        mock.patch.object(sys, "argv", ["tlsearch", "check", str(path)]),
+        mock.patch.object(sys, "argv", ["tlsearch", "check", str(path), *options]),
         mock.patch.dict(os.environ, {"HF_HUB_OFFLINE": "1"}),
     ):
         try:
@@ -110,7 +110,7 @@ def check(path: Path) -> tuple[str, str]:
                 signal.signal(number, handler)
     said = err.getvalue().splitlines()
     if code == 0:
-        return DONE, ""
+        return DONE, out.getvalue()
     if code != 2 or not said or not all(line.startswith("error: ") for line in said):
         return "odd ends", f"{code} {err.getvalue()}"
     return REFUSED, ""

@@ -1,12 +1,13 @@
 """The images of a study for people: classes and their numbers, and what was passed over."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tlsearch.errors import on_one_line
 
 if TYPE_CHECKING:
-    from tlsearch.data import Catalog, PassedOver, Unread
+    from tlsearch.backbones import InputStatistics
+    from tlsearch.data import Catalog, Channels, PassedOver, Unread
 
 _FIRST, _LAST = 12, 3  # classes that are shown of many
 _WIDEST = 40  # of a name, characters
@@ -33,6 +34,27 @@ def class_lines(catalog: "Catalog") -> list[str]:
 def passed_lines(passed: "Sequence[PassedOver]") -> list[str]:
     """Return a line for each kind of files that were passed over."""
     return [f"{_INDENT}passed over: {line}" for line in _passed(passed)]
+
+
+def look_lines(
+    sides: tuple[int, int, int], channels: "Mapping[str, Channels]", network: "InputStatistics"
+) -> list[str]:
+    """Return a line on the sizes of the images, and a table of their channels."""
+    least, median, most = sides
+    rows = [(split, each.mean, each.std) for split, each in channels.items()]
+    n_images = " and ".join(f"{each.n_images} {split}" for split, each in channels.items())
+    return [
+        f"sizes     shorter side {least} to {most} pixels, median {median}",
+        f"channels  red, green, blue: mean and spread, 0 to 1, of {n_images} images",
+        *(
+            f"{_INDENT}{name:<7}  {_three(mean)}   {_three(std)}"
+            for name, mean, std in [*rows, ("network", network.mean, network.std)]
+        ),
+    ]
+
+
+def _three(values: "Sequence[float]") -> str:
+    return " ".join(f"{value:.3f}" for value in values)
 
 
 def left_out_lines(left_out: "Sequence[tuple[str, Unread]]") -> list[str]:

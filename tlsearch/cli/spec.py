@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tlsearch.cli.clean import clean
-from tlsearch.cli.data_table import class_lines, left_out_lines, passed_lines
+from tlsearch.cli.data_table import class_lines, left_out_lines, look_lines, passed_lines
 from tlsearch.cli.display import console, print_json
 from tlsearch.cli.options import Json, SpecPath, Storage
 
@@ -117,6 +118,12 @@ def check(
             "--drop-duplicates", help="With --write-manifest: without images that are there twice."
         ),
     ] = False,
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help="Draws images of each class as the network sees them."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Validate a spec, its images and its network without training."""
@@ -126,21 +133,35 @@ def check(
 
     loaded = load_spec(spec)
     if write_manifest is not None:
+        if samples is not None:
+            raise typer.BadParameter("--samples and --write-manifest are two commands; give one")
         return clean(loaded, write_manifest, drop_duplicates, as_json)
     if drop_duplicates:
         raise typer.BadParameter("--drop-duplicates needs --write-manifest FILE.csv")
     if as_json:
-        print_json(_as_json(check_study(loaded)))
-        return None
-    with TerminalProgress() as progress:
-        checked = check_study(loaded, progress)
-    console.print("\n".join(_lines(checked)))
+        checked = check_study(loaded)
+        print_json(_as_json(checked))
+    else:
+        with TerminalProgress() as progress:
+            checked = check_study(loaded, progress)
+        console.print("\n".join(_lines(checked)))
+    if samples is not None:
+        _draw(checked, samples, as_json)
     return None
+
+
+def _draw(checked: "CheckedStudy", path: Path, as_json: bool) -> None:
+    from tlsearch.studies.look_at_images import draw_samples
+
+    draw_samples(checked, path)
+    if not as_json:
+        console.print(f"drawn into {path}")
 
 
 def _as_json(checked: "CheckedStudy") -> dict[str, object]:
     from tlsearch.spec import spec_hash
     from tlsearch.studies.findings import decoded_memory, notes
+    from tlsearch.studies.look_at_images import channels, sides
 
     catalog = checked.catalog
     return {
@@ -157,6 +178,8 @@ def _as_json(checked: "CheckedStudy") -> dict[str, object]:
             for each in catalog.passed
         },
         "left_out": [{"name": name, "reason": image.reason} for name, image in checked.left_out],
+        "shorter_sides": dict(zip(("least", "median", "most"), sides(checked), strict=True)),
+        "channels": {split: asdict(found) for split, found in channels(checked).items()},
         "memory_bytes": decoded_memory(checked),
         "notes": notes(checked),
         "copies": [copy.as_dict() for copy in checked.copies],
@@ -168,6 +191,7 @@ def _lines(checked: "CheckedStudy") -> list[str]:
     from tlsearch.data import as_text
     from tlsearch.spec import spec_hash
     from tlsearch.studies.findings import decoded_memory, notes, steps_text
+    from tlsearch.studies.look_at_images import channels, sides
 
     catalog, space = checked.catalog, checked.space
     readable = "" if checked.left_out else "; all readable"
@@ -178,6 +202,7 @@ def _lines(checked: "CheckedStudy") -> list[str]:
         *left_out_lines(checked.left_out),
     ]
     lines += [*class_lines(catalog), *passed_lines(catalog.passed)]
+    lines += look_lines(sides(checked), channels(checked), checked.backbone.statistics)
     memory = as_text(decoded_memory(checked))
     lines += [
         f"memory    {memory} for the decoded images, on the device of each worker",

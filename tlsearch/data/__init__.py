@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tlsearch.data.readable import ReadImages, find_images, load_readable
     from tlsearch.data.reading import Unread, watched_reading
     from tlsearch.data.references import Catalog, ImageRef, PassedOver, passed_text
+    from tlsearch.data.seen import Channels, SeenClass, channels_of, seen_classes
     from tlsearch.data.sizes import load_for_recipe
     from tlsearch.data.spellings import spelled_alike
     from tlsearch.data.views import CENTRE, View, ten_crop
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CENTRE": "views",
     "Catalog": "references",
+    "Channels": "seen",
     "Cleaned": "cleaning",
     "Copy": "duplicates",
     "DeviceImages": "pipeline",
@@ -46,10 +48,12 @@ _HOMES = {
     "Look": "colours",
     "PassedOver": "references",
     "ReadImages": "readable",
+    "SeenClass": "seen",
     "TrainingData": "imageset",
     "Unread": "reading",
     "View": "views",
     "as_text": "memory",
+    "channels_of": "seen",
     "content_of_test_images": "kept_names",
     "decoded_bytes": "needs",
     "enough_memory": "memory",
@@ -71,6 +75,7 @@ _HOMES = {
     "read_arrays": "cachefile",
     "read_once": "cache",
     "seed_from": "crops",
+    "seen_classes": "seen",
     "spelled_alike": "spellings",
     "stored_size": "fitting",
     "ten_crop": "views",
@@ -85,6 +90,7 @@ _HOMES = {
 __all__ = [
     "CENTRE",
     "Catalog",
+    "Channels",
     "Cleaned",
     "Copy",
     "DeviceImages",
@@ -94,10 +100,12 @@ __all__ = [
     "Look",
     "PassedOver",
     "ReadImages",
+    "SeenClass",
     "TrainingData",
     "Unread",
     "View",
     "as_text",
+    "channels_of",
     "content_of_test_images",
     "decoded_bytes",
     "enough_memory",
@@ -119,6 +127,7 @@ __all__ = [
     "read_arrays",
     "read_once",
     "seed_from",
+    "seen_classes",
     "spelled_alike",
     "stored_size",
     "ten_crop",

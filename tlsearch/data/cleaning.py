@@ -109,6 +109,8 @@ def _rows(catalog: Catalog, target: Path, dropped: frozenset[str]) -> list[tuple
 
 
 def _path(ref: ImageRef, target: Path) -> str:
+    if ref.url is not None:
+        return ref.url
     return Path(os.path.relpath(str(ref.source), target.absolute().parent)).as_posix()
 
 

@@ -1,11 +1,14 @@
 """Reads a manifest: a table with a row for each image, its path, its label, perhaps its split."""
 
 import os
+import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unicodedata import normalize
 
+from tlsearch.data.bucket import fetch_files
 from tlsearch.data.formats import COLUMNS
 from tlsearch.data.reading import listed
 from tlsearch.data.references import ALL, TEST, TRAIN, VAL, ImageRef, PassedOver, SourceImages
@@ -13,35 +16,44 @@ from tlsearch.data.scan import composed
 from tlsearch.data.split_names import split_of
 from tlsearch.data.tables import Table, read_table
 from tlsearch.errors import DataError
-from tlsearch.spec import ColumnsSpec
+from tlsearch.spec import S3, ColumnsSpec
 
 
-def read_manifest(path: Path, columns: ColumnsSpec) -> SourceImages:
+def read_manifest(path: Path, columns: ColumnsSpec, url: str | None = None) -> SourceImages:
     """Read the rows of a CSV or Parquet file as images.
 
-    Paths are relative to the folder of the file. Where there is a column of splits, it is taken as
-    it says; a split may have any name that `split_of` knows. A row without a group is in none.
+    Paths are relative to the folder of the file, or addresses in a bucket. Where there is a column
+    of splits, it is taken as it says; a split may have any name that `split_of` knows. A row
+    without a group is in none.
+
+    Args:
+        path: the file.
+        columns: the names of its columns.
+        url: where the file was fetched from, if it was; paths are then relative to its folder.
 
     Raises:
         DataError: the table cannot be read, a column is missing, a label is empty or in other
             splits alone, a file is not there or is named twice, or a group is in two splits.
     """
     table = read_table(path, columns.path)
+    if url is not None:
+        table = replace(table, where=url)
     used = _used(table, columns)
     cells = {use: table.column(name) for use, name in used.items()}
     _refuse_empty(table, used["path"], cells["path"], "name the file of each image")
     _refuse_empty(table, used["label"], cells["label"], "give each image a class, or drop its row")
-    files = _files(table, path.parent, cells["path"])
+    base = None if url is None else url.rpartition("/")[0]
+    found = _files(table, path.parent, base, cells["path"])
     splits = _splits(table, used["split"], cells["split"]) if "split" in used else None
-    names = _names(table, path.parent, files, splits)
+    names = _names(table, found, splits)
     if splits is not None and "group" in used:
         _refuse_divided(table, cells["group"], splits)
     classes = _classes(table, [composed(label) for label in cells["label"]], splits)
     labels = {name: k for k, name in enumerate(classes)}
     refs = [
-        ImageRef(name, labels[composed(label)], file, group=group or None)
-        for name, label, file, group in zip(
-            names, cells["label"], files, cells.get("group", [""] * len(names)), strict=True
+        ImageRef(name, labels[composed(label)], each.path, group=group or None, url=each.url)
+        for name, label, each, group in zip(
+            names, cells["label"], found, cells.get("group", [""] * len(names)), strict=True
         )
     ]
     left = tuple(name for name in table.header if name not in used.values())
@@ -71,9 +83,23 @@ def _refuse_empty(table: Table, name: str, cells: Sequence[str], advice: str) ->
         raise DataError(f"{table.where}: the column {name!r} is empty in {listed(empty)}; {advice}")
 
 
-def _files(table: Table, folder: Path, cells: Sequence[str]) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that a row names: where it is here, its name, and where it was fetched from."""
+
+    path: Path
+    name: str
+    url: str | None = None
+
+
+def _files(table: Table, folder: Path, base: str | None, cells: Sequence[str]) -> list[_File]:
     """Return the file of each row; looks whether it is there, but does not open it."""
-    found = [_file(folder, cell) for cell in cells]
+    urls = {cell: url for cell in cells if (url := _url(base, cell)) is not None}
+    fetched = fetch_files(list(dict.fromkeys(urls.values())), table.where)
+    found = [
+        _fetched(base, urls[cell], fetched[urls[cell]]) if cell in urls else _file(folder, cell)
+        for cell in cells
+    ]
     gone = [f"{cells[k]} ({table.place(k)})" for k, file in enumerate(found) if file is None]
     if gone:
         number = "1 file is" if len(gone) == 1 else f"{len(gone)} files are"
@@ -84,14 +110,32 @@ def _files(table: Table, folder: Path, cells: Sequence[str]) -> list[Path]:
     return [file for file in found if file is not None]
 
 
-def _file(folder: Path, cell: str) -> Path | None:
+def _url(base: str | None, cell: str) -> str | None:
+    """Return the address in a bucket that a cell names, if it names one."""
+    if cell.startswith(S3):
+        return cell
+    if base is None:
+        return None
+    bucket, _, key = f"{base}/{cell}".removeprefix(S3).partition("/")
+    return f"{S3}{bucket}/{posixpath.normpath(key.replace(chr(92), '/'))}"
+
+
+def _fetched(base: str | None, url: str, path: Path | None) -> _File | None:
+    if path is None:
+        return None
+    inside = base is not None and url.startswith(f"{base}/")
+    return _File(path, composed(url[len(base or "") + 1 :] if inside else url), url)
+
+
+def _file(folder: Path, cell: str) -> _File | None:
     """Return the file that a cell names: as it is, with slashes, or in another Unicode form."""
     slashes = cell.replace("\\", "/")
     forms = (cell, slashes, normalize("NFC", slashes), normalize("NFD", slashes))
     for text in dict.fromkeys(forms):
         path = Path(os.path.normpath(folder / text))
         if os.path.isfile(path):
-            return path
+            inside = path.relative_to(folder) if path.is_relative_to(folder) else path
+            return _File(path, composed(inside.as_posix()))
     return None
 
 
@@ -115,16 +159,12 @@ def _splits(table: Table, name: str, cells: Sequence[str]) -> list[str]:
     return [split for split in found if split is not None]
 
 
-def _names(
-    table: Table, folder: Path, files: Sequence[Path], splits: Sequence[str] | None
-) -> list[str]:
+def _names(table: Table, files: Sequence[_File], splits: Sequence[str] | None) -> list[str]:
     """Return a name for each file; refuses a file that two rows name."""
     rows: dict[str, list[int]] = defaultdict(list)
-    names = []
     for index, file in enumerate(files):
-        rows[os.path.realpath(file)].append(index)
-        inside = file.relative_to(folder) if file.is_relative_to(folder) else file
-        names.append(composed(inside.as_posix()))
+        rows[os.path.realpath(file.path)].append(index)
+    names = [file.name for file in files]
     twice = [found for found in rows.values() if len(found) > 1]
     if twice:
         across = [found for found in twice if splits and len({splits[k] for k in found}) > 1]

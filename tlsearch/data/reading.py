@@ -51,6 +51,11 @@ def watched_reading(tell: Tell) -> Iterator[None]:
         _tell.reset(token)
 
 
+def tell_read(n: int, total: int) -> None:
+    """Tell that so many images are read, or fetched."""
+    _tell.get()(n, total)
+
+
 @contextmanager
 def counted_within(start: int, total: int) -> Iterator[None]:
     """Count the images that are read in the block as part of more."""

@@ -28,6 +28,7 @@ class ImageRef:
         source: the file, a file in memory, or the pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
         bits: how many bits its values use, where the file does not say; None = all.
         group: of images that must be in one split; None = it may be in any.
+        url: where it was fetched from, if it was.
     """
 
     name: str
@@ -35,10 +36,13 @@ class ImageRef:
     source: Path | PackedFile | Pixels = field(compare=False, repr=False)
     bits: int | None = None
     group: str | None = None
+    url: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def place(self) -> str:
-        """Where a user can find the image: the path of the file, or the name."""
+        """Where a user can find the image: its address, the path of the file, or the name."""
+        if self.url is not None:
+            return self.url
         return str(self.source) if isinstance(self.source, Path) else self.name
 
     def content(self) -> bytes:

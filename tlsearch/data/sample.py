@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def sample_of(catalog: Catalog, n_train: int, n_val: int) -> Catalog:
     """Return a catalog of at most so many images, evenly spaced; without test images."""
-    train, val = _spaced(catalog.train, n_train), _spaced(catalog.val, n_val)
+    train, val = evenly_spaced(catalog.train, n_train), evenly_spaced(catalog.val, n_val)
     return replace(catalog, train=train, val=val, test=())
 
 
@@ -55,6 +55,7 @@ def _decoded(refs: Sequence[ImageRef], short_side: int, resize: Resize) -> Image
     return packed(images, [ref.label for ref in refs])
 
 
-def _spaced(found: Sequence[T], n: int) -> tuple[T, ...]:
+def evenly_spaced(found: Sequence[T], n: int) -> tuple[T, ...]:
+    """Return at most n items, evenly spaced."""
     n = min(n, len(found))
     return tuple(found[i * len(found) // n] for i in range(n))

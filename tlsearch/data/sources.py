@@ -1,8 +1,10 @@
 """Finds the kind of source that a data spec names, and reads it."""
 
 import os
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
+from tlsearch.data.bucket import fetch_files, fetch_tree
 from tlsearch.data.folders import read_folder
 from tlsearch.data.huggingface import holds_huggingface, read_huggingface
 from tlsearch.data.idx import holds_idx, read_idx
@@ -13,7 +15,7 @@ from tlsearch.data.references import SourceImages
 from tlsearch.data.scan import CLASSES, NOW, Rules
 from tlsearch.data.torchvision_sets import read_torchvision
 from tlsearch.errors import DataError
-from tlsearch.spec import PAPER, TORCHVISION, DataSpec
+from tlsearch.spec import PAPER, S3, TORCHVISION, DataSpec
 
 BUILTIN = "builtin:"
 _BY_EXTENSION = {
@@ -39,6 +41,8 @@ def read_source(spec: DataSpec, rules: Rules = NOW) -> SourceImages:
         return read_torchvision(spec)
     if spec.path.startswith(PAPER):
         return read_paper(spec)
+    if spec.path.startswith(S3):
+        return _read_bucket(spec, rules)
     path = Path(os.path.expanduser(spec.path))
     if not os.path.exists(path):
         raise DataError(f"{path}: no such file or folder; set data.path to where the images are")
@@ -78,6 +82,39 @@ def _read_builtin(name: str) -> SourceImages:
         known = ", ".join(f"{BUILTIN}{shipped}" for shipped in SHIPPED)
         raise DataError(f"{name}: no such built-in data set; use {known}")
     return read_npz(path, name)
+
+
+def _read_bucket(spec: DataSpec, rules: Rules) -> SourceImages:
+    """Read a folder or a manifest in a bucket."""
+    url = spec.path.rstrip("/")
+    kind = spec.format
+    if kind == "auto":
+        kind = _BY_EXTENSION.get(PurePosixPath(url).suffix.lower(), "folder")  # type: ignore[assignment]
+    if kind == "manifest":
+        file = fetch_files([url], url)[url]
+        if file is None:
+            raise DataError(f"{url}: there is no such object; set data.path to the manifest")
+        return read_manifest(file, spec.columns, url)
+    if kind not in ("folder", "classes"):
+        raise DataError(
+            f"{url}: of what lies in a bucket, folders of images and manifests are read; copy it "
+            "to this machine"
+        )
+    tree = fetch_tree(url)
+    try:
+        found = read_folder(tree, rules if kind == "folder" else CLASSES)
+    except DataError as error:
+        raise DataError(str(error).replace(str(tree), url)) from None
+    splits = {
+        split: tuple(replace(ref, url=f"{url}/{_inside(ref.source, tree)}") for ref in refs)
+        for split, refs in found.splits.items()
+    }
+    return replace(found, where=url, splits=splits)
+
+
+def _inside(source: object, tree: Path) -> str:
+    assert isinstance(source, Path)
+    return source.relative_to(tree).as_posix()
 
 
 def _kind(path: Path) -> str:

@@ -16,6 +16,7 @@ from tlsearch.spec.study import StudySpec
 from tlsearch.spec.training import (
     MAGNITUDES,
     PAPER,
+    S3,
     TORCHVISION,
     BackboneSpec,
     ColumnsSpec,
@@ -28,6 +29,7 @@ __all__ = [
     "LEGACY",
     "MAGNITUDES",
     "PAPER",
+    "S3",
     "TORCHVISION",
     "BackboneSpec",
     "BudgetSpec",

@@ -12,6 +12,7 @@ from tlsearch.spec.fields import DropRateField, Fraction, PositiveInt, RangeFiel
 Optimizer = Literal["sgd", "adamw"]
 
 TORCHVISION, PAPER = "torchvision:", "paper:"  # before the name of a set
+S3 = "s3://"  # before the name of a bucket
 _SMALLEST_IMAGE = 16  # pixels
 _WARMUP_EPOCHS = 3  # or one fewer than there are
 MAGNITUDES = 31  # steps of the strength of an augmentation
@@ -46,9 +47,9 @@ class DataSpec(Table):
     """Where the images are and how they are split; read by `tlsearch.data`.
 
     Attributes:
-        path: a folder of images, a manifest (.csv, .tsv, .parquet), a folder of idx files, a .npz
-            file, `torchvision:NAME`, `paper:NAME`, or `builtin:fashion-mnist-30`; relative to the
-            spec file.
+        path: a folder of images, a manifest (.csv, .tsv, .parquet), either also in a bucket
+            (`s3://BUCKET/...`), a folder of idx files, a .npz file, `torchvision:NAME`,
+            `paper:NAME`, or `builtin:fashion-mnist-30`; relative to the spec file.
         root: where torchvision, or the paper's sets, are; relative to the spec file.
         download: whether a set of torchvision that is not there is downloaded.
         format: `auto` = found from the path; `classes` = a folder whose folders are all classes,
@@ -87,6 +88,15 @@ class DataSpec(Table):
         """Return the same data where they lie elsewhere on this machine."""
         key = "root" if self.path.startswith((TORCHVISION, PAPER)) else "path"
         return self.model_copy(update={key: place})
+
+    @model_validator(mode="after")
+    def _no_credentials(self) -> "DataSpec":
+        if self.path.startswith(S3) and ({"@", "?"} & set(self.path.removeprefix(S3))):
+            raise ValueError(
+                f"path must be {S3}BUCKET/FOLDER alone; keys belong into the environment "
+                "(AWS_ACCESS_KEY_ID) or ~/.aws, not into a spec"
+            )
+        return self
 
     @model_validator(mode="after")
     def _root_of_torchvision(self) -> "DataSpec":
