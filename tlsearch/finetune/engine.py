@@ -34,6 +34,7 @@ from tlsearch.finetune.parts import (
 )
 from tlsearch.finetune.schedule import rate_factor
 from tlsearch.finetune.start import starting_model, starting_recipe
+from tlsearch.finetune.stopwatch import Stopwatch
 from tlsearch.finetune.validation import validate
 from tlsearch.records import Decision, EpochReport, FineTuneResult, Hyperparameters
 from tlsearch.spec import RecipeSpec
@@ -126,6 +127,7 @@ class Training:
         average: of the weights; None where the recipe has none.
         at_once: images of a step that pass through the network at once.
         head: label of the linear probe that the classifier started as; None = it was random.
+        watch: measures where the time goes.
         losses: of the batches so far in the current epoch, scalars on the device.
         last: evaluation after the last epoch that ran here; None before the first.
         started: on the monotonic clock, minus the seconds before an interruption.
@@ -148,6 +150,10 @@ class Training:
     curve: list[EpochReport] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
     last: Evaluation | None = None
+    watch: Stopwatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watch = Stopwatch(self.data.train.device)
 
     @classmethod
     def begin(
@@ -237,8 +243,10 @@ class Training:
             Interrupted: `should_stop` returned True.
         """
         self.set_training_mode()
-        for images, labels in islice(self.batches(epoch), len(self.losses), None):
-            self.losses.append(self.run_step(images, labels, self._rate_factor()))
+        batches = islice(self.batches(epoch), len(self.losses), None)
+        while (batch := self._next(batches)) is not None:
+            with self.watch.measuring("steps", images=len(batch[0])):
+                self.losses.append(self.run_step(*batch, self._rate_factor()))
             if should_stop():
                 raise Interrupted(self.checkpoint())
         loss = torch.stack(self.losses).mean().item()
@@ -246,6 +254,10 @@ class Training:
         if not math.isfinite(loss):
             raise TrialFailure("nan", f"the loss is not finite in epoch {epoch}")
         return loss
+
+    def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:
+        with self.watch.measuring("batches"):
+            return next(batches, None)
 
     def set_training_mode(self) -> None:
         """Let dropout and batch norm work as in training, except in frozen layers."""
@@ -260,9 +272,11 @@ class Training:
         """
         last = epoch == self.recipe.epochs
         statistics = self.backbone.statistics
-        self.last = validate(
-            self.model, self.data, self.recipe, statistics, self.average, last=last
-        )
+        with self.watch.measuring("validation"):
+            self.last = validate(
+                self.model, self.data, self.recipe, statistics, self.average, last=last
+            )
+        self.watch.times()  # the device is waited for by now, and its events need not pile up
         self.curve.append(EpochReport.of(epoch, self.last.figures, loss, self.seconds))
         return self.curve[-1]
 
@@ -274,7 +288,10 @@ class Training:
         probabilities = last.probabilities.numpy()
         probabilities.setflags(write=False)
         predictions = tuple(last.predictions.tolist())
-        return FineTuneResult(tuple(self.curve), stopped, self.seconds, predictions, probabilities)
+        times = self.watch.times()
+        return FineTuneResult(
+            tuple(self.curve), stopped, self.seconds, predictions, probabilities, times
+        )
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch of augmented batches; labels are indices, or shares of the classes."""

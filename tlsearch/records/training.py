@@ -11,6 +11,9 @@ if TYPE_CHECKING:  # so that commands that train nothing start without it
     from numpy.typing import NDArray
 
 
+TIMES = "times"  # the trial's user attribute that holds `TrainingTimes`
+
+
 class Decision(enum.Enum):
     """What the engine should do after an epoch's report."""
 
@@ -79,6 +82,35 @@ class EpochReport:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingTimes:
+    """Where the time of a training went, since it began or was resumed.
+
+    Attributes:
+        batches: seconds to crop, augment and normalise images.
+        steps: seconds of optimiser steps, forward and backward passes included.
+        validation: seconds of validations, batch-norm statistics included.
+        images: that were trained on.
+    """
+
+    batches: float
+    steps: float
+    validation: float
+    images: int
+
+    def as_attrs(self) -> dict[str, object]:
+        """Return the user attribute of a trial that holds them, rounded."""
+        training = self.batches + self.steps
+        return {
+            TIMES: {
+                "batches": round(self.batches, 3),
+                "steps": round(self.steps, 3),
+                "validation": round(self.validation, 3),
+                "images_per_second": round(self.images / training, 1) if training > 0 else None,
+            }
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class FineTuneResult:
     """How a fine-tuning ended.
 
@@ -91,6 +123,7 @@ class FineTuneResult:
         val_probabilities: float32 (n_val, n_classes), softmax of the outputs for each validation
             image, in order, after the last epoch that ran; read-only. None where nothing was
             evaluated. It does not count when results are compared.
+        times: where the time went; likewise.
     """
 
     curve: tuple[EpochReport, ...]
@@ -98,6 +131,7 @@ class FineTuneResult:
     seconds: float
     val_predictions: tuple[int, ...] = ()
     val_probabilities: "NDArray[np.float32] | None" = field(default=None, compare=False, repr=False)
+    times: TrainingTimes | None = field(default=None, compare=False)
 
     @property
     def val_accuracy(self) -> float:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from optuna.trial import TrialState
 
 from tlsearch.errors import DatabaseAway, TrialLost
-from tlsearch.records import Failure
+from tlsearch.records import Failure, FineTuneResult
 from tlsearch.records.finals_plan import TAKEN_FROM
 from tlsearch.records.objective import ACCURACY, OBJECTIVE, score_of
 from tlsearch.store.claims import Curve, Release
@@ -81,7 +81,7 @@ def _complete(held: HeldTrial, ending: Complete) -> None:
     curve_so_far = [report.score(objective) for report in result.curve]
     predictions = result.val_predictions
     pictures = save_pictures(held, ending.number, curve_so_far, predictions) if good else {}
-    facts = shown_figures(result.curve[-1].figures) | beside_floor(held, result)
+    facts = shown_figures(result.curve[-1].figures) | beside_floor(held, result) | _times(result)
     facts |= right_ones(held, predictions, result.val_probabilities)
     _write_complete(held, score, result.seconds, has_model, pictures, facts)
     with harmless(held, "files of this or an earlier trial are left"):
@@ -146,7 +146,7 @@ def _prune(held: HeldTrial, ending: Pruned) -> None:
             held.claim, score, curve, user_attrs=user_attrs, system_attrs=system_attrs
         )
 
-    more = shown_figures(ending.result.curve[-1].figures)
+    more = shown_figures(ending.result.curve[-1].figures) | _times(ending.result)
     _write_end(held, write, ending.result.seconds, more=more)
     with harmless(held, "files of this trial are left"):
         held.files.remove()
@@ -265,6 +265,10 @@ def _why(held: HeldTrial) -> Release:
 def _tell_sampler(held: HeldTrial, state: TrialState, score: float) -> None:
     with harmless(held, "the sampler did not take in this trial"):
         held.context.retry.call(lambda: held.trials.ended(held.claim.trial_id, state, score))
+
+
+def _times(result: FineTuneResult) -> dict[str, object]:
+    return {} if result.times is None else result.times.as_attrs()
 
 
 def _facts(held: HeldTrial, seconds: float) -> dict[str, object]:

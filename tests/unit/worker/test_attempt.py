@@ -72,6 +72,7 @@ class TestComplete:
         assert trial.curve == expected
         assert trial.value == expected[EPOCHS]
         assert trial.attrs["seconds"] > 0
+        assert trial.attrs["times"]["images_per_second"] > 0
         assert not [key for key in trial.attrs if key.startswith("energy")]  # of a CPU
         assert world.trials.told == [(trial.trial_id, TrialState.COMPLETE, expected[EPOCHS])]
         assert trial.has_model
