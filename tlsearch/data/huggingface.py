@@ -59,7 +59,7 @@ def read_huggingface(path: Path, columns: ColumnsSpec) -> SourceImages:
         DataError: pyarrow is missing, the files are damaged, or there is no column of images or
             of labels.
     """
-    _require_pyarrow(path)
+    require_pyarrow(path)
     found = {split: _rows(path, files) for split, files in _files_by_split(path).items()}
     features = next(iter(found.values())).features
     image, label = _columns(path, features, columns)
@@ -82,7 +82,8 @@ def read_huggingface(path: Path, columns: ColumnsSpec) -> SourceImages:
     )
 
 
-def _require_pyarrow(path: Path) -> None:
+def require_pyarrow(path: Path | str) -> None:
+    """Raise a DataError where pyarrow is not installed."""
     try:
         import pyarrow  # noqa: F401
     except ImportError:

@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from tlsearch.data.bucket import fetch_files, fetch_tree
 from tlsearch.data.folders import read_folder
-from tlsearch.data.huggingface import holds_huggingface, read_huggingface
+from tlsearch.data.hub import hub_folder
+from tlsearch.data.huggingface import holds_huggingface, read_huggingface, require_pyarrow
 from tlsearch.data.idx import holds_idx, read_idx
 from tlsearch.data.manifest import read_manifest
 from tlsearch.data.npz import read_npz
@@ -15,7 +16,7 @@ from tlsearch.data.references import SourceImages
 from tlsearch.data.scan import CLASSES, NOW, Rules
 from tlsearch.data.torchvision_sets import read_torchvision
 from tlsearch.errors import DataError
-from tlsearch.spec import PAPER, S3, TORCHVISION, DataSpec
+from tlsearch.spec import HF, PAPER, S3, TORCHVISION, DataSpec
 
 BUILTIN = "builtin:"
 _BY_EXTENSION = {
@@ -41,6 +42,8 @@ def read_source(spec: DataSpec, rules: Rules = NOW) -> SourceImages:
         return read_torchvision(spec)
     if spec.path.startswith(PAPER):
         return read_paper(spec)
+    if spec.path.startswith(HF):
+        return _read_hub(spec)
     if spec.path.startswith(S3):
         return _read_bucket(spec, rules)
     path = Path(os.path.expanduser(spec.path))
@@ -82,6 +85,16 @@ def _read_builtin(name: str) -> SourceImages:
         known = ", ".join(f"{BUILTIN}{shipped}" for shipped in SHIPPED)
         raise DataError(f"{name}: no such built-in data set; use {known}")
     return read_npz(path, name)
+
+
+def _read_hub(spec: DataSpec) -> SourceImages:
+    """Read a data set of the Hugging Face hub."""
+    require_pyarrow(spec.path)
+    folder = hub_folder(spec.path)
+    try:
+        return replace(read_huggingface(folder, spec.columns), where=spec.path)
+    except DataError as error:
+        raise DataError(str(error).replace(str(folder), spec.path)) from None
 
 
 def _read_bucket(spec: DataSpec, rules: Rules) -> SourceImages:

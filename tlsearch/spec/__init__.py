@@ -1,6 +1,7 @@
 """The study spec: what to fine-tune, on what, how, and where to search."""
 
 from tlsearch.spec.candidates import CandidateSpec
+from tlsearch.spec.data import HF, PAPER, S3, TORCHVISION, ColumnsSpec, DataSpec
 from tlsearch.spec.legacy import LEGACY, in_words_of, with_legacy_values, without_legacy_values
 from tlsearch.spec.load import decoded, differences, load_spec, parse_spec, spec_hash, to_toml_dict
 from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, WorkersSpec
@@ -15,17 +16,13 @@ from tlsearch.spec.search import (
 from tlsearch.spec.study import StudySpec
 from tlsearch.spec.training import (
     MAGNITUDES,
-    PAPER,
-    S3,
-    TORCHVISION,
     BackboneSpec,
-    ColumnsSpec,
-    DataSpec,
     Optimizer,
     RecipeSpec,
 )
 
 __all__ = [
+    "HF",
     "LEGACY",
     "MAGNITUDES",
     "PAPER",

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from tlsearch.errors import SpecError
+from tlsearch.spec.data import HF, PAPER, S3, TORCHVISION
 from tlsearch.spec.problems import describe
 from tlsearch.spec.study import StudySpec
-from tlsearch.spec.training import PAPER, S3, TORCHVISION
 
 
 def load_spec(path: str | Path) -> StudySpec:
@@ -100,7 +100,7 @@ def resolve_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _is_image_path(text: str) -> bool:
-    return bool(text) and not text.startswith(("builtin:", TORCHVISION, PAPER, S3))
+    return bool(text) and not text.startswith(("builtin:", TORCHVISION, PAPER, S3, HF))
 
 
 def _is_weights_path(text: str) -> bool:

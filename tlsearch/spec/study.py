@@ -6,10 +6,11 @@ from typing import Any
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from tlsearch.records.objective import ACCURACY, Objective
+from tlsearch.spec.data import DataSpec
 from tlsearch.spec.fields import Table
 from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, FinalSpec, WorkersSpec
 from tlsearch.spec.search import MeasuresSpec, PriorSpec, PrunerSpec, SamplerSpec, SpaceSpec
-from tlsearch.spec.training import BackboneSpec, DataSpec, RecipeSpec
+from tlsearch.spec.training import BackboneSpec, RecipeSpec
 
 ADAMW_RANDOM_INIT_LR = 1e-3
 

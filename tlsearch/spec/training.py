@@ -1,4 +1,4 @@
-"""What is trained, on what and how: the tables `[data]`, `[backbone]` and `[recipe]`."""
+"""What is trained, and how: the tables `[backbone]` and `[recipe]`."""
 
 from typing import Any, Literal
 
@@ -11,111 +11,11 @@ from tlsearch.spec.fields import DropRateField, Fraction, PositiveInt, RangeFiel
 
 Optimizer = Literal["sgd", "adamw"]
 
-TORCHVISION, PAPER = "torchvision:", "paper:"  # before the name of a set
-S3 = "s3://"  # before the name of a bucket
 _SMALLEST_IMAGE = 16  # pixels
 _WARMUP_EPOCHS = 3  # or one fewer than there are
 MAGNITUDES = 31  # steps of the strength of an augmentation
 FOCAL_GAMMA, CLASS_WEIGHTS_BETA = 2.0, 0.999  # the papers' choices
 _MOST_ALPHA = 100.0  # of mixup and CutMix: nearly all images are mixed half and half
-
-
-class ColumnsSpec(Table):
-    """The columns of a manifest; read by `tlsearch.data`.
-
-    Attributes:
-        path, label: of the images' paths and of their classes.
-        split: of their splits; None = `split`, where there is such a column; "" = none is read.
-        group: of what must not be divided between splits; None = `group`, likewise.
-    """
-
-    path: str = Field("path", min_length=1)
-    label: str = Field("label", min_length=1)
-    split: str | None = None
-    group: str | None = None
-
-    @model_validator(mode="after")
-    def _one_use_each(self) -> "ColumnsSpec":
-        named = [name for name in (self.path, self.label, self.split, self.group) if name]
-        for name in named:
-            if named.count(name) > 1:
-                raise ValueError(f"{name!r} is given twice; name a column of its own for each")
-        return self
-
-
-class DataSpec(Table):
-    """Where the images are and how they are split; read by `tlsearch.data`.
-
-    Attributes:
-        path: a folder of images, a manifest (.csv, .tsv, .parquet), either also in a bucket
-            (`s3://BUCKET/...`), a folder of idx files, a .npz file, `torchvision:NAME`,
-            `paper:NAME`, or `builtin:fashion-mnist-30`; relative to the spec file.
-        root: where torchvision, or the paper's sets, are; relative to the spec file.
-        download: whether a set of torchvision that is not there is downloaded.
-        format: `auto` = found from the path; `classes` = a folder whose folders are all classes,
-            whatever their names.
-        columns: of a manifest.
-        val_fraction: share of each class for validation, where the data has no validation split.
-        test_fraction: share of each class for testing, where the data has no splits.
-        train_per_class, val_per_class, test_per_class: number of images to use of each class
-            (0 = all), the first of a seeded shuffle.
-        splits: `stable` = each image goes by its own content, so what is added or removed moves
-            no other, and the shares are near the fractions; `ranked` = the first of a shuffle by
-            name, so the shares are exact.
-        split_seed: seed of the splits.
-        max_bad_fraction: share of all images that may be left out because they cannot be read; with
-            more of them `check` and `create` stop.
-        bit_depth: bits that the values use in files that have room for more and do not say how
-            many are used, such as 12 of 16; None = all.
-    """
-
-    path: str = Field(min_length=1)
-    root: str | None = Field(None, min_length=1)
-    download: bool = False
-    format: Literal["auto", "folder", "classes", "manifest", "huggingface", "idx", "npz"] = "auto"
-    columns: ColumnsSpec = ColumnsSpec()
-    val_fraction: Fraction = 0.2
-    test_fraction: Fraction = 0.2
-    train_per_class: int = Field(0, ge=0)
-    val_per_class: int = Field(0, ge=0)
-    test_per_class: int = Field(0, ge=0)
-    splits: Literal["stable", "ranked"] = "stable"
-    split_seed: int = Field(0, ge=0, lt=2**31)
-    max_bad_fraction: Fraction = 0.0
-    bit_depth: int | None = Field(None, ge=1, le=16)
-
-    def at(self, place: str) -> "DataSpec":
-        """Return the same data where they lie elsewhere on this machine."""
-        key = "root" if self.path.startswith((TORCHVISION, PAPER)) else "path"
-        return self.model_copy(update={key: place})
-
-    @model_validator(mode="after")
-    def _no_credentials(self) -> "DataSpec":
-        if self.path.startswith(S3) and ({"@", "?"} & set(self.path.removeprefix(S3))):
-            raise ValueError(
-                f"path must be {S3}BUCKET/FOLDER alone; keys belong into the environment "
-                "(AWS_ACCESS_KEY_ID) or ~/.aws, not into a spec"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _root_of_torchvision(self) -> "DataSpec":
-        named = self.path.startswith((TORCHVISION, PAPER))
-        if not named and (self.root is not None or self.download):
-            raise ValueError(
-                f"root and download are of {TORCHVISION}NAME and {PAPER}NAME as data.path; drop "
-                "them"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _leave_some_for_training(self) -> "DataSpec":
-        if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError(
-                f"val_fraction + test_fraction = {self.val_fraction + self.test_fraction:g} must "
-                "be below 1, to leave images for training"
-            )
-        return self
 
 
 class BackboneSpec(Table):
