@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from tlsearch.backbones import Backbone, load_backbone
 from tlsearch.data import load_catalog, load_training_data, train_batches
 from tlsearch.finetune import FineTuneData, initial_model
-from tlsearch.finetune.engine import Training
+from tlsearch.finetune.training import Training
 from tlsearch.records import Hyperparameters, Range
 from tlsearch.spec import DataSpec, RecipeSpec
 

@@ -148,7 +148,7 @@ def training_steps() -> Iterator[None]:
     from tlsearch.backbones import load_backbone
     from tlsearch.data import load_catalog, load_training_data
     from tlsearch.finetune import FineTuneData
-    from tlsearch.finetune.engine import Training
+    from tlsearch.finetune.training import Training
     from tlsearch.spec import RecipeSpec
 
     cpu, recipe = torch.device("cpu"), RecipeSpec(image_size=64, eval_crop=1, batch_size=BATCH_SIZE)

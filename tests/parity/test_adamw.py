@@ -22,7 +22,7 @@ from tests.parity.trainings import (
 )
 from tlsearch.errors import CheckpointError
 from tlsearch.finetune import group_parameters, initial_model, lr_range_test
-from tlsearch.finetune.engine import Training
+from tlsearch.finetune.training import Training
 from tlsearch.records import Hyperparameters
 
 ADAMW = RECIPE.model_copy(update={"optimizer": "adamw", "decay_norm": True})

@@ -30,8 +30,8 @@ from tlsearch.finetune.batch_norm import (
     pretrained_batch_norms,
     recalibrate,
 )
-from tlsearch.finetune.engine import Training
 from tlsearch.finetune.evaluate import evaluate
+from tlsearch.finetune.training import Training
 
 RECALIBRATED = RECIPE.model_copy(update={"batch_norm": "recalibrated"})
 RUNNING = RECIPE.model_copy(update={"batch_norm": "running"})

@@ -32,7 +32,7 @@ from tests.parity.trainings import (
 from tlsearch.errors import CheckpointError, Interrupted, TrialFailure
 from tlsearch.finetune import FineTuneData, fine_tune
 from tlsearch.finetune.checkpoint import curve_of, load_weights, model_only
-from tlsearch.finetune.engine import Training
+from tlsearch.finetune.training import Training
 from tlsearch.records import Decision
 from tlsearch.spec import RecipeSpec
 
@@ -154,7 +154,7 @@ class TestGoingOn:
 
     def test_seconds_go_on(self, shipped_images, monkeypatch):
         clock = SimpleNamespace(now=100.0)
-        monkeypatch.setattr("tlsearch.finetune.engine.time.monotonic", lambda: clock.now)
+        monkeypatch.setattr("tlsearch.finetune.training.time.monotonic", lambda: clock.now)
 
         def a_second_a_step(steps):
             stop = AfterSteps(steps)

@@ -24,7 +24,7 @@ from tlsearch.errors import CheckpointError
 from tlsearch.finetune import FineTuneData, fine_tune
 from tlsearch.finetune import checkpointfile as format_of
 from tlsearch.finetune.checkpoint import curve_of, load_weights, model_only
-from tlsearch.finetune.engine import Training
+from tlsearch.finetune.training import Training
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec
 

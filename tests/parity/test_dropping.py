@@ -13,7 +13,7 @@ from tests.parity.conftest import stand_in
 from tlsearch.backbones import AS_TIMM_BUILDS_IT, Dropping, build, check_dropping
 from tlsearch.errors import BackboneError, SpecError
 from tlsearch.finetune import FineTuneData, initial_model
-from tlsearch.finetune.engine import Training
+from tlsearch.finetune.training import Training
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec, parse_spec
 from tlsearch.studies.create import check_study

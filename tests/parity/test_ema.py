@@ -24,8 +24,8 @@ from tlsearch.finetune import initial_model
 from tlsearch.finetune.batch_norm import batch_norms
 from tlsearch.finetune.checkpoint import load_weights
 from tlsearch.finetune.ema import WeightAverage
-from tlsearch.finetune.engine import Training
 from tlsearch.finetune.evaluate import evaluate
+from tlsearch.finetune.training import Training
 
 EMA = RECIPE.model_copy(update={"ema_epochs": 0.5, "batch_norm": "running"})
 RECALIBRATED = EMA.model_copy(update={"batch_norm": "recalibrated"})

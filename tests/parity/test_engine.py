@@ -13,9 +13,9 @@ from tests.parity.conftest import stand_in
 from tlsearch.data import train_batches
 from tlsearch.errors import TrialFailure
 from tlsearch.finetune import FineTuneData, fine_tune, initial_model
-from tlsearch.finetune.engine import Training
 from tlsearch.finetune.evaluate import evaluate
 from tlsearch.finetune.schedule import rate_factor
+from tlsearch.finetune.training import Training
 from tlsearch.records import Decision, Hyperparameters, Range
 from tlsearch.spec import RecipeSpec
 

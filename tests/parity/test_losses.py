@@ -19,7 +19,6 @@ from tlsearch.data.balance import balanced_order
 from tlsearch.data.crops import draw_epoch, seed_from
 from tlsearch.errors import SpecError
 from tlsearch.finetune import FineTuneData
-from tlsearch.finetune.engine import Training
 from tlsearch.finetune.losses import (
     Loss,
     build_loss,
@@ -27,6 +26,7 @@ from tlsearch.finetune.losses import (
     inverse_weights,
     scaled_to_images,
 )
+from tlsearch.finetune.training import Training
 from tlsearch.spec import DataSpec, parse_spec
 
 COUNTS = torch.tensor([100, 10, 0, 1])

@@ -16,8 +16,8 @@ from tests.parity.trainings import CPU, KNOBS, PLAIN_NETWORK, RECIPE, Run, asser
 from tlsearch.data import in_batches_that_fit
 from tlsearch.errors import TrialFailure
 from tlsearch.finetune import parts
-from tlsearch.finetune.engine import Training
 from tlsearch.finetune.guards import reproducible
+from tlsearch.finetune.training import Training
 
 NO_BATCH_NORM = "test_vit"
 RATE = 0.7  # of the peak

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from tlsearch.backbones import Backbone
 from tlsearch.errors import TrialFailure
-from tlsearch.finetune.engine import Training
 from tlsearch.finetune.guards import memory_errors, reproducible
 from tlsearch.finetune.images import FineTuneData
 from tlsearch.finetune.parts import in_parts_that_fit
+from tlsearch.finetune.training import Training
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec
 

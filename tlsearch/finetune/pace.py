@@ -13,12 +13,12 @@ from tlsearch.finetune.batch_norm import clean_sample
 from tlsearch.finetune.batch_size import steps_of
 from tlsearch.finetune.check import has_batch_norm
 from tlsearch.finetune.checkpoint import model_only
-from tlsearch.finetune.engine import Training
 from tlsearch.finetune.evaluate import evaluate
 from tlsearch.finetune.guards import memory_errors, reproducible
 from tlsearch.finetune.images import FineTuneData
 from tlsearch.finetune.parts import in_parts_that_fit
 from tlsearch.finetune.peak import Peak
+from tlsearch.finetune.training import Training
 from tlsearch.records import Hyperparameters
 from tlsearch.spec import RecipeSpec
 

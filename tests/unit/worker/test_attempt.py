@@ -275,7 +275,7 @@ class TestFailed:
         def full(*_, **__):
             raise error
 
-        monkeypatch.setattr("tlsearch.finetune.engine.validate", full)
+        monkeypatch.setattr("tlsearch.finetune.training.validate", full)
         trial = world.server.queue(PLAIN)
         world.run()
         assert trial.state == "waiting"
