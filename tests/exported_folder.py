@@ -49,7 +49,7 @@ def write_folder(
     statistics = input_statistics(models[0])
     places = [str(n) for n in range(1, len(seeds) + 1)] if len(seeds) > 1 else ["."]
     members = tuple(Member(place, network, "trial", "tiny", 3, 0.5) for place in places)
-    pre = Preprocessing(side, short, statistics.mean, statistics.std)
+    pre = Preprocessing(side, short, statistics.mean, statistics.std, resize="timm")
     kind: Kind = "mean" if len(seeds) > 1 else "trial"
     exported = Exported("tiny", kind, members, classes, pre, 0.5, 20, {"tlsearch": "0"}, {})
     states = [

@@ -1,7 +1,5 @@
 """The files of a look at the test images: a picture and a table, among the study's artifacts."""
 
-import csv
-import io
 import json
 import logging
 import os
@@ -123,12 +121,3 @@ def _write(path: Path, data: bytes) -> Path:
 
 def _kept_name(look: int, name: str) -> str:
     return f"test-{look}-{name}"
-
-
-def csv_of(heading: list[str], rows: list[list[object]]) -> bytes:
-    """Return a CSV file; characters that UTF-8 has not are written as escapes."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(heading)
-    writer.writerows(rows)
-    return text.getvalue().encode(errors="backslashreplace")

@@ -23,6 +23,10 @@ from tlsearch.records.tested import ClassFigure, TestGain, TestResult, WrongImag
 from tlsearch.report.paired import paired_gain
 
 MOST_WRONG = 24  # images that are kept and drawn
+_PREDICTIONS = (
+    "image", "label", "predicted", "right", "probability", "probability_of_label", "models_right",
+    "models",
+)  # fmt: skip
 
 Labels = NDArray[np.int64]
 
@@ -124,19 +128,17 @@ class TestTables:
             for place in most_wrong(shares, self.labels, MOST_WRONG)
         ]
 
-    def predictions(self) -> tuple[list[str], list[list[object]]]:
-        """Return a heading and a row an image: what it is, and what the answer predicts."""
-        heading = ["image", "label", "predicted", "right", "probability", "probability_of_label"]
-        heading += ["models_right", "models"]
+    def predictions(self) -> list[list[object]]:
+        """Return a heading, and a row an image: what it is, and what the answer predicts."""
         right = right_of(self.answer.single, self.labels).sum(axis=0).tolist()
-        rows: list[list[object]] = []
+        rows: list[list[object]] = [list(_PREDICTIONS)]
         for ref, label, row, hits in zip(self.refs, self.labels, self.together, right, strict=True):
             predicted = int(row.argmax())
             names = [self.class_names[label], self.class_names[predicted]]
             shares = [f"{row[predicted]:.6f}", f"{row[label]:.6f}"]
             is_right = int(predicted == label)
             rows.append([ref.name, *names, is_right, *shares, hits, len(self.answer.single)])
-        return heading, rows
+        return rows
 
     def _gain(self, other: Tried) -> TestGain:
         common = [seed for seed in self.answer.seeds if seed in other.seeds]

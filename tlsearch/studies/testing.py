@@ -21,10 +21,11 @@ from tlsearch.finetune import FineTuneData
 from tlsearch.records import TrainOn
 from tlsearch.records.finals import MEAN, Finals
 from tlsearch.records.tested import TestResult
+from tlsearch.report.csv_file import as_csv
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.store.test_results import read_test_results, write_test_result
 from tlsearch.studies.contenders import Contender, bad_model, check_files, load_states
-from tlsearch.studies.test_files import PICTURE, TABLE, csv_of, keep_files
+from tlsearch.studies.test_files import PICTURE, TABLE, keep_files
 from tlsearch.studies.test_tables import TestTables, Tried
 from tlsearch.worker.context import choose_device
 from tlsearch.worker.materials import check_same_images, load_study_backbone, reading_images
@@ -221,7 +222,7 @@ def _files(tables: TestTables, images: ImageSet) -> dict[str, bytes]:
 
     shown = [(wrong, images.image(place)) for place, wrong in tables.most_wrong()]
     title = f"{tables.answer.name}: most certain and wrong, of {len(tables.refs)} test images"
-    return {PICTURE: wrong_images(shown, title), TABLE: csv_of(*tables.predictions())}
+    return {PICTURE: wrong_images(shown, title), TABLE: as_csv(tables.predictions())}
 
 
 def _seeds(contender: Contender) -> tuple[int, ...]:

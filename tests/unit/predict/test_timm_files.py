@@ -6,9 +6,11 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 
 import tlsearch
 from tests.exported_folder import lively, write_folder
@@ -37,6 +39,24 @@ def test_the_resize_of_timm_is_ours():
     for side in (16, 32, 64, 224, 299, 1024):
         for short in range(side, 2 * side + 1):
             assert math.floor(side / crop_share(side, short)) == short
+
+
+def test_rectangles_are_predicted_alike_by_plain_timm(single: Path, tmp_path: Path):
+    """Files of many shapes, opened as a user of timm opens them; to the last image."""
+    random = np.random.default_rng(0)
+    paths = [tmp_path / f"{k}.jpg" for k in range(60)]
+    for path, (height, width) in zip(paths, random.integers(20, 160, (60, 2)), strict=True):
+        corner = random.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        Image.fromarray(corner).resize((int(width), int(height)), 3).save(path, quality=90)
+    model = timm.create_model(f"local-dir:{single}", pretrained=True).eval()
+    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model))
+    inputs = torch.stack([transform(Image.open(path).convert("RGB")) for path in paths])
+    with torch.inference_mode():
+        by_timm = model(inputs).softmax(1).numpy()
+    found = tlsearch.load(single).predict(paths).probabilities
+    np.testing.assert_allclose(by_timm, found, atol=1e-5)
+    assert (by_timm.argmax(1) == found.argmax(1)).all()
+    assert len(set(found.argmax(1))) == 3
 
 
 def test_a_licence_is_only_what_timm_states():

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -23,14 +24,16 @@ from tlsearch.records.energy import EnergySpan, TrialEnergy
 from tlsearch.records.finals import Comparison, Finalist, Finals, SeedRun
 from tlsearch.records.knobs import Knob, KnobGain, KnobsTable
 from tlsearch.records.tested import ClassFigure, TestFigure, TestGain, TestResult, WrongImage
+from tlsearch.report.csv_file import as_csv
 from tlsearch.report.page.bins import depth_bins, log_bins, median_of
 from tlsearch.report.page.course import course
 from tlsearch.report.page.facts import Extras, Facts, TrialFile
 from tlsearch.report.page.importances import FEWEST
-from tlsearch.report.page.report import SECTIONS, as_csv, files_of
-from tlsearch.report.page.section import Section
+from tlsearch.report.page.report import SECTIONS, files_of
+from tlsearch.report.page.section import Section, Table
 from tlsearch.report.page.style import drawing
 from tlsearch.report.page.table_7_rule import findings
+from tlsearch.report.page.table_picture import MOST_ROWS, table_png
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +88,28 @@ def test_figures_are_drawn_whole(sections):
             assert figure.alt
             assert "paper" in figure.caption
             assert re.search(r"\bn\b|\d+ \w* ?trials?|validation images", figure.caption)
+
+
+def test_tables_are_drawn_whole(sections):
+    """Nothing reaches the edge, and every cell is seen."""
+    tables = [table for section in sections.values() for table in section.tables]
+    assert len(tables) > 9
+    files = files_of("s", list(sections.values()))
+    for each in tables:
+        picture = np.asarray(Image.open(io.BytesIO(files[f"tables/{each.slug}.png"])).convert("L"))
+        assert picture.shape[1] > 300
+        edges = (picture[:8], picture[-8:], picture[:, :6], picture[:, -6:])
+        assert all((edge == 255).all() for edge in edges), each.slug
+        assert (picture < 100).sum() > 40 * sum(bool(cell) for row in each.rows for cell in row)
+
+
+def test_a_long_or_odd_table_is_drawn():
+    rows = (("name", "value"), ("odd", HOSTILE), *((f"row {k}", "x") for k in range(1000)))
+    long = Image.open(io.BytesIO(table_png(Table("long", "Long $x^2$", rows, "A note."))))
+    same = rows[: MOST_ROWS + 1]
+    cut = Image.open(io.BytesIO(table_png(Table("long", "Long $x^2$", same, "A note."))))
+    assert (long.width, long.height) == (cut.width, cut.height)
+    assert long.tobytes() != cut.tobytes()  # it says how many rows are left out
 
 
 def test_names_in_svgs_are_unique_and_lead_somewhere(sections):

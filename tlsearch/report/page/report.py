@@ -1,11 +1,10 @@
 """Puts a report together: facts, sections, the page, the files beside it."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from tlsearch.report.csv_file import as_csv
 from tlsearch.report.page import (
     cost,
     course,
@@ -28,7 +27,8 @@ from tlsearch.report.page.facts import Extras, Facts
 from tlsearch.report.page.folder import check_folder, write_folder
 from tlsearch.report.page.gather import gather
 from tlsearch.report.page.html import page
-from tlsearch.report.page.section import Row, Section
+from tlsearch.report.page.section import Section
+from tlsearch.report.page.table_picture import table_png
 from tlsearch.store.connect import open_storage
 from tlsearch.store.studies import find_study
 
@@ -50,7 +50,6 @@ SECTIONS: Sequence[Callable[[Facts], Section]] = (
     test_images.section,
     cost.section,
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
 
 def write_report(
@@ -98,25 +97,7 @@ def files_of(name: str, sections: Sequence[Section]) -> dict[str, bytes]:
             files[f"figures/{figure.slug}.csv"] = as_csv(figure.data)
         for table in section.tables:
             files[f"tables/{table.slug}.csv"] = as_csv(table.rows)
+            files[f"tables/{table.slug}.png"] = table_png(table)
         for picture in section.pictures:
             files[f"pictures/{picture.slug}.png"] = picture.png
     return files
-
-
-def as_csv(rows: Sequence[Row]) -> bytes:
-    """Return a CSV file in UTF-8; a text that a spreadsheet would run as a formula is quoted."""
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([_safe(cell) for cell in row] for row in rows)
-    return file.getvalue().encode(errors="replace")
-
-
-def _safe(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) and not _is_number(cell) else cell
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return cell == "-"
-    return True

@@ -101,6 +101,20 @@ def drawing(
         canvas.drawn = Drawn(_svg(figure, slug), _png(figure))
 
 
+@contextmanager
+def text_canvas() -> Iterator["Figure"]:
+    """Yield a figure without axes, in the style of the others."""
+    with own_defaults():
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        matplotlib.rcParams.update(_OWN)
+        figure = Figure(dpi=144)
+        FigureCanvasAgg(figure)
+        yield figure
+
+
 def score_axis(axes: "Axes", label: str) -> None:
     """Give an axis of scores its label and grid."""
     axes.set_ylabel(label)
