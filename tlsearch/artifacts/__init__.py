@@ -10,7 +10,7 @@ from tlsearch.artifacts.open import (
     open_artifacts,
     remove_if_there,
 )
-from tlsearch.artifacts.pictures import picture_attrs, remove_pictures
+from tlsearch.artifacts.pictures import picture_attrs, remove_pictures, shown_files
 from tlsearch.artifacts.whole_folder import whole_folder
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "picture_attrs",
     "remove_if_there",
     "remove_pictures",
+    "shown_files",
     "whole_folder",
 ]

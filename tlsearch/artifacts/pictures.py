@@ -5,6 +5,7 @@ import mimetypes
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from tlsearch.artifacts.base import Artifacts
 from tlsearch.errors import StorageError
@@ -36,6 +37,20 @@ def picture_attrs(artifacts: Artifacts, pictures: Mapping[str, bytes]) -> dict[s
         remove_pictures(artifacts, attrs)
         raise
     return attrs
+
+
+def shown_files(attrs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names under which files lie among the artifacts, by the file names shown.
+
+    Args:
+        attrs: system attributes of a trial or a study; those of other programs are passed over.
+    """
+    found = {}
+    for key, text in attrs.items():
+        if key.startswith(_KEY):
+            with suppress(ValueError, KeyError, TypeError):
+                found[str(json.loads(text)["filename"])] = key.removeprefix(_KEY)
+    return found
 
 
 def remove_pictures(artifacts: Artifacts, attrs: Mapping[str, str]) -> None:

@@ -10,7 +10,13 @@ from pathlib import Path
 import sqlalchemy as sa
 from optuna.storages import RDBStorage
 
-from tlsearch.artifacts import Artifacts, artifacts_place, open_artifacts, picture_attrs
+from tlsearch.artifacts import (
+    Artifacts,
+    artifacts_place,
+    open_artifacts,
+    picture_attrs,
+    shown_files,
+)
 from tlsearch.errors import InputError, described
 from tlsearch.records.tested import TestResult
 from tlsearch.store.connect import open_storage
@@ -20,7 +26,7 @@ PICTURE, TABLE, FIGURES = "most_wrong.png", "predictions.csv", "test.json"
 
 _log = logging.getLogger(__name__)
 _FILES = sa.text(
-    "SELECT value_json FROM study_system_attributes"
+    "SELECT key, value_json FROM study_system_attributes"
     " WHERE study_id = :study_id AND key LIKE 'artifacts:%'"
 )
 
@@ -85,25 +91,20 @@ def _kept_files(result: TestResult, storage: str | None, where: str | None) -> d
     database = open_storage(storage)
     study = find_study(database, result.study)
     with database.engine.connect() as connection:
-        rows = connection.execute(_FILES, {"study_id": study.study_id}).scalars().all()
+        rows = connection.execute(_FILES, {"study_id": study.study_id}).all()
+    shown = shown_files({key: json.loads(value) for key, value in rows})
     names = {_kept_name(result.look, name): name for name in (PICTURE, TABLE)}
     place = artifacts_place(where, study.spec.checkpoints.folder)
     found: dict[str, bytes] = {}
-    for meta in map(_meta, rows):
-        if name := names.get(meta["filename"]):
+    for filename, artifact_id in shown.items():
+        if name := names.get(filename):
             try:
-                data = open_artifacts(place, writable=False).read(meta["artifact_id"])
+                data = open_artifacts(place, writable=False).read(artifact_id)
             except Exception as error:
                 _log.warning("%s is not there: %s", name, described(error))
                 continue
             if data is not None:
                 found[name] = data
-    return found
-
-
-def _meta(value_json: str) -> dict[str, str]:
-    """Read what Optuna keeps of an artifact: JSON in the place of a text in JSON."""
-    found: dict[str, str] = json.loads(json.loads(value_json))
     return found
 
 

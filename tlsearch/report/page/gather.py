@@ -1,13 +1,12 @@
 """Reads from the database, and from the artifacts, all that a report tells."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
-from tlsearch.artifacts import artifacts_place, default_folder, open_artifacts
+from tlsearch.artifacts import artifacts_place, default_folder, open_artifacts, shown_files
 from tlsearch.errors import StorageError, StudyError
 from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import TrialRecord, answer_of
@@ -21,7 +20,6 @@ from tlsearch.store.trials import best_first, trial_records
 
 TOP = 3  # of the trials with pictures: the best, whose pictures are shown
 LARGEST_PICTURE = 1_000_000  # bytes
-_ARTIFACT = "artifacts:"  # what Optuna's keys of artifacts begin with
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 _log = logging.getLogger(__name__)
@@ -96,11 +94,5 @@ def _pictures(
 
 def _named_files(trial: FrozenTrial) -> dict[str, str]:
     """Return the artifacts of a trial that the report shows, by name, in its order."""
-    found = {}
-    for key, text in trial.system_attrs.items():
-        if key.startswith(_ARTIFACT):
-            try:
-                found[str(json.loads(text)["filename"])] = key.removeprefix(_ARTIFACT)
-            except (ValueError, KeyError, TypeError):
-                continue  # another program's
+    found = shown_files(trial.system_attrs)
     return {name: found[name] for name in TITLES if name in found}
