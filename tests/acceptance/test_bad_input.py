@@ -165,7 +165,7 @@ def test_no_finished_trial(tlsearch, tiny, tmp_path):
     assert f"{nothing} besides its baselines" in refused(tlsearch, "finalists", "tiny")
     assert f"{nothing} besides its baselines" in refused(tlsearch, "knobs", "tiny")
     assert "has no finalists to test" in refused(tlsearch, "test", "tiny")
-    assert f"{nothing} yet" in refused(tlsearch, "export", "tiny", "--out", out)
+    assert f"{nothing} yet" in refused(tlsearch, "export", "tiny", "--out", out, "--json")
     assert f"{nothing} yet" in refused(tlsearch, "report", "tiny", "--out", out)
     assert not os.path.exists(out)
     assert n_studies(tlsearch) == 1
