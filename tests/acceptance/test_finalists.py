@@ -99,7 +99,7 @@ def test_a_killed_worker_costs_nothing_and_another_goes_on(tlsearch, tiny, stora
         records = records_of(storage_url, MEMBER)
         return [r for r in records if r.state == "running" and r.epochs > 5 and r.number in numbers]
 
-    (left,) = wait_until(under_way, "a finalist reports epochs")
+    (left,) = wait_until(under_way, "a finalist reports epochs", timeout_seconds=600)
     victim.send_signal(signal.SIGKILL)
     victim.wait()
     tlsearch.run("worker", MEMBER)
