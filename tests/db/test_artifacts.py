@@ -19,7 +19,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 
 from tests.db.conftest import start_process, wait_for
 from tests.s3_server import new_bucket, serving
-from tlsearch.artifacts import HALF_WRITTEN, Artifacts, open_artifacts, picture_attrs
+from tlsearch.artifacts import HALF_WRITTEN, Artifacts, open_artifacts, picture_attrs, shown_files
 from tlsearch.errors import StorageError
 
 NAME = "0b5c1d2e.safetensors"
@@ -241,6 +241,16 @@ def test_pictures_are_as_optuna_would_upload_them(artifacts: Artifacts, tmp_path
         ("notes.xyzzy", "application/octet-stream"),
     ]
     assert artifacts.read(found[0].artifact_id) == b"picture"
+
+
+def test_files_are_found_by_the_names_that_are_shown(artifacts: Artifacts) -> None:
+    attrs = picture_attrs(artifacts, {"a.png": b"one", "b.csv": b"two"})
+    others = {"artifacts:x": "no JSON", "artifacts:y": "[]", "origin": "tpe", "artifacts:z": 3}
+    found = shown_files({**others, **attrs})
+    assert {name: artifacts.read(file) for name, file in found.items()} == {
+        "a.png": b"one",
+        "b.csv": b"two",
+    }
 
 
 def test_pictures_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
