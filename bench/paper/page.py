@@ -22,7 +22,7 @@ WHAT = {
     "fashion-30": "300 images of clothes (the quickstart's), 20 epochs: 180 steps",
     "emoji": "320 of Google's emoji by category, 20 epochs: 200 steps",
     "digits": "300 handwritten digits of 8 x 8 pixels, 20 epochs: 180 steps",
-    "fashion-30-long": "the images of clothes again, 112 epochs: 1,008 steps",
+    "fashion-30-long": "the images of clothes again, 112 epochs: 1,008 steps; rates and L2-SP",
 }
 INTRO = """\
 # The paper's claims on small images
@@ -36,7 +36,7 @@ studies: those on its own data and network in `studies/paper`, the same on small
 ImageNet weights at 32 pixels. Nothing here says that the paper is wrong about its own network and
 data; it says how far its claims carry.
 
-    python -m bench.paper.run       # all that is missing: about {hours:.0f} hours of one core
+    python -m bench.paper.run       # what is missing; all is {hours:.0f} hours of a core
     python -m bench.paper.page
 
 {progress}

@@ -191,7 +191,8 @@ def test_predictions_are_those_of_the_images_in_order(shipped_images, monkeypatc
         torch.tensor(v).view(1, 3, 1, 1)
         for v in (backbone.statistics.mean, backbone.statistics.std)
     )
-    (pixels,) = shipped_images.val.pixels
+    (canvas,) = shipped_images.val.pixels
+    pixels = torch.tensor(canvas).permute(0, 3, 1, 2)
     assert pixels.shape == (200, 3, 64, 64)
     with torch.inference_mode():
         expected = [int(model((image[None] / 255 - mean) / std).argmax()) for image in pixels]
