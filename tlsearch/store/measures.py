@@ -6,7 +6,7 @@ from typing import Any
 
 from optuna.storages import RDBStorage
 
-from tlsearch.records import FIXED_FEATURES, Measures, Prior, QueuedTrial
+from tlsearch.records import FIXED_FEATURES, Hyperparameters, Measures, Prior, QueuedTrial
 from tlsearch.store.controls import read_controls
 from tlsearch.store.locks import study_lock
 from tlsearch.store.stored_study import PRIOR, StoredStudy, prior_from
@@ -14,6 +14,7 @@ from tlsearch.store.studies import queue_trial, read_attr
 from tlsearch.store.trials import trial_counts
 
 MEASURES, UNMEASURED = "measures", "unmeasured"
+LEFT_OUT = "left_out_seeds"  # the user attribute with the seeds for which there was no room
 _MARK = "tlsearch:seed"
 
 
@@ -48,7 +49,7 @@ def save_measures(
 ) -> bool:
     """Store measures and prior and queue the seeds, once, whatever other workers do meanwhile.
 
-    Seeds beyond the study's budget are left out. Interrupted half way it is done again by the next
+    Seeds beyond the study's budget wait until it is raised (`queue_left_out`). Interrupted half way it is done again by the next
     one, which leaves alone what is there; the measures come last and say that all is done.
 
     Returns:
@@ -64,16 +65,23 @@ def save_measures(
     return True
 
 
-def queue_left_out(storage: RDBStorage, study: StoredStudy, seeds: Sequence[QueuedTrial]) -> None:
-    """Queue those seeds of a measured study for which its budget had no room, as far as it has now.
-
-    Args:
-        storage: of the study.
-        study: the study.
-        seeds: all of them, in the order in which `save_measures` had them.
-    """
+def queue_left_out(storage: RDBStorage, study: StoredStudy) -> None:
+    """Queue the seeds for which a measured study's budget had no room, as far as it has now."""
+    if not read_attr(storage, study.study_id, LEFT_OUT):
+        return
     with study_lock(storage.engine, study.study_id):
-        _queue(storage, study, seeds)
+        marks, room, kept = _marks(storage, study), _room(storage, study), []
+        for each in read_attr(storage, study.study_id, LEFT_OUT) or []:
+            if each["number"] in marks:  # by one that was interrupted
+                continue
+            if room > 0:
+                params = Hyperparameters.from_dict(each["params"])
+                seed = QueuedTrial(params, each["origin"], each["system_attrs"])
+                queue_trial(storage, study.study_id, seed)
+                room -= 1
+            else:
+                kept.append(each)
+        storage.set_study_user_attr(study.study_id, LEFT_OUT, kept)
 
 
 def replace_prior(
@@ -95,6 +103,8 @@ def replace_prior(
         storage.set_study_user_attr(
             study.study_id, PRIOR, None if prior is None else prior.as_dict()
         )
+        if read_attr(storage, study.study_id, LEFT_OUT):  # of the prior before
+            storage.set_study_user_attr(study.study_id, LEFT_OUT, [])
         number = None if seed is None else _queue_once(storage, study, seed)
         for key, value in attrs.items():
             storage.set_study_user_attr(study.study_id, key, value)
@@ -121,13 +131,31 @@ def _queue_once(storage: RDBStorage, study: StoredStudy, seed: QueuedTrial) -> i
 
 
 def _queue(storage: RDBStorage, study: StoredStudy, seeds: Sequence[QueuedTrial]) -> None:
-    trials = storage.get_all_trials(study.study_id, deepcopy=False)
-    marks = {trial.system_attrs.get(_MARK) for trial in trials}
+    marks = _marks(storage, study)
     room = _room(storage, study) + sum(mark is not None for mark in marks)
-    for number, seed in enumerate(seeds[:room]):
+    marked = [
+        replace(seed, system_attrs={**seed.system_attrs, _MARK: number})
+        for number, seed in enumerate(seeds)
+    ]
+    for number, seed in enumerate(marked[:room]):
         if number not in marks:
-            marked = {**seed.system_attrs, _MARK: number}
-            queue_trial(storage, study.study_id, replace(seed, system_attrs=marked))
+            queue_trial(storage, study.study_id, seed)
+    if left_out := marked[room:]:
+        storage.set_study_user_attr(study.study_id, LEFT_OUT, [_plain(seed) for seed in left_out])
+
+
+def _plain(seed: QueuedTrial) -> dict[str, Any]:
+    return {
+        "number": seed.system_attrs[_MARK],
+        "params": seed.params.as_dict(),
+        "origin": seed.origin,
+        "system_attrs": dict(seed.system_attrs),
+    }
+
+
+def _marks(storage: RDBStorage, study: StoredStudy) -> set[int | None]:
+    trials = storage.get_all_trials(study.study_id, deepcopy=False)
+    return {trial.system_attrs.get(_MARK) for trial in trials}
 
 
 def _room(storage: RDBStorage, study: StoredStudy) -> int:

@@ -108,7 +108,7 @@ class SizeMeasurer:
             n_images = len(sample.train) * 2 + len(sample.val)
             burst = _SLOWER * estimate.step_image * n_images
             if (1 + FEWEST_BURSTS) * burst > self._left(_SHARE_OF_PACE):
-                return SizeFacts(size, estimate, image_bytes=self._image_bytes(sample, size))
+                return self._estimated(size, estimate, sample)
         self.say(f"timing training at {size} pixels")
         try:
             backbone = self._backbone(size)
@@ -126,9 +126,15 @@ class SizeMeasurer:
         except MemoryShortage as error:
             return SizeFacts(size, None, refused=str(error))
         except (BackboneError, RuntimeError, AssertionError, ValueError) as error:
-            why = first_line(error)
-            return SizeFacts(size, None, refused=f"the network cannot take {size} pixels ({why})")
+            return SizeFacts(size, None, refused=_cannot_take(size, error))
         return SizeFacts(size, pace, image_bytes=_bytes_of(images))
+
+    def _estimated(self, size: int, estimate: Pace, sample: Catalog) -> SizeFacts:
+        try:
+            self._backbone(size)
+        except BackboneError as error:
+            return SizeFacts(size, None, refused=_cannot_take(size, error))
+        return SizeFacts(size, estimate, image_bytes=self._image_bytes(sample, size))
 
     def _probed(self, facts: SizeFacts, own: int) -> SizeFacts:
         """Fit a classifier to features of this size where there is time for it."""
@@ -189,6 +195,10 @@ class SizeMeasurer:
 
     def _backbone(self, size: int) -> Backbone:
         return load_backbone(self.spec.backbone.model, self.spec.backbone.weights, size)
+
+
+def _cannot_take(size: int, error: Exception) -> str:
+    return f"the network cannot take {size} pixels ({first_line(error)})"
 
 
 def _bytes_of(images: TrainingData) -> float:

@@ -10,7 +10,6 @@ from typing import Any
 
 from tlsearch.artifacts import artifacts_place, remove_if_there
 from tlsearch.errors import SpecError, StudyError
-from tlsearch.prior import starting_trials
 from tlsearch.records import (
     DEPTHS,
     HYPERPARAMETER_NAMES,
@@ -24,7 +23,7 @@ from tlsearch.store.connect import open_storage
 from tlsearch.store.controls import LIMITS, State, change_budget, read_controls, set_state
 from tlsearch.store.deletion import delete_study as delete
 from tlsearch.store.family import family
-from tlsearch.store.measures import enqueue, queue_left_out, read_measures, read_prior
+from tlsearch.store.measures import enqueue, queue_left_out
 from tlsearch.store.studies import find_study, read_study
 
 _MOST_TRIALS = 2**31 - 1
@@ -140,12 +139,8 @@ def set_budget(study_name: str, changes: Mapping[str, Any], storage: str | None 
     database = open_storage(storage)
     study = find_study(database, study_name)
     controls = change_budget(database.engine, study.study_id, changes)
-    if changes.get("trials") is None or read_measures(database, study.study_id) is None:
-        return controls
-    prior, spec = read_prior(database, study.study_id), study.spec
-    if prior is not None:
-        seeds = starting_trials(prior, study.space, spec.prior.draws, spec.sampler.seed)
-        queue_left_out(database, study, seeds)
+    if changes.get("trials") is not None:
+        queue_left_out(database, study)
     return controls
 
 
