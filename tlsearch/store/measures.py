@@ -49,8 +49,9 @@ def save_measures(
 ) -> bool:
     """Store measures and prior and queue the seeds, once, whatever other workers do meanwhile.
 
-    Seeds beyond the study's budget wait until it is raised (`queue_left_out`). Interrupted half way it is done again by the next
-    one, which leaves alone what is there; the measures come last and say that all is done.
+    Seeds beyond the budget wait until it is raised (`queue_left_out`). Interrupted half way it is
+    done again by the next one, which leaves alone what is there; the measures come last and say
+    that all is done.
 
     Returns:
         False where another was first; nothing is changed then.
