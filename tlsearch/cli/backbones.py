@@ -1,6 +1,7 @@
 """`tlsearch backbones`: chooses a study's network and image size among candidates."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,18 +51,17 @@ def backbones(
     from tlsearch.spec import load_spec
     from tlsearch.studies.backbone_choice import choose_backbone
     from tlsearch.studies.backbone_screen import read_imagenet
+    from tlsearch.worker.progress import SilentProgress
 
     set_up_logging(log_level, log_json)
     set_threads(threads)
     if artifacts is not None:
-        os.environ["TLSEARCH_ARTIFACTS"] = artifacts
+        os.environ["TLSEARCH_ARTIFACTS"] = artifacts  # creating a study may measure it
     loaded = load_spec(spec)
     accuracies = {} if imagenet is None else read_imagenet(imagenet)
 
     def step() -> "BackboneChoice":
-        if as_json:
-            return choose_backbone(loaded, storage, top=top, device=device, imagenet=accuracies)
-        with TerminalProgress() as progress:
+        with nullcontext(SilentProgress()) if as_json else TerminalProgress() as progress:
             return choose_backbone(
                 loaded,
                 storage,

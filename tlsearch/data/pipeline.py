@@ -64,11 +64,10 @@ class DeviceImages:
     def image(self, index: int) -> Pixels:
         """Return one image on the CPU, uint8 (h, w, 3)."""
         (canvas, row), (height, width) = self.places[index].tolist(), self.sizes[index].tolist()
-        pixels = self.pixels[canvas]
+        pixels = self.pixels[canvas][row]
         if isinstance(pixels, Tensor):
-            pixels = pixels[row, :, :height, :width].permute(1, 2, 0).cpu().numpy()[None]
-            row = 0
-        found: Pixels = pixels[row, :height, :width]
+            pixels = pixels.permute(1, 2, 0).cpu().numpy()
+        found: Pixels = pixels[:height, :width]
         return found
 
     def labels_of(self, order: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from optuna.storages import RDBStorage
 
 from tlsearch.data import find_images
 from tlsearch.errors import InputError, SpecError
+from tlsearch.optuna_ext.history import StudyHistory
 from tlsearch.records import Answer, StudyStatus, answer_of
 from tlsearch.records.names import LONGEST_NAME, MEASURES_SUFFIX
 from tlsearch.records.objective import ACCURACY
@@ -54,6 +55,11 @@ class Entrant:
     status: StudyStatus
     answer: Answer | None
     n_val: int
+
+    @property
+    def spent(self) -> bool:
+        """Whether its budget is; one that was stopped may go on."""
+        return self.status.controls.verdict in ("done", "budget")
 
     @property
     def val_accuracy(self) -> float | None:
@@ -239,11 +245,9 @@ def _create(
         why = "; ".join(f"{row.model} at {row.image_size} pixels: {row.refused}" for row in rows)
         raise InputError(f"no candidate can be used: {why}")
     names = {study.name for study in there}
-    of_row = {id(row): _candidate(row) for row in best}
-    new = [row for row in best if study_name(spec, of_row[id(row)]) not in names]
+    new = [each for each in map(_candidate, best) if study_name(spec, each) not in names]
     studies = list(there)
-    for row in new[: wanted - len(there)]:
-        candidate = of_row[id(row)]
+    for candidate in new[: wanted - len(there)]:
         say(f"creating the study of {candidate}")
         studies.append(create_study(first_spec(spec, candidate), where)[0])
     for study in studies:
@@ -276,9 +280,11 @@ def _entrants(
 
 
 def _entrant(database: RDBStorage, study: StoredStudy, candidate: CandidateSpec) -> Entrant:
-    best = best_first(trial_records(database, study.study_id))
+    history = StudyHistory(database.engine, study.study_id)  # so that trials are read once
+    best = best_first(trial_records(database, study.study_id, history))
     answer = answer_of(best, study.data.n_val)
-    return Entrant(study.name, candidate, study_status(database, study), answer, study.data.n_val)
+    status = study_status(database, study, history)
+    return Entrant(study.name, candidate, status, answer, study.data.n_val)
 
 
 def _winner(entrants: Sequence[Entrant]) -> Entrant | None:
@@ -286,7 +292,7 @@ def _winner(entrants: Sequence[Entrant]) -> Entrant | None:
     for each in entrants:
         if each.status.controls.trials > FIRST_TRIALS:
             return each
-    if not all(each.status.controls.verdict in ("done", "budget") for each in entrants):
+    if not all(each.spent for each in entrants):
         return None
     trained = [each for each in entrants if each.score is not None]
     return max(trained, key=lambda each: each.score or 0.0, default=None)
@@ -316,4 +322,4 @@ def _given_the_rest(
 def _step(winner: Entrant | None) -> Step:
     if winner is None:
         return "first trials"
-    return "done" if winner.status.controls.verdict in ("done", "budget") else "search"
+    return "done" if winner.spent else "search"
