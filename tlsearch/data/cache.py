@@ -15,6 +15,7 @@ from tlsearch.data.cachefile import read_arrays, write_arrays
 from tlsearch.data.colours import Look, Used
 from tlsearch.data.decode import decode_and_look, look_at
 from tlsearch.data.fitting import stored_size
+from tlsearch.data.image_weights import with_weights
 from tlsearch.data.imageset import ImageSet, TrainingData, canvas_shapes, image_set, packed
 from tlsearch.data.likeness import Likeness, colours_of
 from tlsearch.data.memory import FEWER_IMAGES, check_room, enough_memory
@@ -53,7 +54,7 @@ def load_training_data(
         sets, _ = _decode(catalog, stored_size(image_size, eval_crop), resize)
         _keep(path, sets)
         sets = _read(path, catalog) or sets  # mapped, they take no memory of their own
-    train, val = sets
+    train, val = with_weights(sets, catalog)
     return TrainingData(catalog.class_names, catalog.fingerprint, train, val)
 
 

@@ -100,6 +100,9 @@ def _fingerprint(
     digest = hashlib.sha256(json.dumps([list(class_names), members]).encode())
     for content in contents.of([*splits[TRAIN], *splits[VAL]]):
         digest.update(content)
+    weights = [ref.weight for split in (TRAIN, VAL) for ref in splits[split]]
+    if len(set(weights)) > 1:
+        digest.update(f"weights {weights}".encode())
     if bits is not None:  # else the hash is that of earlier versions
         digest.update(f"bit depth {bits}".encode())
     return digest.hexdigest()

@@ -100,10 +100,13 @@ def _rows(catalog: Catalog, target: Path, dropped: frozenset[str]) -> list[tuple
     by_split = {TRAIN: catalog.train, VAL: catalog.val, TEST: catalog.test}
     kept = [(s, ref) for s, refs in by_split.items() for ref in refs if ref.name not in dropped]
     grouped = any(ref.group for _, ref in kept)
-    rows = [("path", "label", "split", *(["group"] if grouped else []))]
+    weighted = any(ref.weight != 1 for _, ref in kept)
+    more = [name for name, there in (("group", grouped), ("weight", weighted)) if there]
+    rows = [("path", "label", "split", *more)]
     for split, ref in kept:
-        group = [ref.group or ""] if grouped else []
-        rows.append((_path(ref, target), catalog.class_names[ref.label], split, *group))
+        values = {"group": ref.group or "", "weight": f"{ref.weight:.17g}"}
+        cells = [values[name] for name in more]
+        rows.append((_path(ref, target), catalog.class_names[ref.label], split, *cells))
     _refuse_odd(target, {cell for row in rows for cell in row})
     return rows
 

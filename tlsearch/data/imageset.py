@@ -43,12 +43,14 @@ class ImageSet:
         places: int32 (n, 2), for each image its canvas, and its row there.
         sizes: int32 (n, 2), height and width of each image, pixels.
         labels: int64 (n,), indices into the class names.
+        weights: float32 (n,), how much each counts in the loss; None = all alike.
     """
 
     pixels: Canvases
     places: NDArray[np.int32]
     sizes: NDArray[np.int32]
     labels: NDArray[np.int64]
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""

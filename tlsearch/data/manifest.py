@@ -18,6 +18,8 @@ from tlsearch.data.tables import Table, read_table
 from tlsearch.errors import DataError
 from tlsearch.spec import S3, ColumnsSpec
 
+_LEAST_WEIGHT = 1e-6
+
 
 def read_manifest(path: Path, columns: ColumnsSpec, url: str | None = None) -> SourceImages:
     """Read the rows of a CSV or Parquet file as images.
@@ -50,12 +52,15 @@ def read_manifest(path: Path, columns: ColumnsSpec, url: str | None = None) -> S
         _refuse_divided(table, cells["group"], splits)
     classes = _classes(table, [composed(label) for label in cells["label"]], splits)
     labels = {name: k for k, name in enumerate(classes)}
+    weights = _weights(table, used["weight"], cells["weight"]) if "weight" in used else None
     refs = [
         ImageRef(name, labels[composed(label)], each.path, group=group or None, url=each.url)
         for name, label, each, group in zip(
             names, cells["label"], found, cells.get("group", [""] * len(names)), strict=True
         )
     ]
+    if weights is not None:
+        refs = [replace(ref, weight=weight) for ref, weight in zip(refs, weights, strict=True)]
     left = tuple(name for name in table.header if name not in used.values())
     passed = (PassedOver(COLUMNS, left, len(left)),) if left else ()
     return SourceImages(table.where, classes, _by_split(refs, splits), passed)
@@ -64,6 +69,8 @@ def read_manifest(path: Path, columns: ColumnsSpec, url: str | None = None) -> S
 def _used(table: Table, columns: ColumnsSpec) -> dict[str, str]:
     """Return the names of the columns that are read, by what they are."""
     used = {"path": columns.path, "label": columns.label}
+    if columns.weight is not None:
+        used["weight"] = columns.weight
     for use, given in (("split", columns.split), ("group", columns.group)):
         name = use if given is None else given
         if given or (given is None and use in table.header and use not in used.values()):
@@ -75,6 +82,31 @@ def _used(table: Table, columns: ColumnsSpec) -> dict[str, str]:
                 f"{listed(map(repr, table.header))}; name the right one in data.columns.{use}"
             )
     return used
+
+
+def _weights(table: Table, name: str, cells: Sequence[str]) -> list[float]:
+    found = [_number(cell) for cell in cells]
+    odd = [
+        f"{cell!r} ({table.place(k)})"
+        for k, (cell, weight) in enumerate(zip(cells, found, strict=True))
+        if weight is None
+    ]
+    if odd:
+        raise DataError(
+            f"{table.where}: the column {name!r} has {listed(odd)}; write a number from "
+            f"{_LEAST_WEIGHT:g} to {1 / _LEAST_WEIGHT:g} in each row, and drop rows that shall not "
+            "count"
+        )
+    return [weight for weight in found if weight is not None]
+
+
+def _number(cell: str) -> float | None:
+    """Return a weight; None where it is none."""
+    try:
+        found = float(cell)
+    except ValueError:
+        return None
+    return found if _LEAST_WEIGHT <= found <= 1 / _LEAST_WEIGHT else None
 
 
 def _refuse_empty(table: Table, name: str, cells: Sequence[str], advice: str) -> None:

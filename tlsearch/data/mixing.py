@@ -48,7 +48,8 @@ def mixed_batches(
     batches before. With both mixup and CutMix each image gets one of them, by equal chance.
 
     Args:
-        batches: float32 (b, 3, size, size) and int64 (b,) labels, all of the epoch, in order.
+        batches: float32 (b, 3, size, size) and int64 (b,) labels, or shares of the classes times
+            weights (b, n_classes), all of the epoch, in order.
         recipe: for mixup, cutmix and the seed.
         n_classes: length of a soft label.
         epoch: number of the epoch.
@@ -101,7 +102,10 @@ def mix(pixels: Tensor, mixes: Mixes) -> Tensor:
 
 
 def soft_labels(labels: Tensor, shares: Tensor, n_classes: int) -> Tensor:
-    """Return float32 (b, n_classes): the share of each class in each mixed image."""
-    own = F.one_hot(labels, n_classes).float()
+    """Return float32 (b, n_classes): the share of each class in each mixed image.
+
+    Labels that are shares times weights already are mixed as they are.
+    """
+    own = F.one_hot(labels, n_classes).float() if labels.ndim == 1 else labels
     share = shares[:, None]
     return own * share + own.roll(1, 0) * (1 - share)

@@ -16,6 +16,7 @@ from torch import Tensor
 from tlsearch.data.augment import augment, draw_augmentations
 from tlsearch.data.crops import Draws, centre_crops, centred, draw_epoch, resampled_crops
 from tlsearch.data.erasing import draw_erasures, erase
+from tlsearch.data.image_weights import weighted_labels
 from tlsearch.data.imageset import ImageSet
 from tlsearch.data.references import Pixels
 from tlsearch.data.views import CENTRE, View
@@ -37,6 +38,7 @@ class DeviceImages:
             the set has it, (m, H, W, 3) on the host.
         places: int64 (n, 2) on the CPU: for each image its canvas, and its row there.
         labels: int64 (n,) on the device.
+        weights: float32 (n,) on the device: how much each counts in the loss; None = all alike.
         sizes: int64 (n, 2) on the CPU, where crops are drawn: height and width, pixels.
 
     Args:
@@ -54,6 +56,8 @@ class DeviceImages:
             with suppress(torch.OutOfMemoryError):  # another program took the room meanwhile
                 self.pixels = tuple(_copied(canvas, self.device) for canvas in images.pixels)
         self.labels = torch.tensor(images.labels, device=self.device)
+        weights = images.weights
+        self.weights = None if weights is None else torch.tensor(weights, device=self.device)
         self.places = torch.tensor(images.places, dtype=torch.int64)
         self.sizes = torch.tensor(images.sizes, dtype=torch.int64)
 
@@ -82,6 +86,8 @@ class DeviceImages:
         found.places = torch.cat([self.places, others.places + shift])
         found.sizes = torch.cat([self.sizes, others.sizes])
         found.labels = torch.cat([self.labels, others.labels])
+        if self.weights is not None and others.weights is not None:
+            found.weights = torch.cat([self.weights, others.weights])
         return found
 
     def to(self, device: torch.device | str) -> "DeviceImages":
@@ -92,6 +98,7 @@ class DeviceImages:
             canvas.to(device) if isinstance(canvas, Tensor) else canvas for canvas in self.pixels
         )
         found.labels = self.labels.to(device)
+        found.weights = None if self.weights is None else self.weights.to(device)
         return found
 
     def crops(self, draws: Draws, cut: Callable[[Tensor, Draws], Tensor]) -> Tensor:
@@ -136,6 +143,7 @@ def train_batches(
     mean: Sequence[float],
     std: Sequence[float],
     epoch: int,
+    n_classes: int | None = None,
 ) -> Iterator[Batch]:
     """Yield the sampled, cropped, flipped and augmented batches of an epoch.
 
@@ -150,6 +158,7 @@ def train_batches(
         mean: of each channel, of pixels from 0 to 1.
         std: standard deviation, the same way.
         epoch: number of the epoch.
+        n_classes: where it is given, labels are those of `weighted_labels`.
 
     Yields:
         float32 (b, 3, image_size, image_size), channels last, and int64 (b,) labels.
@@ -174,7 +183,10 @@ def train_batches(
         pixels = normalise(augment(pixels, augmentations.rows(rows)))
         if recipe.erasing:
             pixels = erase(pixels, erasures[rows])
-        yield pixels, images.labels_of(batch.order)
+        labels = images.labels_of(batch.order)
+        if n_classes is not None and images.weights is not None:
+            labels = weighted_labels(labels, images.weights, batch.order, n_classes)
+        yield pixels, labels
 
 
 def val_batches(

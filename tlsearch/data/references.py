@@ -29,6 +29,7 @@ class ImageRef:
         bits: how many bits its values use, where the file does not say; None = all.
         group: of images that must be in one split; None = it may be in any.
         url: where it was fetched from, if it was.
+        weight: how much it counts in the loss of training, above 0.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ImageRef:
     bits: int | None = None
     group: str | None = None
     url: str | None = field(default=None, compare=False, repr=False)
+    weight: float = 1.0
 
     @property
     def place(self) -> str:

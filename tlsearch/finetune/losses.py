@@ -20,11 +20,13 @@ class Loss:
         focal_gamma: of the focal loss; None = cross-entropy.
         weights: float32 (n_classes,), of the classes, with a mean of 1 over the training images;
             None = all count alike.
+        weighted: whether labels are shares of the classes times the weight of each image.
     """
 
     label_smoothing: float
     focal_gamma: float | None = None
     weights: Tensor | None = None
+    weighted: bool = False
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss, a scalar.
@@ -33,8 +35,15 @@ class Loss:
             outputs: float32 (b, n_classes), before the softmax.
             labels: int64 (b,) class indices, or float32 (b, n_classes) shares of the classes.
         """
+        if self.weighted:
+            sizes = labels.sum(dim=1)
+            return (self._each(outputs, labels / sizes[:, None]) * sizes).mean()
         if self.focal_gamma is None and self.weights is None:
             return F.cross_entropy(outputs, labels, label_smoothing=self.label_smoothing)
+        return self._each(outputs, labels).mean()
+
+    def _each(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each image, float32 (b,)."""
         if self.focal_gamma is None:
             smoothing = self.label_smoothing
             each = F.cross_entropy(outputs, labels, label_smoothing=smoothing, reduction="none")
@@ -42,20 +51,23 @@ class Loss:
             each = focal_losses(outputs, labels, self.focal_gamma, self.label_smoothing)
         if self.weights is not None:
             each = each * image_weights(self.weights, labels)
-        return each.mean()
+        return each
 
 
-def build_loss(recipe: RecipeSpec, labels: Tensor, n_classes: int) -> Loss:
+def build_loss(
+    recipe: RecipeSpec, labels: Tensor, n_classes: int, *, weighted: bool = False
+) -> Loss:
     """Return the loss that a recipe names.
 
     Args:
         recipe: for the loss, its weights and the label smoothing.
         labels: int64 (n,), of the training images; the weights come to their device.
         n_classes: outputs of the classifier.
+        weighted: whether the images have weights, which come with their labels.
     """
     gamma = recipe.focal_gamma if recipe.loss == "focal" else None
     if recipe.class_weights == "none":
-        return Loss(recipe.label_smoothing, gamma)
+        return Loss(recipe.label_smoothing, gamma, weighted=weighted)
     counts = torch.bincount(labels.cpu(), minlength=n_classes)
     raw = (
         inverse_weights(counts)
@@ -63,7 +75,7 @@ def build_loss(recipe: RecipeSpec, labels: Tensor, n_classes: int) -> Loss:
         else effective_weights(counts, recipe.class_weights_beta)
     )
     weights = scaled_to_images(raw, counts).float().to(labels.device)
-    return Loss(recipe.label_smoothing, gamma, weights)
+    return Loss(recipe.label_smoothing, gamma, weights, weighted)
 
 
 def focal_losses(outputs: Tensor, labels: Tensor, gamma: float, smoothing: float) -> Tensor:

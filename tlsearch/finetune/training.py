@@ -120,7 +120,12 @@ class Training:
             model,
             optimizer,
             decay_terms,
-            build_loss(recipe, data.train.labels, data.n_classes),
+            build_loss(
+                recipe,
+                data.train.labels,
+                data.n_classes,
+                weighted=data.train.weights is not None,
+            ),
             started,
             frozen,
             average,
@@ -227,8 +232,9 @@ class Training:
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch of augmented batches; labels are indices, or shares of the classes."""
         mean, std = self.backbone.statistics.mean, self.backbone.statistics.std
-        plain = train_batches(self.data.train, self.recipe, mean, std, epoch)
-        return mixed_batches(plain, self.recipe, self.data.n_classes, epoch)
+        n_classes = self.data.n_classes
+        plain = train_batches(self.data.train, self.recipe, mean, std, epoch, n_classes)
+        return mixed_batches(plain, self.recipe, n_classes, epoch)
 
     def run_step(self, images: Tensor, labels: Tensor, factor: float) -> Tensor:
         """Train on a batch with `factor` times the peak rates and return its loss."""

@@ -17,16 +17,19 @@ class ColumnsSpec(Table):
         path, label: of the images' paths and of their classes.
         split: of their splits; None = `split`, where there is such a column; "" = none is read.
         group: of what must not be divided between splits; None = `group`, likewise.
+        weight: of how much each training image counts in the loss; None = all alike.
     """
 
     path: str = Field("path", min_length=1)
     label: str = Field("label", min_length=1)
     split: str | None = None
     group: str | None = None
+    weight: str | None = Field(None, min_length=1)
 
     @model_validator(mode="after")
     def _one_use_each(self) -> "ColumnsSpec":
-        named = [name for name in (self.path, self.label, self.split, self.group) if name]
+        given = (self.path, self.label, self.split, self.group, self.weight)
+        named = [name for name in given if name]
         for name in named:
             if named.count(name) > 1:
                 raise ValueError(f"{name!r} is given twice; name a column of its own for each")

@@ -44,7 +44,7 @@ def notes(checked: CheckedStudy) -> list[str]:
             f"each epoch leaves out {steps.left_out} of {n_train} training images, because a batch "
             "that is not full is dropped; a smaller recipe.batch_size leaves out fewer"
         )
-    found += [*_twice(checked.copies), *_spellings(checked)]
+    found += [*_twice(checked.copies), *_spellings(checked), *_weights(checked)]
     memory, free = decoded_memory(checked), free_bytes()
     if free is not None and memory > free:
         found.append(
@@ -67,6 +67,17 @@ def _twice(copies: Sequence[Copy]) -> Iterator[str]:
         yield (
             f"{_counted(doubtful)} the content of one of another class ({_pairs(doubtful)}); "
             "correct the labels"
+        )
+
+
+def _weights(checked: CheckedStudy) -> Iterator[str]:
+    weights = [ref.weight for ref in checked.catalog.train]
+    if len(set(weights)) > 1:
+        mean = sum(weights) / len(weights)
+        yield (
+            f"in the loss, training images count {min(weights) / mean:.3g} to "
+            f"{max(weights) / mean:.3g} times their mean ({checked.spec.data.columns.weight}); "
+            "measures, fixed features and validation count all alike"
         )
 
 
