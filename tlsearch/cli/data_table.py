@@ -31,6 +31,18 @@ def class_lines(catalog: "Catalog") -> list[str]:
     ]
 
 
+def several_labels_lines(catalog: "Catalog") -> list[str]:
+    """Return a line on how many labels images have; none where each has one."""
+    if not catalog.multi_label:
+        return []
+    numbers = [len(ref.classes) for ref in (*catalog.train, *catalog.val, *catalog.test)]
+    mean, without = sum(numbers) / len(numbers), numbers.count(0)
+    return [
+        f"labels    {mean:.1f} an image in the mean, {max(numbers)} at most; {without} of "
+        f"{len(numbers)} images have none"
+    ]
+
+
 def passed_lines(passed: "Sequence[PassedOver]") -> list[str]:
     """Return a line for each kind of files that were passed over."""
     return [f"{_INDENT}passed over: {line}" for line in _passed(passed)]

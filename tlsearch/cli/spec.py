@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tlsearch.cli.clean import clean
-from tlsearch.cli.data_table import class_lines, left_out_lines, look_lines, passed_lines
+from tlsearch.cli.data_table import (
+    class_lines,
+    left_out_lines,
+    look_lines,
+    passed_lines,
+    several_labels_lines,
+)
 from tlsearch.cli.display import console, print_json
 from tlsearch.cli.options import Json, SpecPath, Storage
 
@@ -171,6 +177,7 @@ def _as_json(checked: "CheckedStudy") -> dict[str, object]:
         "n_train": len(catalog.train),
         "n_val": len(catalog.val),
         "n_test": len(catalog.test),
+        "multi_label": catalog.multi_label,
         "class_counts": {name: list(counts) for name, counts in catalog.counts().items()},
         "ignored_files": list(catalog.ignored),
         "passed_over": {
@@ -202,6 +209,7 @@ def _lines(checked: "CheckedStudy") -> list[str]:
         *left_out_lines(checked.left_out),
     ]
     lines += [*class_lines(catalog), *passed_lines(catalog.passed)]
+    lines += several_labels_lines(catalog)
     lines += look_lines(sides(checked), channels(checked), checked.backbone.statistics)
     memory = as_text(decoded_memory(checked))
     lines += [
@@ -219,6 +227,7 @@ def _image_lines(checked: "CheckedStudy") -> list[str]:
     from tlsearch.studies.findings import notes
 
     lines = [*class_lines(checked.catalog), *passed_lines(checked.catalog.passed)]
+    lines += several_labels_lines(checked.catalog)
     lines += left_out_lines(checked.left_out)
     return [line.strip() for line in lines] + [f"note: {note}" for note in notes(checked)]
 

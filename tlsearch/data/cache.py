@@ -16,7 +16,14 @@ from tlsearch.data.colours import Look, Used
 from tlsearch.data.decode import decode_and_look, look_at
 from tlsearch.data.fitting import stored_size
 from tlsearch.data.image_weights import with_weights
-from tlsearch.data.imageset import ImageSet, TrainingData, canvas_shapes, image_set, packed
+from tlsearch.data.imageset import (
+    ImageSet,
+    TrainingData,
+    canvas_shapes,
+    image_set,
+    labels_of,
+    packed,
+)
 from tlsearch.data.likeness import Likeness, colours_of
 from tlsearch.data.memory import FEWER_IMAGES, check_room, enough_memory
 from tlsearch.data.reading import Unread, counted_within, read_all, unreadable
@@ -105,7 +112,7 @@ def _path(catalog: Catalog, image_size: int, eval_crop: float, resize: Resize) -
 
 def _decode(catalog: Catalog, short_side: int, resize: Resize) -> tuple[Sets, list[Look]]:
     refs = [*catalog.train, *catalog.val]
-    labels = [ref.label for ref in refs]
+    labels = labels_of(refs, len(catalog.class_names))
     n_train = len(catalog.train)
     with enough_memory("for the decoded images", FEWER_IMAGES):
         images, looks, problems = _decode_all(
@@ -195,12 +202,18 @@ def _read(path: Path, catalog: Catalog) -> Sets | None:
     if found is None:
         return None
     train, val = (
-        _set(found, split, refs) for split, refs in ((TRAIN, catalog.train), (VAL, catalog.val))
+        _set(found, split, refs, labels_of(refs, len(catalog.class_names)))
+        for split, refs in ((TRAIN, catalog.train), (VAL, catalog.val))
     )
     return (train, val) if train is not None and val is not None else None
 
 
-def _set(found: dict[str, NDArray[Any]], split: str, refs: tuple[ImageRef, ...]) -> ImageSet | None:
+def _set(
+    found: dict[str, NDArray[Any]],
+    split: str,
+    refs: tuple[ImageRef, ...],
+    labels: NDArray[np.int64],
+) -> ImageSet | None:
     try:
         places, sizes = found[f"{split}.places"], found[f"{split}.sizes"]
         shapes = canvas_shapes(places, sizes)
@@ -209,4 +222,4 @@ def _set(found: dict[str, NDArray[Any]], split: str, refs: tuple[ImageRef, ...])
         return None
     if len(sizes) != len(refs) or [canvas.shape for canvas in canvases] != shapes:
         return None
-    return image_set(canvases, places, sizes, [ref.label for ref in refs])
+    return image_set(canvases, places, sizes, labels)

@@ -16,7 +16,7 @@ from tlsearch.data.reading import listed, read_all
 from tlsearch.data.references import TEST, TRAIN, VAL, Catalog, ImageRef, SourceImages
 from tlsearch.data.sources import read_source
 from tlsearch.errors import DataError
-from tlsearch.spec import DataSpec
+from tlsearch.spec import LABEL_SEPARATOR, DataSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ def write_clean_manifest(spec: DataSpec, target: Path, drop_duplicates: bool) ->
 
     Args:
         spec: the data; each image a file.
-        target: a new file; paths in it are relative to its folder.
+        target: a new file; paths in it are relative to its folder. Several labels of an image are
+            in one cell, with `|` between them.
         drop_duplicates: whether images that are alike are left out.
 
     Raises:
@@ -106,8 +107,11 @@ def _rows(catalog: Catalog, target: Path, dropped: frozenset[str]) -> list[tuple
     for split, ref in kept:
         values = {"group": ref.group or "", "weight": f"{ref.weight:.17g}"}
         cells = [values[name] for name in more]
-        rows.append((_path(ref, target), catalog.class_names[ref.label], split, *cells))
+        label = LABEL_SEPARATOR.join(catalog.class_names[label] for label in ref.classes)
+        rows.append((_path(ref, target), label, split, *cells))
     _refuse_odd(target, {cell for row in rows for cell in row})
+    if catalog.multi_label:
+        _refuse_divided(target, catalog.class_names)
     return rows
 
 
@@ -128,6 +132,15 @@ def _refuse_odd(target: Path, cells: set[str]) -> None:
         raise DataError(
             f"{target}: cannot hold the names {listed(odd)}: text in a manifest is UTF-8, without "
             "white space around it; rename them"
+        )
+
+
+def _refuse_divided(target: Path, class_names: Sequence[str]) -> None:
+    """Refuse names of classes that would be taken for several labels."""
+    if odd := [repr(name) for name in class_names if LABEL_SEPARATOR in name]:
+        raise DataError(
+            f"{target}: cannot hold the classes {listed(odd)}: {LABEL_SEPARATOR} stands between "
+            "the labels of an image; rename them"
         )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from tlsearch.data.decode import decode
 from tlsearch.data.fitting import stored_size
-from tlsearch.data.imageset import ImageSet, packed
+from tlsearch.data.imageset import ImageSet, labels_of, packed
 from tlsearch.data.reading import read_all, unreadable
 from tlsearch.data.references import ImageRef
 from tlsearch.data.sources import read_source
@@ -27,11 +27,13 @@ class Domain:
         where: its name for the user.
         refs: the images.
         fingerprint: SHA-256 of names, labels and content.
+        n_classes: of the images.
     """
 
     where: str
     refs: tuple[ImageRef, ...]
     fingerprint: str
+    n_classes: int
 
     def decoded(self, image_size: int, eval_crop: float, resize: Resize) -> Iterator[ImageSet]:
         """Yield the images a few thousand at a time, in the size of `load_training_data`.
@@ -46,7 +48,7 @@ class Domain:
             images, problems = read_all(refs, read)
             if problems:
                 raise unreadable(problems)
-            yield packed(images, [ref.label for ref in refs])
+            yield packed(images, labels_of(refs, self.n_classes))
 
 
 def load_domain(path: str) -> Domain:
@@ -67,4 +69,4 @@ def load_domain(path: str) -> Domain:
     digest = hashlib.sha256()
     for ref, content in zip(refs, contents, strict=True):
         digest.update(f"{ref.name}\0{ref.label}\0".encode("utf-8", "surrogateescape") + content)
-    return Domain(path, refs, digest.hexdigest())
+    return Domain(path, refs, digest.hexdigest(), len(source.class_names))

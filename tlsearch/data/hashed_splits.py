@@ -25,7 +25,7 @@ class _Unit:
 
 def hashed_splits(
     keys: Sequence[bytes],
-    labels: Sequence[int],
+    labels: Sequence[tuple[int, ...]],
     seed: int,
     val_fraction: float,
     test_fraction: float,
@@ -34,7 +34,7 @@ def hashed_splits(
 
     Args:
         keys: of each image; those with equal keys are one unit and stay together.
-        labels: of each image.
+        labels: the classes of each image.
         seed: of the hash.
         val_fraction: the expected share of validation; 0 = there is none.
         test_fraction: the expected share of testing, likewise.
@@ -43,11 +43,11 @@ def hashed_splits(
         `train`, `val` or `test` for each image. A class of too few units is missing from a split.
     """
     units: dict[bytes, _Unit] = {}
-    for key, label in zip(keys, labels, strict=True):
+    for key, classes in zip(keys, labels, strict=True):
         if key not in units:
             place = _place(key, seed)
             units[key] = _Unit(place, _split(place, val_fraction, test_fraction))
-        units[key].labels.add(label)
+        units[key].labels.update(classes)
     _complete(list(units.values()), val_fraction, test_fraction)
     return [units[key].split for key in keys]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tlsearch.data.references import Pixels
+from tlsearch.data.references import ImageRef, Pixels
 
 _STEPS = 8  # canvases for each shorter side that an image's longer side may exceed it by
 _LITTLE = 1.1  # times the bytes of the images: so much may one canvas for all of them take
@@ -42,7 +42,8 @@ class ImageSet:
         pixels: canvases, each uint8 (m, H, W, 3).
         places: int32 (n, 2), for each image its canvas, and its row there.
         sizes: int32 (n, 2), height and width of each image, pixels.
-        labels: int64 (n,), indices into the class names.
+        labels: int64 (n,), indices into the class names; of several labels an image (n,
+            n_classes), 1 where the image has the label and 0 elsewhere.
         weights: float32 (n,), how much each counts in the loss; None = all alike.
     """
 
@@ -82,11 +83,21 @@ class TrainingData:
     clean: ImageSet | None = None
 
 
+def labels_of(refs: Sequence[ImageRef], n_classes: int) -> NDArray[np.int64]:
+    """Return the labels of images, as `ImageSet.labels`."""
+    if not any(isinstance(ref.label, tuple) for ref in refs):
+        return np.array([ref.label for ref in refs], dtype=np.int64)
+    found = np.zeros((len(refs), n_classes), dtype=np.int64)
+    for row, ref in enumerate(refs):
+        found[row, list(ref.classes)] = 1
+    return found
+
+
 def image_set(
     canvases: Sequence[Pixels],
     places: NDArray[np.int32],
     sizes: NDArray[np.int32],
-    labels: Sequence[int],
+    labels: Sequence[int] | NDArray[np.int64],
 ) -> ImageSet:
     """Build an `ImageSet` and make its arrays read-only."""
     found = ImageSet(Canvases(canvases), places, sizes, np.array(labels, dtype=np.int64))
@@ -95,7 +106,7 @@ def image_set(
     return found
 
 
-def packed(images: list[Pixels], labels: Sequence[int]) -> ImageSet:
+def packed(images: list[Pixels], labels: Sequence[int] | NDArray[np.int64]) -> ImageSet:
     """Put images (h, w, 3) on canvases; empties the list on the way, to keep memory low."""
     sizes = np.array([image.shape[:2] for image in images], dtype=np.int32).reshape(-1, 2)
     places = places_of(sizes)

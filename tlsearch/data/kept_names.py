@@ -74,9 +74,14 @@ def _names(catalog: Catalog) -> Names:
         raise OSError(problems[0].text)
     found: Names = {}
     for (split, ref), digest in zip(refs, digests, strict=True):
-        found[ref.name] = [split, catalog.class_names[ref.label], digest[:_DIGEST_BYTES].hex()]
-    found |= {ref.name: ["test", catalog.class_names[ref.label]] for ref in catalog.test}
+        found[ref.name] = [split, _named(catalog, ref), digest[:_DIGEST_BYTES].hex()]
+    found |= {ref.name: ["test", _named(catalog, ref)] for ref in catalog.test}
     return found
+
+
+def _named(catalog: Catalog, ref: ImageRef) -> object:
+    names = [catalog.class_names[label] for label in ref.classes]
+    return names if isinstance(ref.label, tuple) else names[0]
 
 
 def _path(fingerprint: str) -> Path:

@@ -10,18 +10,21 @@ from unicodedata import normalize
 
 from tlsearch.data.bucket import fetch_files
 from tlsearch.data.formats import COLUMNS
+from tlsearch.data.labels import label_columns, labels_of_rows, refuse_empty
 from tlsearch.data.reading import listed
 from tlsearch.data.references import ALL, TEST, TRAIN, VAL, ImageRef, PassedOver, SourceImages
 from tlsearch.data.scan import composed
 from tlsearch.data.split_names import split_of
 from tlsearch.data.tables import Table, read_table
 from tlsearch.errors import DataError
-from tlsearch.spec import S3, ColumnsSpec
+from tlsearch.spec import S3, ColumnsSpec, DataSpec
 
 _LEAST_WEIGHT = 1e-6
 
 
-def read_manifest(path: Path, columns: ColumnsSpec, url: str | None = None) -> SourceImages:
+def read_manifest(
+    path: Path, spec: DataSpec, url: str | None = None, *, strict: bool = True
+) -> SourceImages:
     """Read the rows of a CSV or Parquet file as images.
 
     Paths are relative to the folder of the file, or addresses in a bucket. Where there is a column
@@ -30,52 +33,54 @@ def read_manifest(path: Path, columns: ColumnsSpec, url: str | None = None) -> S
 
     Args:
         path: the file.
-        columns: the names of its columns.
+        spec: for the names of its columns, and whether an image may have several labels.
         url: where the file was fetched from, if it was; paths are then relative to its folder.
+        strict: whether several labels in a cell are refused where an image has one.
 
     Raises:
         DataError: the table cannot be read, a column is missing, a label is empty or in other
-            splits alone, a file is not there or is named twice, or a group is in two splits.
+            splits alone, there are several where there may be one, a file is not there or is named
+            twice, or a group is in two splits.
     """
+    columns = spec.columns
     table = read_table(path, columns.path)
     if url is not None:
         table = replace(table, where=url)
     used = _used(table, columns)
     cells = {use: table.column(name) for use, name in used.items()}
-    _refuse_empty(table, used["path"], cells["path"], "name the file of each image")
-    _refuse_empty(table, used["label"], cells["label"], "give each image a class, or drop its row")
+    refuse_empty(table, used["path"], cells["path"], "name the file of each image")
     base = None if url is None else url.rpartition("/")[0]
     found = _files(table, path.parent, base, cells["path"])
     splits = _splits(table, used["split"], cells["split"]) if "split" in used else None
     names = _names(table, found, splits)
     if splits is not None and "group" in used:
         _refuse_divided(table, cells["group"], splits)
-    classes = _classes(table, [composed(label) for label in cells["label"]], splits)
-    labels = {name: k for k, name in enumerate(classes)}
+    classes, labels = labels_of_rows(table, spec, splits, strict=strict)
     weights = _weights(table, used["weight"], cells["weight"]) if "weight" in used else None
     refs = [
-        ImageRef(name, labels[composed(label)], each.path, group=group or None, url=each.url)
+        ImageRef(name, label, each.path, group=group or None, url=each.url)
         for name, label, each, group in zip(
-            names, cells["label"], found, cells.get("group", [""] * len(names)), strict=True
+            names, labels, found, cells.get("group", [""] * len(names)), strict=True
         )
     ]
     if weights is not None:
         refs = [replace(ref, weight=weight) for ref, weight in zip(refs, weights, strict=True)]
-    left = tuple(name for name in table.header if name not in used.values())
+    read = {*used.values(), *label_columns(columns)}
+    left = tuple(name for name in table.header if name not in read)
     passed = (PassedOver(COLUMNS, left, len(left)),) if left else ()
     return SourceImages(table.where, classes, _by_split(refs, splits), passed)
 
 
 def _used(table: Table, columns: ColumnsSpec) -> dict[str, str]:
     """Return the names of the columns that are read, by what they are."""
-    used = {"path": columns.path, "label": columns.label}
+    used = {"path": columns.path} | ({} if columns.labels else {"label": columns.label})
     if columns.weight is not None:
         used["weight"] = columns.weight
     for use, given in (("split", columns.split), ("group", columns.group)):
         name = use if given is None else given
         if given or (given is None and use in table.header and use not in used.values()):
             used[use] = name
-    for use, name in used.items():
+    for use, name in [*used.items(), *(("labels", name) for name in columns.labels)]:
         if name not in table.header:
             raise DataError(
                 f"{table.where}: has no column {name!r}; its columns are "
@@ -107,12 +112,6 @@ def _number(cell: str) -> float | None:
     except ValueError:
         return None
     return found if _LEAST_WEIGHT <= found <= 1 / _LEAST_WEIGHT else None
-
-
-def _refuse_empty(table: Table, name: str, cells: Sequence[str], advice: str) -> None:
-    empty = [table.place(index) for index, cell in enumerate(cells) if not cell]
-    if empty:
-        raise DataError(f"{table.where}: the column {name!r} is empty in {listed(empty)}; {advice}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,23 +248,6 @@ def _refuse_divided(table: Table, groups: Sequence[str], splits: Sequence[str]) 
             f"{table.where}: {what} in more than one split: {listed(divided)}; put each into one, "
             'or set data.columns.split = "" to have the groups split'
         )
-
-
-def _classes(table: Table, labels: Sequence[str], splits: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the classes in order: by name, or by value where all of them are whole numbers."""
-    trained = {label for k, label in enumerate(labels) if splits is None or splits[k] == TRAIN}
-    unknown = sorted(
-        {(label, splits[k]) for k, label in enumerate(labels) if splits and label not in trained}
-    )
-    if unknown:
-        shown = listed(f"{label!r} (in {split})" for label, split in unknown)
-        raise DataError(
-            f"{table.where}: has labels that no training image has: {shown}; add training images "
-            "of them, or drop their rows"
-        )
-    if all(label.isascii() and label.isdigit() for label in trained):
-        return tuple(sorted(trained, key=lambda label: (int(label), label)))
-    return tuple(sorted(trained))
 
 
 def _by_split(

@@ -48,14 +48,15 @@ def mixed_batches(
     batches before. With both mixup and CutMix each image gets one of them, by equal chance.
 
     Args:
-        batches: float32 (b, 3, size, size) and int64 (b,) labels, or shares of the classes times
-            weights (b, n_classes), all of the epoch, in order.
+        batches: float32 (b, 3, size, size) and int64 (b,) labels, or (b, n_classes): several an
+            image, or shares of the classes times weights; all of the epoch, in order.
         recipe: for mixup, cutmix and the seed.
         n_classes: length of a soft label.
         epoch: number of the epoch.
 
     Yields:
-        Images of the same shape, and float32 (b, n_classes) soft labels whose rows sum to 1.
+        Images of the same shape, and float32 (b, n_classes) soft labels; of one label an image
+        their rows sum to 1.
     """
     if not (recipe.mixup or recipe.cutmix):
         yield from batches
@@ -104,8 +105,8 @@ def mix(pixels: Tensor, mixes: Mixes) -> Tensor:
 def soft_labels(labels: Tensor, shares: Tensor, n_classes: int) -> Tensor:
     """Return float32 (b, n_classes): the share of each class in each mixed image.
 
-    Labels that are shares times weights already are mixed as they are.
+    Labels that are rows already are mixed as they are.
     """
-    own = F.one_hot(labels, n_classes).float() if labels.ndim == 1 else labels
+    own = (F.one_hot(labels, n_classes) if labels.ndim == 1 else labels).float()
     share = shares[:, None]
     return own * share + own.roll(1, 0) * (1 - share)

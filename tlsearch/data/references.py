@@ -13,6 +13,7 @@ from tlsearch.data.formats import FOREIGN, HIDDEN, Kind
 from tlsearch.data.packed_files import PackedFile
 
 Pixels = NDArray[np.uint8]
+Label = int | tuple[int, ...]  # of one image: of several labels their classes, upward
 
 ALL, TRAIN, VAL, TEST = "all", "train", "val", "test"
 
@@ -24,7 +25,8 @@ class ImageRef:
     Attributes:
         name: unique in the data set and equal on every machine: a path inside the data folder
             with forward slashes, or an array and an index such as `x_train[7]`.
-        label: index into the class names.
+        label: index into the class names; of several labels a tuple of such, upward, perhaps
+            empty.
         source: the file, a file in memory, or the pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
         bits: how many bits its values use, where the file does not say; None = all.
         group: of images that must be in one split; None = it may be in any.
@@ -33,12 +35,17 @@ class ImageRef:
     """
 
     name: str
-    label: int
+    label: Label
     source: Path | PackedFile | Pixels = field(compare=False, repr=False)
     bits: int | None = None
     group: str | None = None
     url: str | None = field(default=None, compare=False, repr=False)
     weight: float = 1.0
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The classes of the image: one, or of several labels any number."""
+        return self.label if isinstance(self.label, tuple) else (self.label,)
 
     @property
     def place(self) -> str:
@@ -132,6 +139,11 @@ class Catalog:
     fingerprint: str
 
     @property
+    def multi_label(self) -> bool:
+        """Whether an image may have several labels."""
+        return any(isinstance(ref.label, tuple) for ref in self.train)
+
+    @property
     def ignored(self) -> tuple[str, ...]:
         """Names of what was passed over and is neither hidden nor of another program."""
         noted = (each.names for each in self.passed if each.kind not in (HIDDEN, FOREIGN))
@@ -140,7 +152,8 @@ class Catalog:
     def counts(self) -> dict[str, tuple[int, int, int]]:
         """Return how many training, validation and test images each class has."""
         of_split = [
-            Counter(ref.label for ref in refs) for refs in (self.train, self.val, self.test)
+            Counter(label for ref in refs for label in ref.classes)
+            for refs in (self.train, self.val, self.test)
         ]
         return {
             name: (of_split[0][label], of_split[1][label], of_split[2][label])

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tlsearch.data.decode import decode, open_rgb
 from tlsearch.data.fitting import stored_size
-from tlsearch.data.imageset import ImageSet, TrainingData, packed
+from tlsearch.data.imageset import ImageSet, TrainingData, labels_of, packed
 from tlsearch.data.reading import read_all, unreadable
 from tlsearch.data.references import Catalog, ImageRef
 from tlsearch.records.resize import Resize
@@ -31,7 +31,10 @@ def decode_sample(
         DataError: images cannot be read.
     """
     short_side = stored_size(image_size, eval_crop)
-    train, val = (_decoded(refs, short_side, resize) for refs in (sample.train, sample.val))
+    n_classes = len(sample.class_names)
+    train, val = (
+        _decoded(refs, n_classes, short_side, resize) for refs in (sample.train, sample.val)
+    )
     return TrainingData(sample.class_names, sample.fingerprint, train, val)
 
 
@@ -47,12 +50,12 @@ def median_short_side(refs: Sequence[ImageRef]) -> int:
     return median_low(sides)
 
 
-def _decoded(refs: Sequence[ImageRef], short_side: int, resize: Resize) -> ImageSet:
+def _decoded(refs: Sequence[ImageRef], n_classes: int, short_side: int, resize: Resize) -> ImageSet:
     read = partial(decode, short_side=short_side, resize=resize)
     images, problems = read_all(refs, read)
     if problems:
         raise unreadable(problems)
-    return packed(images, [ref.label for ref in refs])
+    return packed(images, labels_of(refs, n_classes))
 
 
 def evenly_spaced(found: Sequence[T], n: int) -> tuple[T, ...]:

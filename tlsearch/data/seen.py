@@ -83,9 +83,9 @@ def seen_classes(
     if seen.image_size != recipe.image_size:
         images = decode_sample(sample, seen.image_size, seen.eval_crop, seen.resize)
     val = val_batches(DeviceImages(images.val, "cpu"), seen, *statistics, len(sample.val))
-    by_label = _by_label(train, statistics), _by_label(val, statistics)
+    by_label = (_by_label(train, statistics), n_train), (_by_label(val, statistics), n_val)
     return tuple(
-        SeenClass(names[k], *(tuple(found.get(k, ())) for found in by_label)) for k in labels
+        SeenClass(names[k], *(tuple(found.get(k, ())[:n]) for found, n in by_label)) for k in labels
     )
 
 
@@ -116,7 +116,7 @@ def _of_each(refs: Sequence[ImageRef], labels: Sequence[int], n: int) -> tuple[I
     return tuple(
         ref
         for label in labels
-        for ref in evenly_spaced([ref for ref in refs if ref.label == label], n)
+        for ref in evenly_spaced([ref for ref in refs if label in ref.classes], n)
     )
 
 
@@ -141,6 +141,7 @@ def _by_label(
     for pixels, labels in batches:
         values = pixels.permute(0, 2, 3, 1).numpy() * std + mean
         shown = (255 * values).round().clip(0, 255).astype(np.uint8)
-        for label, image in zip(labels.tolist(), shown, strict=True):
-            found.setdefault(label, []).append(image)
+        for its, image in zip(labels, shown, strict=True):
+            for label in its.nonzero().flatten().tolist() if its.ndim else [int(its)]:
+                found.setdefault(label, []).append(image)
     return found

@@ -36,6 +36,20 @@ def read_source(spec: DataSpec, rules: Rules = NOW) -> SourceImages:
     Raises:
         DataError: it does not exist, is of another kind than `spec.format`, or has a fault.
     """
+    found = _read(spec, rules)
+    if spec.multi_label and not _are_several(found):
+        raise DataError(
+            f"{found.where}: has one class an image; data.multi_label = true needs a manifest "
+            "(.csv, .tsv, .parquet) with the labels of each image; name one, or leave the key out"
+        )
+    return found
+
+
+def _are_several(found: SourceImages) -> bool:
+    return all(isinstance(ref.label, tuple) for refs in found.splits.values() for ref in refs)
+
+
+def _read(spec: DataSpec, rules: Rules) -> SourceImages:
     if spec.path.startswith(BUILTIN):
         return _read_builtin(spec.path)
     if spec.path.startswith(TORCHVISION):
@@ -65,7 +79,7 @@ def _read_file(path: Path, kind: str, spec: DataSpec, rules: Rules) -> SourceIma
         return None
     if not path.is_file():
         raise DataError(f"{path}: is a folder; give the manifest, a .csv or .parquet file")
-    return read_manifest(path, spec.columns)
+    return read_manifest(path, spec, strict=rules.strict)
 
 
 def _read_folder(path: Path, kind: str, rules: Rules) -> SourceImages:
@@ -107,7 +121,7 @@ def _read_bucket(spec: DataSpec, rules: Rules) -> SourceImages:
         file = fetch_files([url], url)[url]
         if file is None:
             raise DataError(f"{url}: there is no such object; set data.path to the manifest")
-        return read_manifest(file, spec.columns, url)
+        return read_manifest(file, spec, url, strict=rules.strict)
     if kind not in ("folder", "classes"):
         raise DataError(
             f"{url}: of what lies in a bucket, folders of images and manifests are read; copy it "

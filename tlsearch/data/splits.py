@@ -62,14 +62,19 @@ def check_classes(source: SourceImages) -> None:
             f"({listed(map(repr, names))}); at least two are needed"
         )
     for split, refs in source.splits.items():
-        present = {ref.label for ref in refs}
+        present = {label for ref in refs for label in ref.classes}
         missing = [repr(name) for label, name in enumerate(names) if label not in present]
-        if missing:
+        if missing and not (_may_lack(refs, split) and present):
             part = "" if split == ALL else f"{split} "
             raise DataError(
                 f"{source.where}: there is no image of the class {listed(missing)} among the "
                 f"{len(refs)} {part}images; {_add_images(source.passed)}"
             )
+
+
+def _may_lack(refs: Sequence[ImageRef], split: str) -> bool:
+    """Whether a split may lack a class: of several labels, where nothing is trained on it."""
+    return split in (VAL, TEST) and any(isinstance(ref.label, tuple) for ref in refs)
 
 
 def _add_images(passed: Sequence[PassedOver]) -> str:
@@ -96,6 +101,8 @@ def _ranked(
     source: SourceImages, refs: Sequence[ImageRef], spec: DataSpec, test_fraction: float
 ) -> dict[str, str]:
     """Return the split of the images by name: the first of each class's shuffle.
+
+    Each has one label.
 
     Raises:
         DataError: a class has too few images.
@@ -124,10 +131,13 @@ def _stable(
         DataError: a class has too few groups or contents, or an image cannot be read.
     """
     keys = unit_keys(refs, contents)
-    labels = [ref.label for ref in refs]
+    labels = [ref.classes for ref in refs]
     found = hashed_splits(keys, labels, spec.split_seed, spec.val_fraction, test_fraction)
     for split in (TRAIN, VAL) if spec.val_fraction else (TRAIN,):
-        present = {label for label, its in zip(labels, found, strict=True) if its == split}
+        of_split = [classes for classes, its in zip(labels, found, strict=True) if its == split]
+        present = {label for classes in of_split for label in classes}
+        if _may_lack(refs, split) and present:
+            continue
         for label, of_class in _by_label(refs).items():
             if label not in present:
                 raise _too_few(source, label, of_class)
@@ -146,7 +156,10 @@ def unit_keys(refs: Sequence[ImageRef], contents: Contents) -> list[bytes]:
         for label, of_class in _by_label(refs).items()
         if len({by_content[ref.name] for ref in of_class}) < min(_FEWEST, len(of_class))
     }
-    return [_unit_key(ref, by_content[ref.name], with_name=ref.label in plain) for ref in refs]
+    return [
+        _unit_key(ref, by_content[ref.name], with_name=not plain.isdisjoint(ref.classes))
+        for ref in refs
+    ]
 
 
 def _unit_key(ref: ImageRef, content: bytes, with_name: bool) -> bytes:
@@ -214,7 +227,8 @@ def _at_most(
 def _by_label(refs: Sequence[ImageRef]) -> dict[int, list[ImageRef]]:
     groups: dict[int, list[ImageRef]] = {}
     for ref in refs:
-        groups.setdefault(ref.label, []).append(ref)
+        for label in ref.classes:
+            groups.setdefault(label, []).append(ref)
     return groups
 
 

@@ -16,6 +16,7 @@ from tlsearch.spec import decoded
 
 _PARQUET = b"PAR1"
 _DELIMITERS = (",", ";", "\t")
+ITEMS = "\x1f"  # between the items of a list in one cell of a Parquet file; no text has it
 _AS_CSV = "or save the table as CSV"
 
 
@@ -171,15 +172,24 @@ def _parquet(path: Path, content: bytes) -> Table:
 
 
 def _texts(column: Any) -> list[str]:
-    """Return a column's cells; those of other kinds than text, numbers and truth are not read."""
-    found = column.to_pylist() if _is_plain(column.type) else [""] * len(column)
-    return [_cell(value) for value in found]
+    """Return a column's cells: text, numbers, truth, and lists of such; of others none is read."""
+    if _is_plain(column.type):
+        return [_cell(value) for value in column.to_pylist()]
+    if _is_list(column.type):
+        return [ITEMS.join(map(_cell, value or ())) for value in column.to_pylist()]
+    return [""] * len(column)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):  # whole numbers with gaps become these
         return "" if math.isnan(value) else f"{value:.17g}"
     return "" if value is None else str(value).strip()
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_plain(kind.value_type)
 
 
 def _is_plain(kind: Any) -> bool:

@@ -1,12 +1,14 @@
 """What is trained on: the table `[data]`."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from tlsearch.spec.candidates import without_empty
 from tlsearch.spec.fields import Fraction, Table
 
 TORCHVISION, PAPER, HF = "torchvision:", "paper:", "hf:"  # before the name of a set
+LABEL_SEPARATOR = "|"  # between several labels of an image, unless the spec says otherwise
 S3 = "s3://"  # before the name of a bucket
 
 
@@ -18,6 +20,8 @@ class ColumnsSpec(Table):
         split: of their splits; None = `split`, where there is such a column; "" = none is read.
         group: of what must not be divided between splits; None = `group`, likewise.
         weight: of how much each training image counts in the loss; None = all alike.
+        label_separator: between several labels in one cell; None = `|`.
+        labels: columns of 0 and 1, one a class, in place of `label`.
     """
 
     path: str = Field("path", min_length=1)
@@ -25,10 +29,34 @@ class ColumnsSpec(Table):
     split: str | None = None
     group: str | None = None
     weight: str | None = Field(None, min_length=1)
+    label_separator: str | None = Field(None, min_length=1)
+    labels: list[str] = Field([])
+
+    @property
+    def are_of_several_labels(self) -> bool:
+        """Whether they say how several labels of an image are written."""
+        return bool(self.labels or self.label_separator)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the keys that studies of one label do not have."""
+        return without_empty(plain(self), "label_separator", "labels")
+
+    @model_validator(mode="after")
+    def _one_form_of_labels(self) -> "ColumnsSpec":
+        if self.labels and (self.label_separator or "label" in self.model_fields_set):
+            raise ValueError(
+                "labels are columns of 0 and 1, label and label_separator of one column with all "
+                "labels of an image; give one of the two forms"
+            )
+        if self.labels and not all(self.labels):
+            raise ValueError("labels must name columns, none of them empty")
+        return self
 
     @model_validator(mode="after")
     def _one_use_each(self) -> "ColumnsSpec":
-        given = (self.path, self.label, self.split, self.group, self.weight)
+        label = self.labels or [self.label]
+        given = (self.path, *label, self.split, self.group, self.weight)
         named = [name for name in given if name]
         for name in named:
             if named.count(name) > 1:
@@ -60,6 +88,7 @@ class DataSpec(Table):
             more of them `check` and `create` stop.
         bit_depth: bits that the values use in files that have room for more and do not say how
             many are used, such as 12 of 16; None = all.
+        multi_label: whether an image may have several labels, or none.
     """
 
     path: str = Field(min_length=1)
@@ -76,6 +105,7 @@ class DataSpec(Table):
     split_seed: int = Field(0, ge=0, lt=2**31)
     max_bad_fraction: Fraction = 0.0
     bit_depth: int | None = Field(None, ge=1, le=16)
+    multi_label: bool = False
 
     def at(self, place: str) -> "DataSpec":
         """Return the same data where they lie elsewhere on this machine."""
@@ -105,6 +135,38 @@ class DataSpec(Table):
                 f"root and download are of {TORCHVISION}NAME and {PAPER}NAME as data.path; drop "
                 "them"
             )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what studies of one label do not have."""
+        return without_empty(plain(self), "multi_label")
+
+    @model_validator(mode="after")
+    def _of_several_labels(self) -> "DataSpec":
+        if not self.multi_label:
+            if self.columns.are_of_several_labels:
+                raise ValueError(
+                    "columns.labels and columns.label_separator are of several labels an image; "
+                    "set data.multi_label = true, or leave them out"
+                )
+            return self
+        if self.splits == "ranked":
+            raise ValueError(
+                'splits = "ranked" takes an exact share of each class, which images of several '
+                "labels do not allow; leave it out where multi_label = true"
+            )
+        if self.columns.weight is not None:
+            raise ValueError(
+                "columns.weight is of one label an image; leave it out where multi_label = true"
+            )
+        limits = ("train_per_class", "val_per_class", "test_per_class")
+        for key in limits:
+            if getattr(self, key):
+                raise ValueError(
+                    f"{key} counts images of one class each; leave it out where multi_label = "
+                    "true, and drop rows of the manifest"
+                )
         return self
 
     @model_validator(mode="after")

@@ -53,6 +53,15 @@ class StudySpec(Table):
             return given
         return {**given, "measures": {"random_init_lr": ADAMW_RANDOM_INIT_LR, **measures}}
 
+    @model_validator(mode="after")
+    def _of_several_labels(self) -> "StudySpec":
+        if self.data.multi_label and self.backbone.is_open:
+            raise ValueError(
+                "backbone.candidates and backbone.image_sizes are compared by accuracy of one "
+                "label an image; name one network where data.multi_label = true"
+            )
+        return self
+
     @model_serializer(mode="wrap")
     def _without_what_is_as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what says what studies did that are older than the key."""

@@ -136,6 +136,8 @@ def create_study(
         spec = load_spec(spec)
     if spec.backbone.is_open:
         raise SpecError([_OPEN])
+    if spec.data.multi_label:
+        raise SpecError(["data.multi_label = true: such images can be checked, not yet trained on"])
     where = given_storage(storage) or spec.storage
     database = open_storage(where)
     existing = read_study(database, spec.name)

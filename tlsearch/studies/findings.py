@@ -45,6 +45,7 @@ def notes(checked: CheckedStudy) -> list[str]:
             "that is not full is dropped; a smaller recipe.batch_size leaves out fewer"
         )
     found += [*_twice(checked.copies), *_spellings(checked), *_weights(checked)]
+    found += _not_validated(checked)
     memory, free = decoded_memory(checked), free_bytes()
     if free is not None and memory > free:
         found.append(
@@ -52,6 +53,20 @@ def notes(checked: CheckedStudy) -> list[str]:
             "workers where there is more, or lower recipe.image_size or data.train_per_class"
         )
     return [each for each in found if each is not None]
+
+
+def _not_validated(checked: CheckedStudy) -> Iterator[str]:
+    """Say which classes have no validation or test image, where images have several labels."""
+    catalog = checked.catalog
+    for split, refs in (("validation", catalog.val), ("test", catalog.test)):
+        present = {label for ref in refs for label in ref.classes}
+        left = [repr(n) for k, n in enumerate(catalog.class_names) if k not in present]
+        if catalog.multi_label and refs and left:
+            more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+            yield (
+                f"no {split} image has the label {', '.join(left[:_SHOWN])}{more}, so it counts "
+                f"in no mean over classes of {split} images; add images of it"
+            )
 
 
 def _twice(copies: Sequence[Copy]) -> Iterator[str]:

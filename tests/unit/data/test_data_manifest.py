@@ -222,7 +222,7 @@ def test_a_class_in_one_group_is_named(photos):
 )
 def test_each_class_is_in_each_split_where_its_groups_suffice(groups, seed, val, test):
     keys, labels = [str(g).encode() for g, _ in groups], [label for _, label in groups]
-    found = hashed_splits(keys, labels, seed, val, test)
+    found = hashed_splits(keys, [(label,) for label in labels], seed, val, test)
     assert all(len({s for k, s in zip(keys, found, strict=True) if k == key}) == 1 for key in keys)
     assert test > 0 or TEST not in found
     alone = {

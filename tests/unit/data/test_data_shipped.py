@@ -70,7 +70,7 @@ def test_its_images_are_the_first_of_each_class():
     shipped = load_catalog(DataSpec(path="builtin:fashion-mnist-30"))
     first: dict[int, list[bytes]] = {label: [] for label in range(10)}
     for ref in whole.test:
-        first[ref.label].append(ref.content())
+        first[ref.classes[0]].append(ref.content())
     for label in range(10):
         found = [ref.content() for ref in shipped.test if ref.label == label]
         assert found == first[label][:100]
