@@ -113,7 +113,8 @@ COMMENT ON COLUMN tlsearch.study_overview.default_val_accuracy IS
 COMMENT ON COLUMN tlsearch.study_overview.fixed_features_val_accuracy IS
     'That of the floor, a linear classifier on fixed features, which it has to beat as well';
 COMMENT ON COLUMN tlsearch.study_overview.objective IS
-    'What the study makes best: accuracy, balanced_accuracy, macro_f1 or log_loss';
+    'What the study makes best: accuracy, balanced_accuracy, macro_f1, log_loss or'
+    ' mean_average_precision';
 COMMENT ON COLUMN tlsearch.study_overview.best_val_objective IS
     'Its figure of the best complete trial; log loss in nats';
 COMMENT ON COLUMN tlsearch.study_overview.default_val_objective IS
@@ -279,7 +280,8 @@ COMMENT ON COLUMN tlsearch.finalists.n IS 'Runs that are complete, each with a s
 COMMENT ON COLUMN tlsearch.finalists.mean IS 'Mean of their validation accuracies, a fraction';
 COMMENT ON COLUMN tlsearch.finalists.sd IS 'Standard deviation of them; NULL below two';
 COMMENT ON COLUMN tlsearch.finalists.objective IS
-    'What the study makes best: accuracy, balanced_accuracy, macro_f1 or log_loss';
+    'What the study makes best: accuracy, balanced_accuracy, macro_f1, log_loss or'
+    ' mean_average_precision';
 COMMENT ON COLUMN tlsearch.finalists.mean_objective IS 'Mean of its figures; log loss in nats';
 COMMENT ON COLUMN tlsearch.finalists.sd_objective IS 'Standard deviation of them; NULL below two';
 

@@ -109,7 +109,8 @@ COMMENT ON COLUMN tlsearch.best_trials.val_accuracy IS
     'Top-1 on the validation images after the last epoch, a fraction; of Optuna''s own studies the'
     ' value';
 COMMENT ON COLUMN tlsearch.best_trials.objective IS
-    'What the study makes best: accuracy, balanced_accuracy, macro_f1 or log_loss';
+    'What the study makes best: accuracy, balanced_accuracy, macro_f1, log_loss or'
+    ' mean_average_precision';
 COMMENT ON COLUMN tlsearch.best_trials.val_objective IS
     'Its figure on the validation images; log loss in nats, where less is better';
 COMMENT ON COLUMN tlsearch.best_trials.expected_objective IS
@@ -149,6 +150,7 @@ SELECT names.study, trials.number AS trial, lower(trials.state::text) AS state,
        tlsearch.read_number(attrs.val_balanced_accuracy) AS val_balanced_accuracy,
        tlsearch.read_number(attrs.val_macro_f1) AS val_macro_f1,
        tlsearch.read_number(attrs.val_log_loss) AS val_log_loss,
+       tlsearch.read_number(attrs.val_mean_average_precision) AS val_mean_average_precision,
        (SELECT max(step) FROM trial_intermediate_values AS curve
         WHERE curve.trial_id = trials.trial_id) AS epochs,
        tlsearch.read_text(attrs.origin) AS origin,
@@ -179,6 +181,8 @@ LEFT JOIN LATERAL (
            max(value_json) FILTER (WHERE key = 'val_balanced_accuracy') AS val_balanced_accuracy,
            max(value_json) FILTER (WHERE key = 'val_macro_f1') AS val_macro_f1,
            max(value_json) FILTER (WHERE key = 'val_log_loss') AS val_log_loss,
+           max(value_json) FILTER (WHERE key = 'val_mean_average_precision')
+               AS val_mean_average_precision,
            max(value_json) FILTER (WHERE key = 'canonical') AS canonical,
            max(value_json) FILTER (WHERE key = 'duplicate_of') AS duplicate_of,
            max(value_json) FILTER (WHERE key = 'mean_with_fixed_features')
@@ -221,7 +225,8 @@ COMMENT ON COLUMN tlsearch.trials_flat.val_accuracy IS
     'Top-1: of a complete trial its result, else what it reported last; a fraction. Where the'
     ' objective is another, it is known of complete and pruned trials';
 COMMENT ON COLUMN tlsearch.trials_flat.objective IS
-    'What the study makes best: accuracy, balanced_accuracy, macro_f1 or log_loss';
+    'What the study makes best: accuracy, balanced_accuracy, macro_f1, log_loss or'
+    ' mean_average_precision';
 COMMENT ON COLUMN tlsearch.trials_flat.val_objective IS
     'Its figure: of a complete trial its result, else what it reported last; log loss in nats';
 COMMENT ON COLUMN tlsearch.trials_flat.expected_objective IS
@@ -231,6 +236,8 @@ COMMENT ON COLUMN tlsearch.trials_flat.val_balanced_accuracy IS
     'Mean recall of the classes after the last epoch, a fraction; NULL until it ended';
 COMMENT ON COLUMN tlsearch.trials_flat.val_macro_f1 IS 'Mean F1 of the classes, likewise';
 COMMENT ON COLUMN tlsearch.trials_flat.val_log_loss IS 'Log loss in nats, likewise';
+COMMENT ON COLUMN tlsearch.trials_flat.val_mean_average_precision IS
+    'Mean of the classes'' average precision, likewise; NULL where an image has one label';
 COMMENT ON COLUMN tlsearch.trials_flat.expected_accuracy IS
     'What its hyperparameters should reach on new images, by all trials of the study; a fraction;'
     ' NULL unless complete, and where the objective is another';
@@ -297,6 +304,7 @@ COMMENT ON COLUMN tlsearch.learning_curves.val_accuracy IS
     'Top-1 on the validation images after that epoch, a fraction; NULL where the objective is'
     ' another';
 COMMENT ON COLUMN tlsearch.learning_curves.objective IS
-    'What the study makes best: accuracy, balanced_accuracy, macro_f1 or log_loss';
+    'What the study makes best: accuracy, balanced_accuracy, macro_f1, log_loss or'
+    ' mean_average_precision';
 COMMENT ON COLUMN tlsearch.learning_curves.val_objective IS
     'Its figure after that epoch; log loss in nats';

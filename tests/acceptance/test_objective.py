@@ -3,7 +3,7 @@
 import pytest
 
 from tests.acceptance.conftest import storage_at
-from tlsearch.records.objective import OBJECTIVES
+from tlsearch.records.objective import OF_ONE_LABEL
 from tlsearch.store.studies import find_study
 
 pytestmark = pytest.mark.slow
@@ -19,7 +19,7 @@ def test_from_the_spec_to_the_report(tlsearch, tiny, storage_url, tmp_path):
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     for trial in complete:
         assert trial.value == -trial.user_attrs["val_log_loss"]
-        assert {f"val_{name}" for name in OBJECTIVES} <= trial.user_attrs.keys()
+        assert {f"val_{name}" for name in OF_ONE_LABEL} <= trial.user_attrs.keys()
     found = tlsearch.json("best", "tiny", "--top", "5")
     losses = [trial["val_objective"] for trial in found]
     assert (

@@ -178,6 +178,7 @@ class TestTrialsFlat:
             **{"objective": "accuracy", "val_objective": 0.5},
             **{"expected_objective": 0.45, "expected_objective_sd": 0.03},
             **{"val_balanced_accuracy": None, "val_macro_f1": None, "val_log_loss": None},
+            "val_mean_average_precision": None,
             "epochs": 2,
             "origin": "prior",
             **PARAMS,

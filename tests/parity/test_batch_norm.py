@@ -168,7 +168,7 @@ class TestRecalibratedTraining:
         model.load_state_dict(whole.weights)
         found = evaluate(model, shipped_images.val, RECALIBRATED, backbone.statistics)
         assert found.accuracy == whole.result.val_accuracy
-        assert tuple(found.predictions.tolist()) == whole.result.val_predictions
+        assert found.predictions == whole.result.val_predictions
 
     def test_a_network_without_such_layers_trains_as_before(self, shipped_images):
         recalibrated = Run(shipped_images, CONVNEXT, RECALIBRATED)

@@ -105,7 +105,7 @@ class TestTraining:
         model.load_state_dict(kept)
         found = evaluate(model, shipped_images.val, EMA, backbone.statistics)
         assert found.accuracy == run.result.val_accuracy
-        assert tuple(found.predictions.tolist()) == run.result.val_predictions
+        assert found.predictions == run.result.val_predictions
 
     def test_statistics_are_recalibrated_for_the_average(self, shipped_images, whole):
         run = Run(shipped_images, PLAIN_NETWORK, EMA)

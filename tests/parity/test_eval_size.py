@@ -95,7 +95,7 @@ class TestTraining:
         )
         found = evaluate(model, larger.val, at_48, statistics)
         assert found.accuracy == run.result.val_accuracy
-        assert tuple(found.predictions.tolist()) == run.result.val_predictions
+        assert found.predictions == run.result.val_predictions
 
     @pytest.mark.parametrize("steps", [STEPS, STEPS + 1])
     def test_resumes(self, images, steps):

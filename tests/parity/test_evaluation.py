@@ -128,7 +128,7 @@ def test_predictions_are_those_of_plain_numpy(images, pixels, backbone, model):
 def test_one_crop_predicts_as_validation_does(images, backbone, model):
     found = predict(model, images, RECIPE, backbone.statistics)
     validation = evaluate(model, images, RECIPE, backbone.statistics)
-    assert found.single.argmax(1).tolist() == validation.predictions.tolist()
+    assert found.single.argmax(1).tolist() == list(validation.predictions)
     np.testing.assert_allclose(found.single, validation.probabilities.numpy(), atol=1e-6)
     assert np.array_equal(found.single, found.several)
     assert found.passes == 1

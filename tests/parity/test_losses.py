@@ -80,7 +80,9 @@ def test_weights_of_classes():
         weights = scaled_to_images(raw, COUNTS)
         assert float(weights[LABELS].mean()) == pytest.approx(1.0)
     recipe = RECIPE.model_copy(update={"class_weights": "inverse"})
-    built = build_loss(recipe, LABELS, 4).weights
+    loss = build_loss(recipe, LABELS, 4)
+    assert isinstance(loss, Loss)
+    built = loss.weights
     assert built is not None
     assert (built * COUNTS).tolist() == pytest.approx([37.0, 37.0, 0.0, 37.0])
 
@@ -159,7 +161,10 @@ def test_defaults_train_as_before(unequal):
         ),
         ({"focal_gamma": 1.0}, 'focal_gamma = 1 is of loss = "focal"'),
         ({"class_weights_beta": 0.9}, 'is of class_weights = "effective"'),
-        ({"loss": "hinge"}, "recipe.loss = \"hinge\": must be one of 'cross_entropy' or 'focal'"),
+        (
+            {"loss": "hinge"},
+            "recipe.loss = \"hinge\": must be one of 'cross_entropy', 'focal' or 'bce'",
+        ),
         ({"loss": "focal", "focal_gamma": -1.0}, "recipe.focal_gamma = -1"),
         ({"class_weights": "effective", "class_weights_beta": 1.0}, "recipe.class_weights_beta"),
     ],

@@ -17,7 +17,7 @@ from tlsearch.finetune.figures import figures_of
 from tlsearch.measures import per_image, score_error
 from tlsearch.records import EpochReport, TrialRecord, answer_words, lead_sentence, recommended
 from tlsearch.records.objective import (
-    OBJECTIVES,
+    OF_ONE_LABEL,
     Figures,
     OwnScore,
     figure_of,
@@ -63,14 +63,15 @@ def test_figures_are_scikit_learns(seed):
     expected = by_scikit_learn(probabilities, labels.numpy())
     found = figures_of(outputs, labels)
     assert found.accuracy == expected.accuracy
-    for name in OBJECTIVES:
+    assert found.mean_average_precision is None
+    for name in OF_ONE_LABEL:
         assert getattr(found, name) == pytest.approx(getattr(expected, name), abs=1e-6), name
         values = per_image(name, probabilities.astype(np.float32), labels.numpy())
         figure = figure_of(name, float(values.mean()))
         assert figure == pytest.approx(getattr(expected, name), abs=1e-6), name
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", OF_ONE_LABEL)
 def test_the_values_of_images_tell_the_standard_error(name):
     """By leaving each image out: what changes is its value over n - 1, and so is the error."""
     outputs, labels = outputs_and_labels(0, 120)
@@ -88,7 +89,7 @@ def test_the_values_of_images_tell_the_standard_error(name):
 
 
 def test_log_loss_alone_is_turned_round():
-    for name in OBJECTIVES:
+    for name in OF_ONE_LABEL:
         assert score_of(name, 0.3) == (-0.3 if name == "log_loss" else 0.3)
         assert figure_of(name, score_of(name, 0.3)) == 0.3
     assert (metric_name("log_loss"), metric_name("macro_f1")) == ("neg_log_loss", "val_macro_f1")
@@ -107,6 +108,9 @@ def test_an_epoch_of_an_earlier_version_has_accuracy_alone():
     figures = Figures(0.5, 0.4, 0.3, 1.2)
     new = EpochReport.of(1, figures, 1.0, 2.0)
     assert (new.score("log_loss"), new.figures) == (-1.2, figures)
+    several = EpochReport.of(1, Figures(0.5, None, 0.3, 1.2, 0.7), 1.0, 2.0)
+    assert several.score("mean_average_precision") == 0.7
+    assert several.figures == Figures(0.5, None, 0.3, 1.2, 0.7)
 
 
 def test_a_spec_without_an_objective_means_accuracy():
@@ -125,6 +129,32 @@ def test_no_other_objective():
     with pytest.raises(SpecError, match=r'objective = "auc": must be one of') as caught:
         parse_spec({**SPEC, "objective": "auc"})
     assert "'log_loss'" in str(caught.value)
+
+
+def test_the_defaults_of_several_labels():
+    several = parse_spec({**SPEC, "data": {"path": "x.csv", "multi_label": True}})
+    assert several.objective == "mean_average_precision"
+    assert (several.recipe.loss, several.recipe.label_smoothing) == ("bce", 0.0)
+    assert several.measures.when == "off"
+    assert parse_spec(to_toml_dict(several)) == several
+    assert parse_spec(with_legacy_values(to_toml_dict(several))) == several
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"objective": "accuracy"}, "is of one label an image; where data.multi_label = true give"),
+        ({"recipe": {"loss": "cross_entropy"}}, 'set "bce" or "focal"'),
+        ({"recipe": {"sampling": "balanced"}}, "lets each class come as often"),
+        ({"measures": {"when": "worker"}}, "the measures, and the prior from them"),
+        ({"budget": {"target_accuracy": 0.9}}, "budget.target_accuracy is of one label"),
+        ({"data": {"path": "x"}, "recipe": {"loss": "bce"}}, "is of several labels an image"),
+        ({"data": {"path": "x"}, "objective": "mean_average_precision"}, "of several labels"),
+    ],
+)
+def test_what_is_of_the_other_number_of_labels_is_refused(document, said):
+    with pytest.raises(SpecError, match=said):
+        parse_spec({**SPEC, "data": {"path": "x.csv", "multi_label": True}, **document})
 
 
 def by_log_loss(

@@ -106,6 +106,10 @@ def export_study(
     target = Path(out).expanduser()
     say("reading the study")
     reader = StudyReader(study_name, storage)
+    if reader.study.spec.data.multi_label:
+        raise ExportError(
+            f"study {study_name!r} has images with several labels, which cannot be exported yet"
+        )
     finals = None if answer else read_finals(study_name, storage)
     finalists = None if finals is None else StudyReader(study_name + FINALISTS_SUFFIX, storage)
     choice = choose(reader, trial, finals, finalists)

@@ -9,7 +9,9 @@ from tlsearch.backbones import InputStatistics
 from tlsearch.data import DeviceImages, in_batches_that_fit, val_batches
 from tlsearch.finetune.figures import figures_of
 from tlsearch.finetune.guards import mixed_precision
-from tlsearch.records.objective import Figures
+from tlsearch.finetune.several_labels import figures_of_several
+from tlsearch.records import PredictedLabel
+from tlsearch.records.objective import THRESHOLD, Figures
 from tlsearch.spec import RecipeSpec
 
 _BATCH_SIZE = 200
@@ -20,12 +22,14 @@ class Evaluation:
     """The predictions of a model for some images.
 
     Attributes:
-        predictions: int64 (n,) on the CPU, the class with the highest output, in order.
-        probabilities: float32 (n, n_classes) on the CPU, softmax of the outputs.
+        predictions: for each image, in order, the class with the highest output; of several labels
+            those with a probability of at least `THRESHOLD`.
+        probabilities: float32 (n, n_classes) on the CPU, softmax of the outputs; of several labels
+            sigmoid.
         figures: accuracy and the other figures of the predictions.
     """
 
-    predictions: Tensor
+    predictions: tuple[PredictedLabel, ...]
     probabilities: Tensor
     figures: Figures
 
@@ -55,5 +59,12 @@ def evaluate(
         return torch.cat(found)
 
     outputs = in_batches_that_fit(_BATCH_SIZE, outputs_in)
-    figures = figures_of(outputs, images.labels)
-    return Evaluation(outputs.argmax(dim=1).cpu(), outputs.softmax(dim=1).cpu(), figures)
+    if images.labels.ndim == 2:
+        figures, probabilities = figures_of_several(outputs, images.labels), outputs.sigmoid().cpu()
+        return Evaluation(_several(probabilities), probabilities, figures)
+    figures, probabilities = figures_of(outputs, images.labels), outputs.softmax(dim=1).cpu()
+    return Evaluation(tuple(outputs.argmax(dim=1).tolist()), probabilities, figures)
+
+
+def _several(probabilities: Tensor) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row.nonzero().flatten().tolist()) for row in probabilities >= THRESHOLD)

@@ -1,12 +1,16 @@
 """The loss of a training step: cross-entropy or focal loss, perhaps with weights of the classes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tlsearch.finetune.several_labels import build_several_labels_loss
 from tlsearch.spec import RecipeSpec
+
+BatchLoss = Callable[[Tensor, Tensor], Tensor]  # the mean of outputs and labels (b, n_classes)
 
 _LEAST = 1e-6  # of 1 - p, where a power below 1 would have no slope
 
@@ -56,15 +60,18 @@ class Loss:
 
 def build_loss(
     recipe: RecipeSpec, labels: Tensor, n_classes: int, *, weighted: bool = False
-) -> Loss:
+) -> BatchLoss:
     """Return the loss that a recipe names.
 
     Args:
         recipe: for the loss, its weights and the label smoothing.
-        labels: int64 (n,), of the training images; the weights come to their device.
+        labels: int64 (n,) of the training images, of several labels (n, n_classes); the weights
+            come to their device.
         n_classes: outputs of the classifier.
         weighted: whether the images have weights, which come with their labels.
     """
+    if labels.ndim == 2:
+        return build_several_labels_loss(recipe, labels)
     gamma = recipe.focal_gamma if recipe.loss == "focal" else None
     if recipe.class_weights == "none":
         return Loss(recipe.label_smoothing, gamma, weighted=weighted)

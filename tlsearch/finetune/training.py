@@ -22,7 +22,7 @@ from tlsearch.finetune.ema import WeightAverage
 from tlsearch.finetune.evaluate import Evaluation, evaluate
 from tlsearch.finetune.guards import mixed_precision
 from tlsearch.finetune.images import FineTuneData
-from tlsearch.finetune.losses import Loss, build_loss
+from tlsearch.finetune.losses import BatchLoss, build_loss
 from tlsearch.finetune.optimizer import Decay, build_decay, build_optimizer, set_rates
 from tlsearch.finetune.param_groups import group_parameters
 from tlsearch.finetune.parts import (
@@ -71,7 +71,7 @@ class Training:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     decay_terms: Decay
-    loss: Loss
+    loss: BatchLoss
     started: float
     frozen: Sequence[nn.Module] = ()
     average: WeightAverage | None = None
@@ -223,10 +223,9 @@ class Training:
         )
         probabilities = last.probabilities.numpy()
         probabilities.setflags(write=False)
-        predictions = tuple(last.predictions.tolist())
         times = self.watch.times()
         return FineTuneResult(
-            tuple(self.curve), stopped, self.seconds, predictions, probabilities, times
+            tuple(self.curve), stopped, self.seconds, last.predictions, probabilities, times
         )
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:

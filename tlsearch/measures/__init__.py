@@ -7,8 +7,9 @@ from tlsearch.measures.kept_probe import kept_linear_probe
 from tlsearch.measures.linear_probe import VERSION as PROBE_VERSION
 from tlsearch.measures.linear_probe import LinearProbe, linear_probe, right_alone
 from tlsearch.measures.measure import FeatureMeasures, measure_features
-from tlsearch.measures.per_image import per_image, score_error
+from tlsearch.measures.per_image import per_image, right_of, score_error
 from tlsearch.measures.random_init import random_init_epochs, random_init_spec
+from tlsearch.measures.several_labels import as_predicted, average_precision_of_each
 
 __all__ = [
     "PROBE_VERSION",
@@ -17,6 +18,8 @@ __all__ = [
     "FisherScore",
     "FixedFeatures",
     "LinearProbe",
+    "as_predicted",
+    "average_precision_of_each",
     "check_size",
     "features_of",
     "features_of_splits",
@@ -29,5 +32,6 @@ __all__ = [
     "random_init_epochs",
     "random_init_spec",
     "right_alone",
+    "right_of",
     "score_error",
 ]

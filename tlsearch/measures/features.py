@@ -39,7 +39,7 @@ class Features:
 
     Attributes:
         values: float32 (n, d), the input of the classifier for each image.
-        labels: int64 (n,).
+        labels: int64 (n,); of several labels an image (n, n_classes) of 0 and 1.
     """
 
     values: Matrix

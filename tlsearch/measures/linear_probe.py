@@ -3,6 +3,8 @@
 Multinomial logistic regression with an L2 penalty on the features as they are, divided by one
 number. How strong the penalty is, cross-validation on the training images alone decides, so the
 accuracy on validation is not flattered by that choice. docs/measures.md compares other choices.
+Where an image has several labels, it is a logistic regression for each class against the rest, all
+with the same penalty, chosen by the sum of their cross-entropies.
 """
 
 from collections.abc import Sequence
@@ -13,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from tlsearch.errors import DataError
 from tlsearch.measures.features import Features, Labels, Matrix
+from tlsearch.measures.folds import folds_of_several
 
 STRENGTHS = tuple(10.0**exponent for exponent in range(-6, 4))  # C: the inverse of the penalty
 DEFAULT_STRENGTH = 0.01  # where no class has a second image to choose it with
@@ -55,8 +59,9 @@ class LinearProbe:
         return outputs
 
     def right(self, features: Features) -> Mask:
-        """Return which images it gets right, bool (n,)."""
-        right: Mask = self.logits(features.values).argmax(axis=1) == features.labels
+        """Return which images it gets right, bool (n,); each has one label."""
+        logits = self.logits(features.values)
+        right: Mask = logits.argmax(axis=1) == features.labels
         return right
 
     def accuracy(self, features: Features) -> float:
@@ -92,13 +97,15 @@ def linear_probe(train: Features, n_classes: int, seed: int = 0) -> LinearProbe:
     Raises:
         DataError: the training images are all of one class.
     """
-    if len(np.unique(train.labels)) < 2:
+    if len(np.unique(train.labels, axis=0)) < 2:
         raise DataError(
             "the training images are all of one class; a classifier needs at least two: add images"
         )
     n, d = train.values.shape
     work = n * min(n, d) * n_classes
-    folds = _folds(train.labels, FOLDS if work <= _MUCH_WORK else 1, np.random.default_rng(seed))
+    n_folds, generator = FOLDS if work <= _MUCH_WORK else 1, np.random.default_rng(seed)
+    several = train.labels.ndim == 2
+    folds = (folds_of_several if several else _folds)(train.labels, n_folds, generator)
     with _few_threads(work):
         problem = _Problem.of(train, n_classes)
         strength, loss = _chosen(problem, folds) if folds else (DEFAULT_STRENGTH, None)
@@ -183,8 +190,7 @@ def _loss(
     for number, out in enumerate(folds):
         found = _fit(values[~out], labels[~out], problem.n_classes, strength, starts[number])
         starts[number] = found
-        log_p = _log_softmax(_logits(values[out], found))
-        losses.append(-np.take_along_axis(log_p, labels[out, None], axis=1))
+        losses.append(_cross_entropies(_logits(values[out], found), labels[out]))
     return float(np.concatenate(losses).mean())
 
 
@@ -195,7 +201,7 @@ def _fit(
 
     Args:
         values: float32 (n, r).
-        labels: (n,).
+        labels: (n,), or (n, n_classes).
         n_classes: rows of W.
         strength: C.
         start: what this returned for another strength; None = zeros.
@@ -204,17 +210,24 @@ def _fit(
         (n_classes, r + 1): W and, as the last column, the bias.
     """
     n, r = values.shape
-    targets = np.zeros((n, n_classes), np.float32)
-    targets[np.arange(n), labels] = 1.0
+    several = labels.ndim == 2
+    targets = labels.astype(np.float32) if several else np.zeros((n, n_classes), np.float32)
+    if not several:
+        targets[np.arange(n), labels] = 1.0
     penalty = 1.0 / (strength * n)
 
     def objective(flat: Values) -> tuple[float, Values]:
         whole = flat.reshape(n_classes, r + 1)
         weight = whole[:, :r]
-        log_p = _log_softmax(_logits(values, whole))
-        error = (np.exp(log_p) - targets) / n
+        logits = _logits(values, whole)
+        if several:
+            error = (expit(logits) - targets) / n
+            loss = float(_cross_entropies(logits, targets).sum()) / n
+        else:
+            log_p = _log_softmax(logits)
+            error = (np.exp(log_p) - targets) / n
+            loss = -float((log_p * targets).sum(dtype=np.float64)) / n
         gradient = np.column_stack([error.T @ values + penalty * weight, error.sum(axis=0)])
-        loss = -float((log_p * targets).sum(dtype=np.float64)) / n
         return loss + 0.5 * penalty * float((weight**2).sum()), gradient.ravel()
 
     begin = np.zeros((n_classes, r + 1)) if start is None else start
@@ -222,6 +235,14 @@ def _fit(
     found = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options=options)
     weights: Values = found.x.reshape(n_classes, r + 1)
     return weights
+
+
+def _cross_entropies(logits: Matrix, labels: NDArray[Any]) -> Values:
+    """Return the cross-entropy of each image; of several labels the sum over the classes."""
+    if labels.ndim == 2:
+        found: Values = (np.logaddexp(0, logits) - labels * logits).sum(axis=1, dtype=np.float64)
+        return found
+    return -np.take_along_axis(_log_softmax(logits), labels[:, None], axis=1).astype(np.float64)
 
 
 def _logits(values: Matrix, found: Values) -> Matrix:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tlsearch.records.objective import Objective
+from tlsearch.measures.several_labels import per_image_of_several
+from tlsearch.records.objective import THRESHOLD, Objective
 
 Values = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -28,10 +29,22 @@ def per_image(objective: Objective, probabilities: Probabilities, labels: Labels
 
     Args:
         objective: what the score is.
-        probabilities: float32 (n, n_classes), rows sum to 1.
-        labels: (n,), class indices.
+        probabilities: float32 (n, n_classes), rows sum to 1; of several labels each from 0 to 1.
+        labels: (n,), class indices; of several labels an image (n, n_classes) of 0 and 1.
     """
+    if labels.ndim == 2:
+        return per_image_of_several(objective, probabilities, labels)
     return _VALUES[objective](probabilities, labels)
+
+
+def right_of(probabilities: Probabilities, labels: Labels) -> NDArray[np.bool_]:
+    """Return which images are right (n,): of several labels those all of whose labels are."""
+    right: NDArray[np.bool_]
+    if labels.ndim == 2:
+        right = ((probabilities >= THRESHOLD) == (labels == 1)).all(axis=1)
+    else:
+        right = probabilities.argmax(axis=1) == labels
+    return right
 
 
 def score_error(values: Values) -> float:
@@ -42,8 +55,7 @@ def score_error(values: Values) -> float:
 
 
 def _accuracy(probabilities: Probabilities, labels: Labels) -> Values:
-    found: Values = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    return found
+    return right_of(probabilities, labels).astype(np.float64)
 
 
 def _balanced_accuracy(probabilities: Probabilities, labels: Labels) -> Values:

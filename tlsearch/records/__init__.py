@@ -27,7 +27,7 @@ from tlsearch.records.study import (
     TrialRecord,
     reason_line,
 )
-from tlsearch.records.training import Decision, EpochReport, FineTuneResult
+from tlsearch.records.training import Decision, EpochReport, FineTuneResult, PredictedLabel
 from tlsearch.records.variation import AS_RECIPE, TrainOn, Variation
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Hyperparameters",
     "Lead",
     "Measures",
+    "PredictedLabel",
     "Prior",
     "QueuedTrial",
     "Range",

@@ -1,4 +1,4 @@
-"""What a search makes best: one of four figures on the validation images.
+"""What a search makes best: one of five figures on the validation images.
 
 Inside, an objective is a score: larger is better, whatever the figure. The score of `log_loss` is
 the figure times -1, that of the others the figure itself; `score_of` and `figure_of` are the only
@@ -11,9 +11,16 @@ from typing import Literal, get_args
 
 from tlsearch.records.format import expected_percent, percent, points, val_percent
 
-Objective = Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss"]
+Objective = Literal[
+    "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "mean_average_precision"
+]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 ACCURACY: Objective = "accuracy"
+MEAN_AVERAGE_PRECISION: Objective = "mean_average_precision"
+# Those that an image of one label allows, and one of several.
+OF_ONE_LABEL: tuple[Objective, ...] = OBJECTIVES[:4]
+OF_SEVERAL_LABELS: tuple[Objective, ...] = (MEAN_AVERAGE_PRECISION, "macro_f1", "log_loss")
+THRESHOLD = 0.5  # of several labels an image is predicted to have those with this probability
 # User attributes of trials. Those of accuracy have none but the figures.
 OBJECTIVE = "objective"
 SCORE_ERROR = "score_error"
@@ -25,6 +32,7 @@ _WORDS = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "log_loss": "log loss",
+    "mean_average_precision": "mean average precision",
 }
 
 
@@ -33,20 +41,27 @@ class Figures:
     """How good predictions are on the validation images.
 
     Attributes:
-        accuracy: top-1, a fraction.
-        balanced_accuracy: mean recall of the classes that have images, a fraction.
+        accuracy: top-1, a fraction; of several labels an image the share of images all of whose
+            labels are right.
+        balanced_accuracy: mean recall of the classes that have images, a fraction; None where an
+            image has several labels.
         macro_f1: mean F1 of the classes that have images or are predicted, a fraction.
-        log_loss: mean negative logarithm of the probability of the true class, nats.
+        log_loss: mean negative logarithm of the probability of the true class, nats; of several
+            labels the mean over the classes of that of each answer.
+        mean_average_precision: mean over the classes that have images, a fraction; None where an
+            image has one label.
     """
 
     accuracy: float
-    balanced_accuracy: float
+    balanced_accuracy: float | None
     macro_f1: float
     log_loss: float
+    mean_average_precision: float | None = None
 
     def as_attrs(self) -> dict[str, float]:
         """Return the user attributes of a trial that hold them."""
-        return {attr(name): getattr(self, name) for name in OBJECTIVES}
+        named = ((attr(name), getattr(self, name)) for name in OBJECTIVES)
+        return {name: figure for name, figure in named if figure is not None}
 
 
 def attr(objective: Objective) -> str:

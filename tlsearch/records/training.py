@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # so that commands that train nothing start without it
     from numpy.typing import NDArray
 
 
+PredictedLabel = int | tuple[int, ...]  # of one image: of several labels all that are predicted
+
 TIMES = "times"  # the trial's user attribute that holds `TrainingTimes`
 
 
@@ -31,8 +33,8 @@ class EpochReport:
         train_loss: mean label-smoothed cross-entropy of the epoch, without the penalties.
         seconds: since the fine-tuning began, without the time between an interruption and a
             resumption.
-        val_balanced_accuracy, val_macro_f1, val_log_loss: the other `Figures` on these images;
-            None of an epoch that an earlier version trained.
+        val_balanced_accuracy, val_macro_f1, val_log_loss, val_mean_average_precision: the other
+            `Figures` on these images; None also of an epoch that an earlier version trained.
     """
 
     epoch: int
@@ -42,6 +44,7 @@ class EpochReport:
     val_balanced_accuracy: float | None = None
     val_macro_f1: float | None = None
     val_log_loss: float | None = None
+    val_mean_average_precision: float | None = None
 
     @classmethod
     def of(cls, epoch: int, figures: Figures, train_loss: float, seconds: float) -> "EpochReport":
@@ -54,6 +57,7 @@ class EpochReport:
             figures.balanced_accuracy,
             figures.macro_f1,
             figures.log_loss,
+            figures.mean_average_precision,
         )
 
     def figure(self, objective: Objective) -> float | None:
@@ -74,11 +78,16 @@ class EpochReport:
 
     @property
     def figures(self) -> Figures | None:
-        """All four figures; None of an epoch that an earlier version trained."""
-        others = self.val_balanced_accuracy, self.val_macro_f1, self.val_log_loss
-        if None in others:
+        """All figures; None of an epoch that an earlier version trained."""
+        if self.val_macro_f1 is None or self.val_log_loss is None:
             return None
-        return Figures(self.val_accuracy, *others)  # type: ignore[arg-type]
+        return Figures(
+            self.val_accuracy,
+            self.val_balanced_accuracy,
+            self.val_macro_f1,
+            self.val_log_loss,
+            self.val_mean_average_precision,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +128,17 @@ class FineTuneResult:
         stopped: True where `on_epoch` asked to stop before the last epoch.
         seconds: wall time of training and validation, with the time before an interruption.
         val_predictions: predicted class index of each validation image, in order, after the last
-            epoch that ran.
+            epoch that ran; of several labels an image a tuple of such each.
         val_probabilities: float32 (n_val, n_classes), softmax of the outputs for each validation
-            image, in order, after the last epoch that ran; read-only. None where nothing was
-            evaluated. It does not count when results are compared.
+            image (of several labels sigmoid), in order, after the last epoch that ran; read-only.
+            None where nothing was evaluated. It does not count when results are compared.
         times: where the time went; likewise.
     """
 
     curve: tuple[EpochReport, ...]
     stopped: bool
     seconds: float
-    val_predictions: tuple[int, ...] = ()
+    val_predictions: tuple[PredictedLabel, ...] = ()
     val_probabilities: "NDArray[np.float32] | None" = field(default=None, compare=False, repr=False)
     times: TrainingTimes | None = field(default=None, compare=False)
 

@@ -8,6 +8,12 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from tlsearch.records.objective import ACCURACY, Objective
 from tlsearch.spec.data import DataSpec
 from tlsearch.spec.fields import Table
+from tlsearch.spec.multi_label import (
+    check_objective,
+    check_recipe_of,
+    check_search,
+    with_defaults,
+)
 from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, FinalSpec, WorkersSpec
 from tlsearch.spec.search import MeasuresSpec, PriorSpec, PrunerSpec, SamplerSpec, SpaceSpec
 from tlsearch.spec.training import BackboneSpec, RecipeSpec
@@ -53,13 +59,19 @@ class StudySpec(Table):
             return given
         return {**given, "measures": {"random_init_lr": ADAMW_RANDOM_INIT_LR, **measures}}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_several_labels(cls, given: Any) -> Any:
+        """Let the defaults of some keys be those of several labels an image."""
+        return with_defaults(given) if isinstance(given, Mapping) else given
+
     @model_validator(mode="after")
-    def _of_several_labels(self) -> "StudySpec":
-        if self.data.multi_label and self.backbone.is_open:
-            raise ValueError(
-                "backbone.candidates and backbone.image_sizes are compared by accuracy of one "
-                "label an image; name one network where data.multi_label = true"
-            )
+    def _fits_the_number_of_labels(self) -> "StudySpec":
+        several = self.data.multi_label
+        check_objective(self.objective, several=several)
+        check_recipe_of(self.recipe, several=several)
+        if several:
+            check_search(self.backbone, self.measures, self.budget)
         return self
 
     @model_serializer(mode="wrap")

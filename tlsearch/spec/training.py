@@ -90,7 +90,8 @@ class RecipeSpec(Table):
         ema_epochs: time constant of the moving average of the weights, epochs; the average is
             validated and kept instead of the last weights. 0 = no average.
         loss: `cross_entropy`, or `focal` (Lin et al. 2017), in which images that are right already
-            count for less.
+            count for less; where images have several labels `bce`, binary cross-entropy, or
+            `focal`.
         focal_gamma: of the focal loss: how much less; 0 = cross-entropy.
         class_weights: of the images in the loss, by their class: `none`, `inverse` to the number
             of its training images, or to its `effective` number (Cui et al. 2019).
@@ -128,7 +129,7 @@ class RecipeSpec(Table):
     resize: Resize = "timm"
     batch_norm: Literal["running", "recalibrated", "frozen"] = "recalibrated"
     ema_epochs: float = Field(0.0, ge=0)
-    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    loss: Literal["cross_entropy", "focal", "bce"] = "cross_entropy"
     focal_gamma: float = Field(FOCAL_GAMMA, ge=0, le=10)
     class_weights: Literal["none", "inverse", "effective"] = "none"
     class_weights_beta: float = Field(CLASS_WEIGHTS_BETA, ge=0, lt=1)

@@ -136,8 +136,6 @@ def create_study(
         spec = load_spec(spec)
     if spec.backbone.is_open:
         raise SpecError([_OPEN])
-    if spec.data.multi_label:
-        raise SpecError(["data.multi_label = true: such images can be checked, not yet trained on"])
     where = given_storage(storage) or spec.storage
     database = open_storage(where)
     existing = read_study(database, spec.name)
@@ -169,12 +167,15 @@ def _family(checked: CheckedStudy) -> list[NewStudy]:
     default = QueuedTrial(checked.space.plain_default(), origin="default")
     tests = content_of_test_images(checked.catalog)
     study = NewStudy(checked.spec.name, _attrs(checked, tests), [default], checked.spec.budget)
-    if checked.spec.measures.when == "off":
+    measured = checked.spec.measures.when != "off"
+    if not measured and not checked.spec.data.multi_label:
         return [study]
     if checked.takes_head:  # otherwise the probe cannot be put on the network
         at = checked.space.nearest_to_fixed_features()
         floor = QueuedTrial(at, FIXED_FEATURES, {HIDDEN: True})  # its value is not of that point
         study = replace(study, attrs={**study.attrs, FLOOR: True}, seeds=[floor, default])
+    if not measured:
+        return [study]
     n_body_layers = checked.backbone.layers.n_body
     spec = random_init_spec(checked.spec, n_body_layers)
     space = resolve(spec.space, n_body_layers, optimizer=spec.recipe.optimizer)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlsearch.finetune.mean import mean_of
-from tlsearch.measures import per_image, right_alone, score_error
-from tlsearch.records import FineTuneResult
+from tlsearch.measures import as_predicted, per_image, right_alone, right_of, score_error
+from tlsearch.records import FineTuneResult, PredictedLabel
 from tlsearch.records.objective import (
     ACCURACY,
     LEAD_ERROR,
@@ -78,7 +78,7 @@ def own_error(held: HeldTrial, probabilities: Probabilities) -> dict[str, object
 
 
 def right_ones(
-    held: HeldTrial, predictions: Sequence[int], probabilities: Probabilities | None
+    held: HeldTrial, predictions: Sequence[PredictedLabel], probabilities: Probabilities | None
 ) -> dict[str, object]:
     """Return which validation images a trial gets right, where it is one of several seeds.
 
@@ -87,13 +87,16 @@ def right_ones(
 
     Args:
         held: the trial.
-        predictions: class index of each validation image.
+        predictions: class index of each validation image, of several labels a tuple of such.
         probabilities: (n_val, n_classes); None where they are not known.
     """
     if held.variation.seed is None or held.variation.train_on == "train+val":
         return {}
     labels = held.materials.data.val.labels.cpu().numpy()
-    found: dict[str, object] = {VAL_RIGHT: right_as_text(np.array(predictions) == labels)}
+    right = np.array(
+        [said == true for said, true in zip(predictions, as_predicted(labels), strict=True)]
+    )
+    found: dict[str, object] = {VAL_RIGHT: right_as_text(right)}
     objective = held.context.study.spec.objective
     if objective != ACCURACY and probabilities is not None:
         found[VAL_VALUES] = values_as_text(per_image(objective, probabilities, labels))
@@ -108,11 +111,11 @@ def beside_fixed_features(
     Args:
         ours: of the trial, (n_val, n_classes).
         fixed: of fixed features, likewise.
-        labels: the true class of each image, (n_val,).
+        labels: the true class of each image, (n_val,); of several labels (n_val, n_classes).
         keep_right: whether to keep which images their mean gets right.
     """
-    right, floor_right = (each.argmax(axis=1) == labels for each in (ours, fixed))
-    mean = mean_of(ours, fixed).argmax(axis=1) == labels
+    right, floor_right = (right_of(each, labels) for each in (ours, fixed))
+    mean = right_of(mean_of(ours, fixed, several=labels.ndim == 2), labels)
     figures = float(mean.mean()), *right_alone(right, floor_right)
     found: dict[str, object] = dict(zip(BESIDE, figures, strict=True))
     return found | ({MEAN_RIGHT: right_as_text(mean)} if keep_right else {})
@@ -128,7 +131,7 @@ def _scores_beside(
 ) -> dict[str, object]:
     """Return the same by an objective other than accuracy."""
     values, floor_values = (per_image(objective, each, labels) for each in (ours, fixed))
-    mean = per_image(objective, mean_of(ours, fixed), labels)
+    mean = per_image(objective, mean_of(ours, fixed, several=labels.ndim == 2), labels)
     found: dict[str, object] = {
         MEAN_SCORE: float(mean.mean()),
         LEAD_ERROR: score_error(values - floor_values),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
-from tlsearch.records import Failure, FineTuneResult
+from tlsearch.records import Failure, FineTuneResult, PredictedLabel
 from tlsearch.records.objective import Figures
 
 
@@ -32,7 +32,7 @@ class Floor:
     Attributes:
         number: of the trial.
         figures: on the validation images.
-        val_predictions: class index of each validation image.
+        val_predictions: class index of each validation image, of several labels a tuple of such.
         val_probabilities: float32 (n_val, n_classes).
         seconds: it took.
         model: the network with the classifier, as a model file.
@@ -40,7 +40,7 @@ class Floor:
 
     number: int
     figures: Figures
-    val_predictions: tuple[int, ...]
+    val_predictions: tuple[PredictedLabel, ...]
     val_probabilities: NDArray[np.float32]
     seconds: float
     model: bytes

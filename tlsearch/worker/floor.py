@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from tlsearch.backbones import LinearHead, has_linear_head, load_backbone
 from tlsearch.data import TrainingData, load_catalog, load_training_data
@@ -85,9 +85,14 @@ class FixedFeatures:
 
     @cached_property
     def val_probabilities(self) -> Probabilities:
-        """Softmax of the classifier for each validation image, float32 (n_val, n_classes)."""
+        """Softmax of the classifier for each validation image, float32 (n_val, n_classes).
+
+        Of several labels an image sigmoid.
+        """
         _, val = features_of_study(self.context, self.materials)
-        shares: Probabilities = softmax(self.probe.logits(val.values), axis=1)
+        logits = self.probe.logits(val.values)
+        several = val.labels.ndim == 2
+        shares: Probabilities = expit(logits) if several else softmax(logits, axis=1)
         return shares
 
     def fit(self, check: Callable[[], None] = lambda: None) -> LinearProbe:
@@ -138,9 +143,8 @@ def run_floor(
     except DataError as error:
         return Failed(Failure("images", str(error)))
     found, seconds = model.evaluation, time.monotonic() - started
-    predictions = tuple(found.predictions.tolist())
     probabilities = found.probabilities.numpy()
-    return Floor(number, found.figures, predictions, probabilities, seconds, model.file)
+    return Floor(number, found.figures, found.predictions, probabilities, seconds, model.file)
 
 
 def features_of_study(

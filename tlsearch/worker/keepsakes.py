@@ -6,17 +6,22 @@ All of it may fail in any way; the trial counts all the same.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
 
 from tlsearch.artifacts import picture_attrs, remove_pictures
 from tlsearch.errors import DatabaseAway, TrialLost, described
 from tlsearch.finetune import model_only
-from tlsearch.records import FIXED_FEATURES
+from tlsearch.records import FIXED_FEATURES, PredictedLabel
 from tlsearch.store.outages import DATABASE_ERRORS
 from tlsearch.worker.checkpoints import remove_files
 from tlsearch.worker.held_trial import HeldTrial
 from tlsearch.worker.pictures import draw_pictures
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +51,11 @@ def remove_surplus_models(held: HeldTrial) -> None:
 
 
 def save_pictures(
-    held: HeldTrial, number: int, curve: Sequence[float], predictions: Sequence[int]
+    held: HeldTrial,
+    number: int,
+    curve: Sequence[float],
+    predictions: Sequence[PredictedLabel],
+    probabilities: "NDArray[np.float32] | None",
 ) -> dict[str, str]:
     """Return the attributes that show pictures of a good trial in the dashboard.
 
@@ -60,7 +69,7 @@ def save_pictures(
     with harmless(held, "this trial has no pictures"):
         objective = held.context.study.spec.objective
         pictures = draw_pictures(
-            number, curve, predictions, finished, images, class_names, objective
+            number, curve, predictions, finished, images, class_names, objective, probabilities
         )
         return picture_attrs(held.context.artifacts, pictures)
     return {}

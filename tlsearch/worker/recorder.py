@@ -80,7 +80,10 @@ def _complete(held: HeldTrial, ending: Complete) -> None:
     has_model = good and keep_model(held, ending.checkpoint)
     curve_so_far = [report.score(objective) for report in result.curve]
     predictions = result.val_predictions
-    pictures = save_pictures(held, ending.number, curve_so_far, predictions) if good else {}
+    pictures: dict[str, str] = {}
+    if good:
+        shares = result.val_probabilities
+        pictures = save_pictures(held, ending.number, curve_so_far, predictions, shares)
     facts = shown_figures(result.curve[-1].figures) | beside_floor(held, result) | _times(result)
     facts |= right_ones(held, predictions, result.val_probabilities)
     _write_complete(held, score, result.seconds, has_model, pictures, facts)
@@ -96,9 +99,10 @@ def _complete_floor(held: HeldTrial, ending: Floor) -> None:
     has_model = False
     with harmless(held, "the model of the floor is not kept"):
         has_model = held.files.keep_model(ending.model)
-    pictures = save_pictures(held, ending.number, (), ending.val_predictions)
-    facts = shown_figures(ending.figures) | own_error(held, ending.val_probabilities)
-    facts |= right_ones(held, ending.val_predictions, ending.val_probabilities)
+    shares = ending.val_probabilities
+    pictures = save_pictures(held, ending.number, (), ending.val_predictions, shares)
+    facts = shown_figures(ending.figures) | own_error(held, shares)
+    facts |= right_ones(held, ending.val_predictions, shares)
     objective = held.context.study.spec.objective
     score = score_of(objective, getattr(ending.figures, objective))
     _write_complete(held, score, ending.seconds, has_model, pictures, facts)

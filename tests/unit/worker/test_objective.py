@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 from tests.unit.worker.conftest import PLAIN, World
 from tlsearch.finetune import fixed_features_model
 from tlsearch.records import FIXED_FEATURES, Decision, EpochReport
-from tlsearch.records.objective import OBJECTIVES
+from tlsearch.records.objective import OF_ONE_LABEL
 from tlsearch.worker import attempt as attempt_module
 from tlsearch.worker.floor import FixedFeatures
 
@@ -36,7 +36,7 @@ def test_its_value_is_the_negative_log_loss(by_log_loss: World, tmp_path, monkey
     for each in (floor, trial, copy):
         assert each.attrs["objective"] == "log_loss"
         assert each.value == -each.attrs["val_log_loss"]
-        assert {f"val_{name}" for name in OBJECTIVES} <= each.attrs.keys()
+        assert {f"val_{name}" for name in OF_ONE_LABEL} <= each.attrs.keys()
         assert 0 < each.attrs["score_error"] < 1
     assert trial.curve[max(trial.curve)] == trial.value
     assert all(value < 0 for value in trial.curve.values())
