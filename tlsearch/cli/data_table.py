@@ -18,17 +18,32 @@ _INDENT = " " * 10
 
 def class_lines(catalog: "Catalog") -> list[str]:
     """Return a table of the classes with their numbers a split; of many the first and last."""
-    rows = [(_shown(name), *map(str, counts)) for name, counts in catalog.counts().items()]
+    heading = ["class", "train", "val", "test"]
+    counts = [[_shown(name), *map(str, each)] for name, each in catalog.counts().items()]
+    if catalog.folds is not None:
+        heading[1:3] = ["in folds"]
+        found = catalog.counts().items()
+        counts = [[_shown(name), str(n + m), str(test)] for name, (n, m, test) in found]
+    rows = counts
     if len(rows) > _FIRST + _LAST + 1:
-        left = len(rows) - _FIRST - _LAST
-        rows = [*rows[:_FIRST], (f"... {left} more", "", "", ""), *rows[-_LAST:]]
-    rows = [("class", "train", "val", "test"), *rows]
-    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+        left = [f"... {len(rows) - _FIRST - _LAST} more", *[""] * (len(heading) - 1)]
+        rows = [*rows[:_FIRST], left, *rows[-_LAST:]]
+    rows = [heading, *rows]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(heading))]
     return [
         f"{_INDENT}{row[0]:<{widths[0]}}  "
         + "  ".join(f"{number:>{width}}" for number, width in zip(row[1:], widths[1:], strict=True))
         for row in rows
     ]
+
+
+def images_text(catalog: "Catalog") -> str:
+    """Return how many images are for what: `30 train, 10 validation, 20 test`."""
+    n_train, n_val, n_test = map(len, (catalog.train, catalog.val, catalog.test))
+    if catalog.folds is None:
+        return f"{n_train} train, {n_val} validation, {n_test} test"
+    sizes = catalog.fold_sizes()
+    return f"{n_train + n_val} in {len(sizes)} folds of {min(sizes)} to {max(sizes)}, {n_test} test"
 
 
 def several_labels_lines(catalog: "Catalog") -> list[str]:

@@ -44,8 +44,7 @@ def plan_lines(plan: "Plan") -> list[str]:
     shared = f", shared by {plan.workers} workers" if plan.workers > 1 else ""
     budget = "none" if plan.seconds is None else f"{duration(plan.seconds)}{shared}"
     lines = [
-        f"budget    {budget}; on {plan.device}; "
-        f"{plan.n_train} images to train, {plan.n_val} to validate",
+        f"budget    {budget}; on {plan.device}; {_images(plan)}",
         f"planning  took {duration(plan.measured_seconds)}",
         *_cost_lines("the spec", plan.as_it_is, plan.device),
         "",
@@ -60,6 +59,13 @@ def plan_lines(plan: "Plan") -> list[str]:
         return [*lines, f"nothing fits into this budget; it takes {least}", *_own_lines(plan.own)]
     lines += [*_combination_lines(plan.found, plan.chosen), *_own_lines(plan.own), ""]
     return [*lines, *_proposal(plan, plan.chosen)]
+
+
+def _images(plan: "Plan") -> str:
+    folds = plan.spec.data.folds
+    if folds:
+        return f"{plan.n_val} images to train and to validate in {folds} folds"
+    return f"{plan.n_train} images to train, {plan.n_val} to validate"
 
 
 def _cost_as_json(cost: "Cost") -> dict[str, Any]:

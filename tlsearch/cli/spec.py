@@ -11,6 +11,7 @@ import typer
 from tlsearch.cli.clean import clean
 from tlsearch.cli.data_table import (
     class_lines,
+    images_text,
     left_out_lines,
     look_lines,
     passed_lines,
@@ -175,7 +176,8 @@ def _as_json(checked: "CheckedStudy") -> dict[str, object]:
         "spec_hash": spec_hash(checked.spec),
         "classes": list(catalog.class_names),
         "n_train": len(catalog.train),
-        "n_val": len(catalog.val),
+        "n_val": catalog.n_validated,
+        "folds": catalog.fold_sizes(),
         "n_test": len(catalog.test),
         "multi_label": catalog.multi_label,
         "class_counts": {name: list(counts) for name, counts in catalog.counts().items()},
@@ -204,8 +206,7 @@ def _lines(checked: "CheckedStudy") -> list[str]:
     readable = "" if checked.left_out else "; all readable"
     lines = [
         f"spec      {checked.spec.name!r} is valid (spec {spec_hash(checked.spec)[:12]})",
-        f"images    {len(catalog.class_names)} classes; {len(catalog.train)} train, "
-        f"{len(catalog.val)} validation, {len(catalog.test)} test{readable}",
+        f"images    {len(catalog.class_names)} classes; {images_text(catalog)}{readable}",
         *left_out_lines(checked.left_out),
     ]
     lines += [*class_lines(catalog), *passed_lines(catalog.passed)]

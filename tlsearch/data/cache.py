@@ -62,7 +62,10 @@ def load_training_data(
         _keep(path, sets)
         sets = _read(path, catalog) or sets  # mapped, they take no memory of their own
     train, val = with_weights(sets, catalog)
-    return TrainingData(catalog.class_names, catalog.fingerprint, train, val)
+    if catalog.folds is None:
+        return TrainingData(catalog.class_names, catalog.fingerprint, train, val)
+    both, folds = train.joined(val), np.array(catalog.folds, np.int64)
+    return TrainingData(catalog.class_names, catalog.fingerprint, both, both, folds=folds)
 
 
 def read_once(

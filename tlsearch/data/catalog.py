@@ -5,11 +5,12 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from tlsearch.data.folds import make_folds
 from tlsearch.data.reading import Contents
 from tlsearch.data.references import TEST, TRAIN, VAL, Catalog, ImageRef, SourceImages
 from tlsearch.data.scan import FIRST, NOW, Rules
 from tlsearch.data.sources import read_source
-from tlsearch.data.splits import make_splits
+from tlsearch.data.splits import Splits, make_splits
 from tlsearch.errors import DataError
 from tlsearch.spec import DataSpec
 
@@ -72,6 +73,9 @@ def catalog_of(source: SourceImages, spec: DataSpec) -> Catalog:
     """Split the images of a source, and compute the fingerprint; raises as `load_catalog` does."""
     contents = Contents()
     splits = make_splits(source, spec, contents)
+    folds = None
+    if spec.folds:
+        splits, folds = _in_folds(source, splits, spec, contents)
     if spec.bit_depth is not None:
         splits = {
             split: tuple(replace(ref, bits=spec.bit_depth) for ref in refs)
@@ -83,8 +87,28 @@ def catalog_of(source: SourceImages, spec: DataSpec) -> Catalog:
         val=splits[VAL],
         test=splits[TEST],
         passed=source.passed,
-        fingerprint=_fingerprint(source.class_names, splits, spec.bit_depth, contents),
+        fingerprint=_fingerprint(source.class_names, splits, spec.bit_depth, contents, folds),
+        folds=folds,
     )
+
+
+def _in_folds(
+    source: SourceImages, splits: Splits, spec: DataSpec, contents: Contents
+) -> tuple[Splits, tuple[int, ...]]:
+    """Pool training and validation images, and divide them; the first fold stands for validation.
+
+    Returns:
+        The splits, and the folds of the images of train and then val.
+    """
+    pool = [*splits[TRAIN], *splits[VAL]]
+    placed = sorted(
+        zip(make_folds(source, pool, spec, contents), range(len(pool)), strict=True),
+        key=lambda each: (each[0] == 0, each[1]),
+    )
+    folds = tuple(fold for fold, _ in placed)
+    n_train = len(folds) - folds.count(0)
+    ordered = tuple(pool[k] for _, k in placed)
+    return {**splits, TRAIN: ordered[:n_train], VAL: ordered[n_train:]}, folds
 
 
 def _fingerprint(
@@ -92,6 +116,7 @@ def _fingerprint(
     splits: Mapping[str, tuple[ImageRef, ...]],
     bits: int | None,
     contents: Contents,
+    folds: tuple[int, ...] | None,
 ) -> str:
     """Hash the class names, the images of all splits, and the content of train and val."""
     members = {
@@ -103,6 +128,8 @@ def _fingerprint(
     weights = [ref.weight for split in (TRAIN, VAL) for ref in splits[split]]
     if len(set(weights)) > 1:
         digest.update(f"weights {weights}".encode())
+    if folds is not None:
+        digest.update(f"folds {folds}".encode())
     if bits is not None:  # else the hash is that of earlier versions
         digest.update(f"bit depth {bits}".encode())
     return digest.hexdigest()

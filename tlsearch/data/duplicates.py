@@ -19,7 +19,7 @@ class Copy:
     """An image that is there already, or looks like one that is.
 
     Attributes:
-        image, split: the image.
+        image, split: the image, and its split or its fold.
         first, first_split: the one that it is like; of test before val before train.
         same: whether the content is the same.
         same_class: whether their labels are.
@@ -69,9 +69,10 @@ def find_copies(catalog: Catalog, looks: Sequence[Look]) -> tuple[Copy, ...]:
         DataError: an image cannot be read.
     """
     by_split = {TRAIN: catalog.train, VAL: catalog.val, TEST: catalog.test}
-    refs = [ref for split in (TRAIN, VAL, TEST) for ref in by_split[split]]
-    splits = [split for split in (TRAIN, VAL, TEST) for _ in by_split[split]]
-    order = sorted(range(len(refs)), key=lambda k: (_ORDER.index(splits[k]), k))
+    ranks = [_ORDER.index(split) for split in (TRAIN, VAL, TEST) for _ in by_split[split]]
+    placed = [*catalog.placed(), *((TEST, ref) for ref in catalog.test)]
+    splits, refs = [split for split, _ in placed], [ref for _, ref in placed]
+    order = sorted(range(len(refs)), key=lambda k: (ranks[k], k))
     contents, problems = read_all(refs, ImageRef.digest)
     if problems:
         raise unreadable(problems)

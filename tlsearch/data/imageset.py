@@ -57,6 +57,20 @@ class ImageSet:
         """Return the number of images."""
         return len(self.labels)
 
+    def joined(self, others: "ImageSet") -> "ImageSet":
+        """Return these images and then others, without copying pixels."""
+        shift = np.array([len(self.pixels), 0], np.int32)
+        weights = None
+        if self.weights is not None and others.weights is not None:
+            weights = np.concatenate([self.weights, others.weights])
+        return ImageSet(
+            Canvases((*self.pixels, *others.pixels)),
+            np.concatenate([self.places, others.places + shift]),
+            np.concatenate([self.sizes, others.sizes]),
+            np.concatenate([self.labels, others.labels]),
+            weights,
+        )
+
     def image(self, index: int) -> Pixels:
         """Return one image, uint8 (h, w, 3)."""
         (canvas, row), (height, width) = self.places[index], self.sizes[index]
@@ -74,6 +88,8 @@ class TrainingData:
         train: the images for training.
         val: the images for validation.
         clean: training images at the size of validation, where that differs and they are needed.
+        folds: int64 (n,), of each image, where each is validated once; `train` and `val` are then
+            the same n images. None = there are no folds.
     """
 
     class_names: tuple[str, ...]
@@ -81,6 +97,7 @@ class TrainingData:
     train: ImageSet
     val: ImageSet
     clean: ImageSet | None = None
+    folds: NDArray[np.int64] | None = None
 
 
 def labels_of(refs: Sequence[ImageRef], n_classes: int) -> NDArray[np.int64]:

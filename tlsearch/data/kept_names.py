@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tlsearch.data.cache import cache_folder
 from tlsearch.data.reading import read_all, unreadable
-from tlsearch.data.references import TRAIN, VAL, Catalog, ImageRef
+from tlsearch.data.references import Catalog, ImageRef
 
 _SHOWN = 3
 _DIGEST_BYTES = 8
 
-Names = dict[str, list[object]]  # by name: split, class, and a hash of the content
+Names = dict[str, list[object]]  # by name: split or fold, class, and a hash of the content
 
 
 def keep_names(catalog: Catalog) -> None:
@@ -68,7 +68,7 @@ def _sentence(found: Mapping[str, list[str]]) -> str | None:
 
 
 def _names(catalog: Catalog) -> Names:
-    refs = [(split, ref) for split in (TRAIN, VAL) for ref in getattr(catalog, split)]
+    refs = catalog.placed()
     digests, problems = read_all([ref for _, ref in refs], ImageRef.digest)
     if problems:
         raise OSError(problems[0].text)

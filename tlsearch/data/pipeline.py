@@ -90,6 +90,15 @@ class DeviceImages:
             found.weights = torch.cat([self.weights, others.weights])
         return found
 
+    def taken(self, which: Tensor) -> "DeviceImages":
+        """Return some images, int64 (m,) on the CPU, without copying pixels."""
+        found = copy(self)
+        found.places, found.sizes = self.places[which], self.sizes[which]
+        found.labels = self.labels_of(which)
+        if self.weights is not None:
+            found.weights = self.weights[which.to(self.device)]
+        return found
+
     def to(self, device: torch.device | str) -> "DeviceImages":
         """Return the same images on another device."""
         found = copy(self)

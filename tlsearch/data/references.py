@@ -129,6 +129,8 @@ class Catalog:
         passed: files that are not images of a class, by kind.
         fingerprint: SHA-256 (hexadecimal) of the class names, the names and labels of all splits,
             and the content of the train and val images; equal on two machines with the same data.
+        folds: from 0, of the images of `train` and then `val`, where each is validated once; `val`
+            is then the first fold, and `train` all others. None = only `val` is validated.
     """
 
     class_names: tuple[str, ...]
@@ -137,6 +139,24 @@ class Catalog:
     test: tuple[ImageRef, ...]
     passed: tuple[PassedOver, ...]
     fingerprint: str
+    folds: tuple[int, ...] | None = None
+
+    @property
+    def n_validated(self) -> int:
+        """How many images a trial is validated by: those of `val`, or of all folds."""
+        return len(self.val if self.folds is None else self.folds)
+
+    def fold_sizes(self) -> list[int]:
+        """Return how many images each fold has; empty where there are none."""
+        sizes = Counter(self.folds or ())
+        return [sizes[fold] for fold in sorted(sizes)]
+
+    def placed(self) -> list[tuple[str, ImageRef]]:
+        """Return the images of train and then val with their split, or `fold 1` and so on."""
+        splits = [*([TRAIN] * len(self.train)), *([VAL] * len(self.val))]
+        if self.folds is not None:
+            splits = [f"fold {fold + 1}" for fold in self.folds]
+        return list(zip(splits, (*self.train, *self.val), strict=True))
 
     @property
     def multi_label(self) -> bool:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 def sample_of(catalog: Catalog, n_train: int, n_val: int) -> Catalog:
     """Return a catalog of at most so many images, evenly spaced; without test images."""
     train, val = evenly_spaced(catalog.train, n_train), evenly_spaced(catalog.val, n_val)
-    return replace(catalog, train=train, val=val, test=())
+    return replace(catalog, train=train, val=val, test=(), folds=None)
 
 
 def decode_sample(

@@ -76,6 +76,7 @@ def seen_classes(
         train=_of_each(catalog.train, labels, n_train),
         val=_of_each(catalog.val, labels, n_val),
         test=(),
+        folds=None,
     )
     images = decode_sample(sample, recipe.image_size, recipe.eval_crop, recipe.resize)
     train = _train(DeviceImages(images.train, "cpu"), recipe, statistics, len(names))

@@ -38,7 +38,7 @@ def make_splits(source: SourceImages, spec: DataSpec, contents: Contents) -> Spl
     """
     check_classes(source)
     splits = _with_all_splits(source, spec, contents)
-    if not splits[VAL]:
+    if not splits[VAL] and not spec.folds:
         raise DataError(
             f"{source.where}: there are no validation images; set data.val_fraction above 0, or "
             "add a validation split"
@@ -112,7 +112,7 @@ def _ranked(
         n_val, n_test = shares(len(of_class), spec.val_fraction, test_fraction)
         if n_val + n_test >= len(of_class):
             raise _too_few(source, label, of_class)
-        names = [ref.name for ref in _shuffled(of_class, spec.split_seed)]
+        names = [ref.name for ref in shuffled(of_class, spec.split_seed)]
         chosen |= dict.fromkeys(names[:n_val], VAL)
         chosen |= dict.fromkeys(names[n_val : n_val + n_test], TEST)
     return chosen
@@ -210,7 +210,7 @@ def _at_most(
     kept: set[str] = set()
     for of_class in _by_label(refs).values():
         if spec.splits == "ranked":
-            first = _shuffled(of_class, spec.split_seed)
+            first = shuffled(of_class, spec.split_seed)
         else:
             hashes = dict(zip((ref.name for ref in of_class), contents.of(of_class), strict=True))
             first = sorted(
@@ -232,11 +232,11 @@ def _by_label(refs: Sequence[ImageRef]) -> dict[int, list[ImageRef]]:
     return groups
 
 
-def _shuffled(refs: Sequence[ImageRef], seed: int) -> list[ImageRef]:
+def shuffled(refs: Sequence[ImageRef], seed: int, purpose: str = "") -> list[ImageRef]:
     """Shuffle by a hash of the names: equal on every machine and with every version of NumPy."""
 
     def key(ref: ImageRef) -> bytes:
-        text = f"{seed}/{ref.name}"
+        text = f"{seed}/{purpose}{ref.name}"
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
     return sorted(refs, key=key)

@@ -99,10 +99,19 @@ def _data(study: StoredStudy) -> str:
     data, spec = study.data, study.spec.data
     names = ", ".join(map(_plain, data.class_names[:50]))
     more = len(data.class_names) - 50
-    return (
-        f"{len(data.class_names)} classes: {names}{f' and {more} more' if more > 0 else ''}.\n\n"
+    table = (
         f"| training | validation | test |\n|---|---|---|\n"
         f"| {data.n_train} | {data.n_val} | {data.n_test} |\n\n"
+    )
+    if spec.folds:
+        table = (
+            f"| training and validation | test |\n|---|---|\n| {data.n_val} | {data.n_test} |\n\n"
+            f"Validation is by {spec.folds} folds: each image is predicted by a network that was "
+            "trained on the other folds. This model was trained on all of them.\n\n"
+        )
+    return (
+        f"{len(data.class_names)} classes: {names}{f' and {more} more' if more > 0 else ''}.\n\n"
+        f"{table}"
         f"Images from `{_code(spec.path)}`, split with seed {spec.split_seed}; fingerprint "
         f"`{data.fingerprint}`."
     )

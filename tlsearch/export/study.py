@@ -31,6 +31,10 @@ from tlsearch.studies.tested import read_tests
 
 CARD = "README.md"
 MOST_DIFFERENCE = 1e-4  # of probabilities, between ONNX Runtime and torch
+_NO_IMAGES_LEFT = (
+    "with data.folds the model is trained on all images but the test images, so none are left to "
+    "check it by; its accuracy is that of the networks of the folds"
+)
 Say = Callable[[str], None]
 
 
@@ -126,8 +130,12 @@ def export_study(
         if onnx and catalog is not None:
             say("writing the ONNX graph, and comparing it with torch")
             exported, difference = _add_onnx(folder, exported, catalog)
-        say("predicting the validation images by the exported files")
-        found = checked(load(folder), catalog) if catalog is not None else None
+        found = None
+        if reader.study.spec.data.folds:
+            missing = missing or _NO_IMAGES_LEFT
+        elif catalog is not None:
+            say("predicting the validation images by the exported files")
+            found = checked(load(folder), catalog)
         more = _results(finals, read_tests(study_name, storage))
         say("looking for images that plain timm sees otherwise")
         timm = None if catalog is None else seen_otherwise(catalog, exported.preprocessing)

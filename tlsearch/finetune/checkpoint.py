@@ -3,8 +3,9 @@
 A checkpoint has the model's state dict (`model.*`), SGD's momentum (`momentum.*`) or AdamW's
 moments and steps (`exp_avg.*`, `exp_avg_sq.*`, `adam_step.*`), the average of the weights if there
 is one (`average.*`), the generators (`rng.cpu`, `rng.cuda`), the losses of the current epoch
-(`losses`) and the training's position. A training that resumes from it continues as if it had not
-been interrupted, bit for bit on a CPU.
+(`losses`) and the training's position. That of a training by folds (`folded`) has these of each
+network, and at its end the outputs for the images that were held out (`folds.outputs`). A training
+that resumes from it continues as if it had not been interrupted, bit for bit on a CPU.
 """
 
 import json
@@ -27,7 +28,8 @@ from tlsearch.records import EpochReport, Hyperparameters
 from tlsearch.spec import RecipeSpec, without_legacy_values
 
 _AVERAGE = "average."
-_MODEL, _CPU, _CUDA, _LOSSES = "model.", "rng.cpu", "rng.cuda", "losses"
+_MODEL, _CPU, _CUDA, LOSSES = "model.", "rng.cpu", "rng.cuda", "losses"
+FOLD_OUTPUTS = "folds.outputs"
 _STEP = "step"
 # What an optimiser keeps of each parameter, and its name in the file.
 _OPTIMIZER = {
@@ -87,6 +89,15 @@ def take(
         optimizer: of the model's parameters.
         average: of the weights, by state-dict key; empty where the training has none.
     """
+    tensors = tensors_of(model, optimizer, average)
+    tensors |= {**generators(_device(model)), LOSSES: losses}
+    return CheckpointFile(identity, position, copies(tensors)).pack()
+
+
+def tensors_of(
+    model: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the tensors of a network in training by their names in a checkpoint, not copied."""
     tensors = dict(_named(model))
     tensors |= {_AVERAGE + name: tensor for name, tensor in average.items()}
     for name, parameter in model.named_parameters():
@@ -96,21 +107,20 @@ def take(
             for key, prefix in _OPTIMIZER.items()
             if state.get(key) is not None
         }
-    tensors |= {**_generators(_device(model)), _LOSSES: losses}
-    return CheckpointFile(identity, position, _copies(tensors)).pack()
+    return tensors
 
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return copies of a model's tensors on the CPU, by their names in a checkpoint."""
-    return _copies(_named(model))
+    return copies(_named(model))
 
 
 def _named(model: nn.Module) -> dict[str, Tensor]:
     return {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
 
 
-def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    # Copies, because safetensors refuses tensors that share memory, such as tied weights.
+def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies on the CPU: safetensors refuses what shares memory, such as tied weights."""
     return {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
 
 
@@ -141,9 +151,27 @@ def restore(
     Raises:
         CheckpointError: it is damaged, of another training or format, or has only the model.
     """
+    file = unpack(data, identity, n_epochs)
+    check_fit(file, model, average)
+    losses = put(file, model, optimizer, average)
+    set_generators(file.tensors, _device(model))
+    return file.position, losses
+
+
+def unpack(data: bytes, identity: str, n_epochs: int) -> CheckpointFile:
+    """Read a checkpoint of a training; raises as `restore`."""
     file = CheckpointFile.unpack(data)
     _check_origin(file, identity, n_epochs)
-    _check_fit(file, model, average)
+    return file
+
+
+def put(
+    file: CheckpointFile,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, Tensor],
+) -> Tensor:
+    """Set model, momentum and average to a checkpoint's that fits; return its losses."""
     model.load_state_dict(file.part(_MODEL))
     for key, prefix in _OPTIMIZER.items():
         for name, value in file.part(prefix).items():
@@ -151,8 +179,7 @@ def restore(
             optimizer.state[parameter][key] = _as_optimizer_has_it(key, value, parameter)
     for name, tensor in file.part(_AVERAGE).items():
         average[name].copy_(tensor)
-    _set_generators(file.tensors, _device(model))
-    return file.position, file.tensors.get(_LOSSES, torch.empty(0)).to(_device(model))
+    return file.tensors.get(LOSSES, torch.empty(0)).to(_device(model))
 
 
 def curve_of(data: bytes) -> tuple[EpochReport, ...]:
@@ -165,13 +192,13 @@ def curve_of(data: bytes) -> tuple[EpochReport, ...]:
 
 
 def model_only(data: bytes) -> bytes:
-    """Return a checkpoint without momentum, average, generators and losses, for a trained model.
+    """Return a checkpoint of a trained model alone: with its weights, and what its folds said.
 
     Raises:
         CheckpointError: it is damaged, or of another format.
     """
     file = CheckpointFile.unpack(data)
-    kept = {name: tensor for name, tensor in file.tensors.items() if name.startswith(_MODEL)}
+    kept = {n: t for n, t in file.tensors.items() if n.startswith(_MODEL) or n == FOLD_OUTPUTS}
     return replace(file, tensors=kept).pack()
 
 
@@ -201,11 +228,11 @@ def _check_origin(file: CheckpointFile, identity: str, n_epochs: int) -> None:
         )
 
 
-def _check_fit(file: CheckpointFile, model: nn.Module, average: Mapping[str, Tensor]) -> None:
+def check_fit(file: CheckpointFile, model: nn.Module, average: Mapping[str, Tensor]) -> None:
     """Raise unless all required tensors are there, and all have the right type and shape."""
     required = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
     if _CPU in file.tensors:
-        required |= {_CPU: torch.get_rng_state(), _LOSSES: torch.empty(file.position.batches)}
+        required |= {_CPU: torch.get_rng_state(), LOSSES: torch.empty(file.position.batches)}
         required |= {_AVERAGE + name: tensor for name, tensor in average.items()}
     known = required | _optional(file, model)
     problems = [f"{name} is missing" for name in required if name not in file.tensors]
@@ -228,7 +255,7 @@ def _optional(file: CheckpointFile, model: nn.Module) -> dict[str, Tensor]:
         for name, parameter in model.named_parameters()
     }
     if _CUDA in file.tensors:
-        optional[_CUDA] = _generators(_device(model)).get(_CUDA, file.tensors[_CUDA])
+        optional[_CUDA] = generators(_device(model)).get(_CUDA, file.tensors[_CUDA])
     return optional
 
 
@@ -239,7 +266,7 @@ def _as_optimizer_has_it(key: str, value: Tensor, parameter: nn.Parameter) -> Te
     return torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
-def _generators(device: torch.device) -> dict[str, Tensor]:
+def generators(device: torch.device) -> dict[str, Tensor]:
     """Return the states of the random generators of a training on this device."""
     states = {_CPU: torch.get_rng_state()}
     if device.type == "cuda":
@@ -247,7 +274,8 @@ def _generators(device: torch.device) -> dict[str, Tensor]:
     return states
 
 
-def _set_generators(states: Mapping[str, Tensor], device: torch.device) -> None:
+def set_generators(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Set the random generators to those of a checkpoint, as far as it has them."""
     if _CPU in states:
         torch.set_rng_state(states[_CPU])
     if _CUDA in states and device.type == "cuda":

@@ -22,6 +22,7 @@ class Evaluation:
     """The predictions of a model for some images.
 
     Attributes:
+        outputs: float32 (n, n_classes) on the device, before the softmax.
         predictions: for each image, in order, the class with the highest output; of several labels
             those with a probability of at least `THRESHOLD`.
         probabilities: float32 (n, n_classes) on the CPU, softmax of the outputs; of several labels
@@ -29,9 +30,24 @@ class Evaluation:
         figures: accuracy and the other figures of the predictions.
     """
 
+    outputs: Tensor
     predictions: tuple[PredictedLabel, ...]
     probabilities: Tensor
     figures: Figures
+
+    @classmethod
+    def of(cls, outputs: Tensor, labels: Tensor) -> "Evaluation":
+        """Return what follows from the outputs for images.
+
+        Args:
+            outputs: float32 (n, n_classes), before the softmax or sigmoid.
+            labels: int64 (n,) on their device; of several labels (n, n_classes) of 0 and 1.
+        """
+        if labels.ndim == 2:
+            figures, probabilities = figures_of_several(outputs, labels), outputs.sigmoid().cpu()
+            return cls(outputs, _several(probabilities), probabilities, figures)
+        figures, probabilities = figures_of(outputs, labels), outputs.softmax(dim=1).cpu()
+        return cls(outputs, tuple(outputs.argmax(dim=1).tolist()), probabilities, figures)
 
     @property
     def accuracy(self) -> float:
@@ -58,12 +74,7 @@ def evaluate(
             found.append(outputs.float())
         return torch.cat(found)
 
-    outputs = in_batches_that_fit(_BATCH_SIZE, outputs_in)
-    if images.labels.ndim == 2:
-        figures, probabilities = figures_of_several(outputs, images.labels), outputs.sigmoid().cpu()
-        return Evaluation(_several(probabilities), probabilities, figures)
-    figures, probabilities = figures_of(outputs, images.labels), outputs.softmax(dim=1).cpu()
-    return Evaluation(tuple(outputs.argmax(dim=1).tolist()), probabilities, figures)
+    return Evaluation.of(in_batches_that_fit(_BATCH_SIZE, outputs_in), images.labels)
 
 
 def _several(probabilities: Tensor) -> tuple[tuple[int, ...], ...]:

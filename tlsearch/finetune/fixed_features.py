@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,8 +36,11 @@ def fixed_features_model(
     recipe: RecipeSpec,
     head: LinearHead,
     device: torch.device,
+    fold_heads: Sequence[LinearHead] = (),
 ) -> FixedFeaturesModel:
     """Put a classifier on the pretrained network and evaluate it; nothing is trained.
+
+    Where the images have folds, each fold is predicted by a classifier of its own.
 
     Args:
         backbone: pretrained network.
@@ -44,6 +48,8 @@ def fixed_features_model(
         recipe: for the evaluation crop.
         head: the classifier.
         device: where to evaluate.
+        fold_heads: where the images have folds, a classifier for each that was fitted to the
+            others.
 
     Raises:
         BackboneError: the classifier does not fit the network.
@@ -52,9 +58,17 @@ def fixed_features_model(
     started = time.monotonic()
     with memory_errors(recipe, device):
         model = initial_model(backbone, data.n_classes, 1, recipe.seed)
-        put_head(model, backbone.name, head)
         model = model.to(device).to(memory_format=torch.channels_last)
-        evaluation = evaluate(model, data.val, recipe, backbone.statistics)
+        found = []
+        for fold, own_head in enumerate(fold_heads):
+            put_head(model, backbone.name, own_head)
+            val = data.of_fold(fold).val
+            found.append(evaluate(model, val, recipe, backbone.statistics).outputs)
+        put_head(model, backbone.name, head)
+        if found:
+            evaluation = Evaluation.of(data.in_order(found), data.val.labels)
+        else:
+            evaluation = evaluate(model, data.val, recipe, backbone.statistics)
     position = TrainingPosition(0, 0, (), time.monotonic() - started)
     parts = f"fixed features of {backbone.name} {backbone.fingerprint()} with {head.label}"
     identity = hashlib.sha256(parts.encode()).hexdigest()

@@ -36,6 +36,7 @@ from tlsearch.finetune.start import starting_model, starting_recipe
 from tlsearch.finetune.stopwatch import Stopwatch
 from tlsearch.finetune.validation import validate
 from tlsearch.records import EpochReport, FineTuneResult, Hyperparameters
+from tlsearch.records.training import TrainingTimes
 from tlsearch.spec import RecipeSpec
 
 ShouldStop = Callable[[], bool]
@@ -140,7 +141,7 @@ class Training:
             CheckpointError: it is damaged or of another training.
         """
         position, losses = restore(
-            data, self.identity, self.recipe.epochs, self.model, self.optimizer, self._averages
+            data, self.identity, self.recipe.epochs, self.model, self.optimizer, self.averages
         )
         self.step = position.step
         self.curve = list(position.curve)
@@ -151,7 +152,7 @@ class Training:
         """Return all that a later training needs to resume here."""
         position = TrainingPosition(self.step, len(self.losses), tuple(self.curve), self.seconds)
         losses = torch.stack(self.losses) if self.losses else torch.empty(0)
-        return take(self.identity, position, losses, self.model, self.optimizer, self._averages)
+        return take(self.identity, position, losses, self.model, self.optimizer, self.averages)
 
     @cached_property
     def identity(self) -> str:
@@ -206,6 +207,12 @@ class Training:
 
         After the last epoch the model is the one that was evaluated.
         """
+        figures = self.evaluate_epoch(epoch).figures
+        self.curve.append(EpochReport.of(epoch, figures, loss, self.seconds))
+        return self.curve[-1]
+
+    def evaluate_epoch(self, epoch: int) -> Evaluation:
+        """Evaluate on the validation images, as `end_epoch` does."""
         last = epoch == self.recipe.epochs
         statistics = self.backbone.statistics
         with self.watch.measuring("validation"):
@@ -213,20 +220,14 @@ class Training:
                 self.model, self.data, self.recipe, statistics, self.average, last=last
             )
         self.watch.times()  # the device is waited for by now, and its events need not pile up
-        self.curve.append(EpochReport.of(epoch, self.last.figures, loss, self.seconds))
-        return self.curve[-1]
+        return self.last
 
     def result(self, stopped: bool) -> FineTuneResult:
         """Return the curve and the last predictions; evaluates if no epoch ran here."""
         last = self.last or evaluate(
             self.model, self.data.val, self.recipe, self.backbone.statistics
         )
-        probabilities = last.probabilities.numpy()
-        probabilities.setflags(write=False)
-        times = self.watch.times()
-        return FineTuneResult(
-            tuple(self.curve), stopped, self.seconds, last.predictions, probabilities, times
-        )
+        return result_of(tuple(self.curve), stopped, self.seconds, last, self.watch.times())
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch of augmented batches; labels are indices, or shares of the classes."""
@@ -269,5 +270,19 @@ class Training:
         return rate_factor(self.recipe, self.step, steps_of(self.recipe, len(self.data.train)).n)
 
     @property
-    def _averages(self) -> Mapping[str, Tensor]:
+    def averages(self) -> Mapping[str, Tensor]:
+        """The average of the weights by state-dict key; empty where the recipe has none."""
         return self.average.state if self.average is not None else {}
+
+
+def result_of(
+    curve: tuple[EpochReport, ...],
+    stopped: bool,
+    seconds: float,
+    last: Evaluation,
+    times: TrainingTimes,
+) -> FineTuneResult:
+    """Return a result with the predictions of an evaluation."""
+    probabilities = last.probabilities.numpy()
+    probabilities.setflags(write=False)
+    return FineTuneResult(curve, stopped, seconds, last.predictions, probabilities, times)

@@ -2,7 +2,12 @@
 
 from tlsearch.measures.features import Features, check_size, features_of, features_of_splits
 from tlsearch.measures.fisher import FisherScore, fisher_score
-from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
+from tlsearch.measures.fixed_features import (
+    FixedFeatures,
+    fixed_features,
+    logits_of_folds,
+    probes_of_folds,
+)
 from tlsearch.measures.kept_probe import kept_linear_probe
 from tlsearch.measures.linear_probe import VERSION as PROBE_VERSION
 from tlsearch.measures.linear_probe import LinearProbe, linear_probe, right_alone
@@ -27,8 +32,10 @@ __all__ = [
     "fixed_features",
     "kept_linear_probe",
     "linear_probe",
+    "logits_of_folds",
     "measure_features",
     "per_image",
+    "probes_of_folds",
     "random_init_epochs",
     "random_init_spec",
     "right_alone",

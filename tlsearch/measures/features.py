@@ -45,6 +45,10 @@ class Features:
     values: Matrix
     labels: Labels
 
+    def taken(self, which: NDArray[np.bool_]) -> "Features":
+        """Return those of some images, bool (n,)."""
+        return Features(self.values[which], self.labels[which])
+
     def joined(self, others: "Features") -> "Features":
         """Return these and then others."""
         values = np.concatenate([self.values, others.values])
@@ -105,6 +109,8 @@ def features_of_splits(
     device: torch.device,
     where: str,
     check: Callable[[], None] = lambda: None,
+    *,
+    folds: bool = False,
 ) -> tuple[Features, Features]:
     """Return the features of training and validation images; see `features_of`.
 
@@ -116,8 +122,13 @@ def features_of_splits(
         device: where to compute.
         where: name of the images for the user, for messages.
         check: called after each batch; what it raises ends this.
+        folds: whether the two are the same images, which have folds.
     """
     load = cache(images)
+    if folds:
+        name = f"{fingerprint}/train"
+        both = features_of(backbone, lambda: [load().train], name, recipe, device, where, check)
+        return both, both
     train, val = (
         features_of(backbone, part, f"{fingerprint}/{name}", recipe, device, where, check)
         for name, part in (("train", lambda: [load().train]), ("val", lambda: [load().val]))

@@ -4,11 +4,14 @@ Plested et al., section 4.1 and Table 1, column "fixed features classification".
 fully connected layer; ours is `linear_probe`, which is chosen on the training images alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlsearch.measures.features import Features
+import numpy as np
+
+from tlsearch.measures.features import Features, Labels, Matrix
 from tlsearch.measures.kept_probe import kept_linear_probe
-from tlsearch.measures.linear_probe import LinearProbe
+from tlsearch.measures.linear_probe import LinearProbe, Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +20,57 @@ class FixedFeatures:
 
     Attributes:
         val_accuracy: top-1 on validation, a fraction.
-        probe: the classifier.
+        probe: the classifier, fitted to all training images.
+        right: which validation images are predicted right, bool (n_val,).
     """
 
     val_accuracy: float
     probe: LinearProbe
+    right: Mask
 
 
-def fixed_features(train: Features, val: Features) -> FixedFeatures:
+def fixed_features(train: Features, val: Features, *, folds: Labels | None = None) -> FixedFeatures:
     """Fit a linear classifier to the features of the training images and validate it.
+
+    Args:
+        train: of the training images.
+        val: of the validation images.
+        folds: int64 (n,), of each image; training and validation images are then the same, and each
+            fold is validated by a classifier that was fitted to the others.
 
     Raises:
         DataError: the training images are all of one class.
     """
     n_classes = 1 + int(max(train.labels.max(), val.labels.max()))
     probe = kept_linear_probe(train, n_classes)
-    return FixedFeatures(probe.accuracy(val), probe)
+    if folds is None:
+        right = probe.right(val)
+    else:
+        probes = probes_of_folds(train, folds, n_classes)
+        right = logits_of_folds(probes, val, folds).argmax(axis=1) == val.labels
+    return FixedFeatures(float(right.mean()), probe, right)
+
+
+def probes_of_folds(features: Features, folds: Labels, n_classes: int) -> tuple[LinearProbe, ...]:
+    """Return for each fold a classifier that was fitted to the others.
+
+    Args:
+        features: of n images.
+        folds: int64 (n,), of each image, from 0.
+        n_classes: outputs.
+
+    Raises:
+        DataError: the images of all folds but one are of one class.
+    """
+    return tuple(
+        kept_linear_probe(features.taken(folds != fold), n_classes)
+        for fold in range(1 + int(folds.max()))
+    )
+
+
+def logits_of_folds(probes: Sequence[LinearProbe], features: Features, folds: Labels) -> Matrix:
+    """Return the outputs for each image by the classifier of its fold, float32 (n, n_classes)."""
+    found = np.empty((len(folds), len(probes[0].bias)), np.float32)
+    for fold, probe in enumerate(probes):
+        found[folds == fold] = probe.logits(features.values[folds == fold])
+    return found

@@ -11,7 +11,7 @@ from tlsearch.measures.emd import (
     earth_movers_distance,
     similarity,
 )
-from tlsearch.measures.features import Features
+from tlsearch.measures.features import Features, Labels
 from tlsearch.measures.fisher import FisherScore, fisher_score
 from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
 
@@ -46,6 +46,7 @@ def measure_features(
     val: Features,
     source: tuple[str, Features] | None = None,
     source_rows: Tensor | None = None,
+    folds: Labels | None = None,
 ) -> FeatureMeasures:
     """Take the measures of Plested et al., Table 1, that need no training of the network.
 
@@ -55,12 +56,15 @@ def measure_features(
         source: name and features of images of the source domain; None where there are none.
         source_rows: (n_source_classes, d), the weights of the pretrained classifier, used as the
             source where there are no images of it; None where there are no such weights.
+        folds: as for `fixed_features`; Fisher score and distance use all images then.
 
     Raises:
         DataError: there is one class, as many images as classes, or no varying feature.
     """
     distance, stood = _distance(train, source, source_rows)
-    return FeatureMeasures(fixed_features(train, val), fisher_score(train), distance, stood)
+    return FeatureMeasures(
+        fixed_features(train, val, folds=folds), fisher_score(train), distance, stood
+    )
 
 
 def _distance(

@@ -96,11 +96,18 @@ def _intent(facts: StudyFacts) -> str:
     return (
         "### What is searched\n\n"
         f"Fine-tunes **{_plain(spec.backbone.model)}** (weights `{_code(spec.backbone.weights)}`) "
-        f"on `{_code(spec.data.path)}`: {n_classes} classes, {study.data.n_train} images to "
-        f"train and {study.data.n_val} to validate; {spec.recipe.epochs} epochs per trial at "
-        f"{spec.recipe.image_size} pixels. {_budget(facts.controls)} "
-        f"{_value(spec.objective)}" + (f" Fixed: {', '.join(fixed)}." if fixed else "")
+        f"on `{_code(spec.data.path)}`: {n_classes} classes, {_images(study)}; "
+        f"{spec.recipe.epochs} epochs per trial at {spec.recipe.image_size} pixels. "
+        f"{_budget(facts.controls)} {_value(spec.objective)}"
+        + (f" Fixed: {', '.join(fixed)}." if fixed else "")
     )
+
+
+def _images(study: StoredStudy) -> str:
+    data, folds = study.data, study.spec.data.folds
+    if folds:
+        return f"{data.n_val} images to train and to validate in {folds} folds"
+    return f"{data.n_train} images to train and {data.n_val} to validate"
 
 
 def _value(objective: Objective) -> str:

@@ -2,7 +2,13 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from tlsearch.spec.candidates import without_empty
 from tlsearch.spec.fields import Fraction, Table
@@ -10,6 +16,7 @@ from tlsearch.spec.fields import Fraction, Table
 TORCHVISION, PAPER, HF = "torchvision:", "paper:", "hf:"  # before the name of a set
 LABEL_SEPARATOR = "|"  # between several labels of an image, unless the spec says otherwise
 S3 = "s3://"  # before the name of a bucket
+MOST_FOLDS = 10
 
 
 class ColumnsSpec(Table):
@@ -86,6 +93,8 @@ class DataSpec(Table):
         split_seed: seed of the splits.
         max_bad_fraction: share of all images that may be left out because they cannot be read; with
             more of them `check` and `create` stop.
+        folds: how many parts the training and validation images are divided into, each validated by
+            a network that is trained on the others (2 to 10); 0 = there are none.
         bit_depth: bits that the values use in files that have room for more and do not say how
             many are used, such as 12 of 16; None = all.
         multi_label: whether an image may have several labels, or none.
@@ -104,8 +113,16 @@ class DataSpec(Table):
     splits: Literal["stable", "ranked"] = "stable"
     split_seed: int = Field(0, ge=0, lt=2**31)
     max_bad_fraction: Fraction = 0.0
+    folds: int = 0
     bit_depth: int | None = Field(None, ge=1, le=16)
     multi_label: bool = False
+
+    @field_validator("folds")
+    @classmethod
+    def _no_folds_or_several(cls, folds: int) -> int:
+        if folds != 0 and not 2 <= folds <= MOST_FOLDS:
+            raise ValueError(f"must be 2 to {MOST_FOLDS}, or 0 for none")
+        return folds
 
     def at(self, place: str) -> "DataSpec":
         """Return the same data where they lie elsewhere on this machine."""
@@ -139,8 +156,8 @@ class DataSpec(Table):
 
     @model_serializer(mode="wrap")
     def _without_what_is_as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what studies of one label do not have."""
-        return without_empty(plain(self), "multi_label")
+        """Leave out what studies of one label and without folds do not have."""
+        return without_empty(plain(self), "multi_label", "folds")
 
     @model_validator(mode="after")
     def _of_several_labels(self) -> "DataSpec":

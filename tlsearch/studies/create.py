@@ -216,7 +216,7 @@ def _attrs(checked: CheckedStudy, test_sha256: str) -> dict[str, Any]:
             class_names=tuple(catalog.class_names),
             fingerprint=catalog.fingerprint,
             n_train=len(catalog.train),
-            n_val=len(catalog.val),
+            n_val=catalog.n_validated,
             n_test=len(catalog.test),
             test_sha256=test_sha256,
             left_out=tuple(name for name, _ in checked.left_out),

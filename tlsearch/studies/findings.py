@@ -19,8 +19,10 @@ def decoded_memory(checked: CheckedStudy) -> int:
     size, eval_size = recipe.image_size, recipe.for_evaluation().image_size
     found = decoded_bytes(train, size, recipe.eval_crop, recipe.resize)
     found += decoded_bytes(val, eval_size, recipe.eval_crop, recipe.resize)
-    if eval_size != size and recipe.batch_norm == "recalibrated":
+    if eval_size != size and (recipe.batch_norm == "recalibrated" or checked.catalog.folds):
         found += decoded_bytes(train, eval_size, recipe.eval_crop, recipe.resize)
+    if eval_size != size and checked.catalog.folds:  # each image is trained on and validated
+        found += decoded_bytes(val, size, recipe.eval_crop, recipe.resize)
     return found
 
 

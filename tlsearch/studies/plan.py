@@ -139,7 +139,7 @@ def plan_study(
         time_for_it = min(time_for_it, MEASURE_SHARE * seconds)
     measurer = SizeMeasurer(spec, catalog, where, time_for_it, say)
     facts = measurer.measure(sorted({*wanted, size}))
-    n_images = len(catalog.train), len(catalog.val)
+    n_images = len(catalog.train), catalog.n_validated
     found = [] if seconds is None else combinations(spec, facts, *n_images, seconds)
     chosen, by_size = recommended(found), {each.image_size: each for each in facts}
     pace = by_size[size].pace

@@ -6,6 +6,7 @@ from tlsearch.finetune.pace import Pace
 from tlsearch.sampler import grid_points
 from tlsearch.spec import StudySpec
 from tlsearch.studies.plan_rule import Combination, SizeFacts, cost_of
+from tlsearch.worker.expected_time import networks_of
 
 _WHILE_WRITTEN = 2  # a checkpoint is written beside the one that it replaces
 
@@ -81,11 +82,15 @@ def with_disk(
     """Return what a combination costs; arguments as for `as_it_is`."""
     pace = facts.pace
     assert pace is not None
-    images = round(facts.image_bytes * sum(n_images))
+    images = round(facts.image_bytes * (n_images[1] if spec.data.folds else sum(n_images)))
     floor = spec.measures.when != "off"  # its model is kept as well
     kept = min(spec.checkpoints.keep_best, one.trials) + floor
     running = min(workers, one.trials)
-    disk = Disk(_WHILE_WRITTEN * running * pace.checkpoint_bytes, kept * pace.model_bytes, images)
+    networks = networks_of(spec, keeps=spec.checkpoints.keep_best > 0)
+    checkpoint = networks * pace.checkpoint_bytes
+    disk = Disk(_WHILE_WRITTEN * running * checkpoint, kept * pace.model_bytes, images)
+    # All networks of a trial are in memory, with what their optimisers and L2-SP keep of them.
+    others = (networks - 1) * (pace.checkpoint_bytes + pace.model_bytes)
     return Cost(
         one.image_size,
         one.epochs,
@@ -94,7 +99,7 @@ def with_disk(
         one.measuring_seconds,
         one.total_seconds,
         disk,
-        None if pace.peak_bytes is None else pace.peak_bytes + images,
+        None if pace.peak_bytes is None else pace.peak_bytes + others + images,
     )
 
 

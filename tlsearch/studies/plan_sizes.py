@@ -22,7 +22,7 @@ from tlsearch.errors import (
 )
 from tlsearch.finetune import FineTuneData
 from tlsearch.finetune.pace import FEWEST_BURSTS, Pace, measure_pace, sample_size
-from tlsearch.measures import features_of_splits, kept_linear_probe, right_alone
+from tlsearch.measures import features_of_splits, fixed_features, right_alone
 from tlsearch.records.format import duration
 from tlsearch.records.precision import difference_error, standard_error
 from tlsearch.spec import RecipeSpec, StudySpec
@@ -172,12 +172,14 @@ class SizeMeasurer:
             self.device,
             f"data.path {self.spec.data.path}",
             lambda: self._go_on(size),
+            folds=self.catalog.folds is not None,
         )
         self.say(f"a linear classifier on fixed features at {size} pixels")
         began = time.monotonic()
-        probe = kept_linear_probe(train, len(self.catalog.class_names))
+        folds = None if self.catalog.folds is None else np.array(self.catalog.folds)
+        found = fixed_features(train, val, folds=folds)
         self._fit_seconds = time.monotonic() - began
-        return probe.right(val)
+        return found.right
 
     def _go_on(self, size: int) -> None:
         """Say how long it took so far; give up where that is more than was expected."""

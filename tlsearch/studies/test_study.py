@@ -44,7 +44,8 @@ def test_study(
         storage: a PostgreSQL URL; without one the environment's, or the embedded server.
         again: look again.
         train_on: what the models are trained on: `train` = those of the finalists; None = as
-            `final.train_on` of the spec says.
+            `final.train_on` of the spec says. With folds those of the finalists are trained on all
+            images as they are.
         device: auto, cpu, cuda or cuda:N.
         data_path: where the data are on this machine, if not where the spec says.
         weights: where the weights are on this machine, likewise.
@@ -71,7 +72,9 @@ def test_study(
     at = TestPlace.of(database, search, told, device, data_path, weights, artifacts)
     catalog, content = check_images(at)
     trained = train_on or search.spec.final.train_on
-    if trained == "train":
+    if search.spec.data.folds:  # the models of the finalists are trained on all these images
+        trained = "train+val"
+    if trained == "train" or search.spec.data.folds:
         study = _finalists_study(database, search)
         runs = {each.name: each.runs for each in finalists}
     else:

@@ -126,7 +126,7 @@ def run_test(
         content: a hash of the test images.
         finals: for what is recommended, and the winner.
         contenders: what is tested, the recommended one first.
-        train_on: what their models were trained on.
+        train_on: what their models were trained on; `train+val` where the images have folds.
         again: whether to look again where somebody did meanwhile.
 
     Raises:
@@ -164,7 +164,7 @@ def _bench(at: TestPlace, data: FineTuneData, images: ImageSet, train_on: TrainO
         data.n_classes,
         DeviceImages(images, at.device),
         data.val if train_on == "train" else None,
-        clean if train_on == "train" else clean.joined(data.val),
+        clean if train_on == "train" or data.folds is not None else clean.joined(data.val),
     )
 
 

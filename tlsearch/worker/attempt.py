@@ -124,14 +124,14 @@ class Attempt:
         if trial.variation.train_on == "train+val":
             context.progress.preparing("the validation images are trained on too: val says nothing")
 
-    def _head(self) -> LinearHead:
-        """Return the linear probe.
+    def _heads(self) -> tuple[LinearHead, tuple[LinearHead, ...]]:
+        """Return the linear probe, and those of the folds.
 
         Raises:
             TrialFailure: the network or the images allow none.
         """
         try:
-            return self._held.fixed.head
+            return self._held.fixed.head, self._held.fixed.fold_heads
         except (BackboneError, DataError) as error:
             raise TrialFailure("no_features", str(error)) from error
 
@@ -143,7 +143,7 @@ class Attempt:
         checkpoint: bytes | None,
     ) -> FineTuneResult:
         """Fine-tune from a checkpoint; where that cannot be used, from the start."""
-        head = self._head() if hyperparameters.reinit_layers == 0 else None
+        head, fold_heads = self._heads() if hyperparameters.reinit_layers == 0 else (None, ())
         while True:
             callbacks.resume(checkpoint)
             try:
@@ -158,6 +158,8 @@ class Attempt:
                     on_checkpoint=callbacks.on_checkpoint,
                     resume=checkpoint,
                     head=head,
+                    fold_heads=fold_heads,
+                    keep_model=self._context.study.spec.checkpoints.keep_best > 0,
                 )
             except CheckpointError as error:
                 if checkpoint is None:

@@ -46,8 +46,33 @@ def expected_time(context: WorkerContext, materials: TrainingMaterials) -> str |
 
 
 def trial_seconds(spec: StudySpec, pace: Pace, n_train: int, n_val: int) -> float:
-    """Return the seconds of a trial that is not pruned."""
-    return pace.setup + spec.recipe.epochs * pace.epoch_seconds(n_train, n_val, spec.recipe)
+    """Return the seconds of a trial that is not pruned; of all its networks, where it has folds."""
+    keeps = spec.checkpoints.keep_best > 0
+    epoch = epoch_seconds(spec, pace, n_train, n_val, keeps=keeps)
+    return networks_of(spec, keeps=keeps) * pace.setup + spec.recipe.epochs * epoch
+
+
+def networks_of(spec: StudySpec, *, keeps: bool) -> int:
+    """Return how many networks a trial trains: one, or one a fold and the one that is kept."""
+    return spec.data.folds + keeps if spec.data.folds else 1
+
+
+def epoch_seconds(spec: StudySpec, pace: Pace, n_train: int, n_val: int, *, keeps: bool) -> float:
+    """Return the seconds of an epoch of a trial, which may have folds.
+
+    Args:
+        spec: of the study.
+        pace: of one network.
+        n_train: images that a network is trained on.
+        n_val: images that are validated.
+        keeps: whether a model is kept.
+    """
+    if not spec.data.folds:
+        return pace.epoch_seconds(n_train, n_val, spec.recipe)
+    found = spec.data.folds * pace.epoch_seconds(n_train, 0, spec.recipe) + n_val * pace.val_image
+    if keeps:  # it is trained on all images, and evaluated but once
+        found += pace.epoch_seconds(n_val, 0, spec.recipe)
+    return found
 
 
 def measuring_seconds(
@@ -64,11 +89,12 @@ def measuring_seconds(
     """
     if spec.measures.when == "off":
         return 0.0
-    epoch = pace.epoch_seconds(n_train, n_val, spec.recipe)
-    random_init = pace.setup + random_init_epochs(spec) * epoch
+    epoch = epoch_seconds(spec, pace, n_train, n_val, keeps=False)
+    setups = networks_of(spec, keeps=False) * pace.setup
+    random_init = setups + random_init_epochs(spec) * epoch
     lr_range = STEPS * min(spec.recipe.batch_size, n_train) * pace.step_image
     if features is None:
-        features = (n_train + n_val) * pace.val_image
+        features = (n_val if spec.data.folds else n_train + n_val) * pace.val_image
     return random_init + features + lr_range
 
 

@@ -20,6 +20,8 @@ from tlsearch.measures import (
     LinearProbe,
     features_of_splits,
     kept_linear_probe,
+    logits_of_folds,
+    probes_of_folds,
 )
 from tlsearch.records import Failure, TrainOn
 from tlsearch.records.names import FINALISTS_SUFFIX
@@ -77,11 +79,15 @@ class FixedFeatures:
     @cached_property
     def head(self) -> LinearHead:
         """The same for the network."""
-        weight, bias = (torch.from_numpy(each) for each in (self.probe.weight, self.probe.bias))
-        images = self.context.study.data.fingerprint
-        splits = "" if self.train_on == "train" else f" ({self.train_on})"
-        label = f"linear probe {PROBE_VERSION} of the images {images}{splits}"
-        return LinearHead(weight, bias, label)
+        return self._head(self.probe, "" if self.train_on == "train" else f" ({self.train_on})")
+
+    @cached_property
+    def fold_heads(self) -> tuple[LinearHead, ...]:
+        """Where the images have folds, one for each that was fitted to the others; else none."""
+        return tuple(
+            self._head(probe, f" but fold {fold}")
+            for fold, probe in enumerate(self._fold_probes, start=1)
+        )
 
     @cached_property
     def val_probabilities(self) -> Probabilities:
@@ -90,10 +96,33 @@ class FixedFeatures:
         Of several labels an image sigmoid.
         """
         _, val = features_of_study(self.context, self.materials)
-        logits = self.probe.logits(val.values)
+        logits = self.probe.logits(val.values) if self._folds is None else self._logits(val)
         several = val.labels.ndim == 2
         shares: Probabilities = expit(logits) if several else softmax(logits, axis=1)
         return shares
+
+    @property
+    def _folds(self) -> NDArray[np.int64] | None:
+        folds = self.materials.data.folds
+        return None if folds is None else folds.numpy()
+
+    @cached_property
+    def _fold_probes(self) -> tuple[LinearProbe, ...]:
+        if self._folds is None:
+            return ()
+        features, _ = features_of_study(self.context, self.materials)
+        return probes_of_folds(features, self._folds, len(self.context.study.data.class_names))
+
+    def _logits(self, features: Features) -> NDArray[np.float32]:
+        assert self._folds is not None
+        return logits_of_folds(self._fold_probes, features, self._folds)
+
+    def _head(self, probe: LinearProbe, which: str) -> LinearHead:
+        weight, bias = (torch.from_numpy(each) for each in (probe.weight, probe.bias))
+        images = self.context.study.data.fingerprint
+        return LinearHead(
+            weight, bias, f"linear probe {PROBE_VERSION} of the images {images}{which}"
+        )
 
     def fit(self, check: Callable[[], None] = lambda: None) -> LinearProbe:
         """Fit the classifier to the images that are trained on.
@@ -106,7 +135,7 @@ class FixedFeatures:
             DataError: the images have no features of use, or changed meanwhile.
         """
         train, val = features_of_study(self.context, self.materials, check)
-        if self.train_on == "train+val":
+        if self.train_on == "train+val" and self._folds is None:
             train = train.joined(val)
         return kept_linear_probe(train, len(self.context.study.data.class_names))
 
@@ -134,7 +163,9 @@ def run_floor(
     try:
         features_of_study(context, materials, check)
         recipe, device = context.study.spec.recipe, context.device
-        model = fixed_features_model(materials.backbone, materials.data, recipe, fixed.head, device)
+        model = fixed_features_model(
+            materials.backbone, materials.data, recipe, fixed.head, device, fixed.fold_heads
+        )
         check()
     except _StoppedError:
         return Released()
@@ -179,5 +210,7 @@ def features_of_study(
             raise DataError(f"data.path {path}: the images changed meanwhile")
         return load_training_data(catalog, recipe.image_size, recipe.eval_crop, recipe.resize)
 
-    where = f"data.path {path}"
-    return features_of_splits(backbone, images, fingerprint, recipe, context.device, where, check)
+    where, folds = f"data.path {path}", materials.data.folds is not None
+    return features_of_splits(
+        backbone, images, fingerprint, recipe, context.device, where, check, folds=folds
+    )

@@ -64,9 +64,13 @@ def load_materials(context: WorkerContext) -> TrainingMaterials:
 def with_val_trained(context: WorkerContext, materials: TrainingMaterials) -> TrainingMaterials:
     """Return materials in which the validation images are trained on as well.
 
+    Where the images have folds, the model that is kept is trained on all of them as it is.
+
     Raises:
         DataError: the images changed meanwhile.
     """
+    if materials.data.folds is not None:
+        return materials
     recipe = context.study.spec.recipe
     if recipe.for_evaluation().image_size == recipe.image_size:
         return replace(materials, data=materials.data.with_val())
@@ -102,7 +106,7 @@ def _other_numbers(before: StudyData, now: Catalog) -> str | None:
     parts += [f"the class {name} is new" for name in new[:3]]
     numbers = {
         "training": (before.n_train, len(now.train)),
-        "validation": (before.n_val, len(now.val)),
+        "validation": (before.n_val, now.n_validated),
         "test": (before.n_test, len(now.test)),
     }
     parts += [

@@ -44,7 +44,7 @@ def take_measures(
         train, val = features_of_study(context, materials)
         of_features = _feature_measures(context, materials, train, val)
     between = time.monotonic()
-    sizes = _sizes(context, materials, of_features.fixed.probe.right(val))
+    sizes = _sizes(context, materials, of_features.fixed.right)
     before_range = time.monotonic()
     lr_range = _lr_range(context, materials)
     end = time.monotonic()
@@ -72,12 +72,17 @@ def take_measures(
 def _feature_measures(
     context: WorkerContext, materials: TrainingMaterials, train: Features, val: Features
 ) -> FeatureMeasures:
+    folds = _folds(materials)
     try:
         source = _source(context, materials)
     except DataError as error:  # of no weight unless asked for, so no reason to stop
-        measured = measure_features(train, val)
+        measured = measure_features(train, val, folds=folds)
         return replace(measured, emd_source=f"not measured ({error})")
-    return measure_features(train, val, source, materials.backbone.source_rows)
+    return measure_features(train, val, source, materials.backbone.source_rows, folds)
+
+
+def _folds(materials: TrainingMaterials) -> NDArray[np.int64] | None:
+    return None if materials.data.folds is None else materials.data.folds.numpy()
 
 
 def _sizes(
@@ -101,8 +106,8 @@ def _sizes(
         except MemoryShortage as error:  # of no weight for the prior, so no reason to stop
             context.progress.preparing(str(error))
             continue
-        fixed = fixed_features(train, val)
-        lead = size_lead(*right_alone(fixed.probe.right(val), right_before), len(right_before))
+        fixed = fixed_features(train, val, folds=_folds(materials))
+        lead = size_lead(*right_alone(fixed.right, right_before), len(right_before))
         seconds = round(time.monotonic() - start, 3)
         found.append(SizeMeasure(size, fixed.val_accuracy, lead, seconds))
     return tuple(found)

@@ -447,7 +447,7 @@ class TestFromTheProbe:
     def test_a_network_without_pooled_features_fails_the_trial_alone(
         self, world: World, monkeypatch
     ):
-        def none(*_):
+        def none(*_, **__):
             raise BackboneError("it has no pooled features")
 
         monkeypatch.setattr(floor_module, "features_of_splits", none)

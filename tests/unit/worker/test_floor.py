@@ -207,7 +207,7 @@ class TestBesideTheFloor:
             assert second.attrs[key] == first.attrs[key]
 
     def test_without_features_the_trial_counts_all_the_same(self, with_floor: World, monkeypatch):
-        def broken(*_):
+        def broken(*_, **__):
             raise RuntimeError("no memory for features")
 
         monkeypatch.setattr(floor_module, "features_of_splits", broken)

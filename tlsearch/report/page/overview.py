@@ -74,6 +74,8 @@ def _made_of(facts: Facts) -> Table:
     study, spec = facts.study, facts.study.spec
     versions = ", ".join(f"{name} {v}" for name, v in sorted(study.provenance.versions.items()))
     counts = [("train", study.data.n_train), ("validation", study.data.n_val)]
+    if spec.data.folds:
+        counts = [(f"in {spec.data.folds} folds", study.data.n_val)]
     images = ", ".join(f"{n} {name}" for name, n in [*counts, ("test", study.data.n_test)])
     recipe = spec.recipe
     rows = (
