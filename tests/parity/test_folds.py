@@ -114,11 +114,19 @@ def test_after_all_epochs_the_predictions_are_in_the_file(images, whole, monkeyp
 
 
 def test_where_no_model_is_kept_there_is_no_network_for_it(images, whole):
-    without = Run(images, PLAIN_NETWORK, SHORT, keep_model=False)
-    assert without.figures == whole.figures
+    dropping = SHORT.model_copy(update={"dropout": 0.3})
+    with_it = Run(images, PLAIN_NETWORK, dropping)
+    without = Run(images, PLAIN_NETWORK, dropping, keep_model=False)
+    assert without.figures == with_it.figures != whole.figures
+    own = alone(images.of_fold(1), seeded(dropping, 1))
+    held_out = images.held_out(1).numpy()
+    assert np.array_equal(probabilities(without)[held_out], probabilities(own))
+    data = interrupted(images, PLAIN_NETWORK, 5, dropping, keep_model=False)
+    again = Run(images, PLAIN_NETWORK, dropping, resume=data, keep_model=False)
+    assert_same_training(again, without)
     assert not load_weights(without.checkpoints[-1])
     with pytest.raises(CheckpointError, match="another training"):
-        Run(images, PLAIN_NETWORK, SHORT, keep_model=False, resume=whole.checkpoints[0])
+        Run(images, PLAIN_NETWORK, dropping, keep_model=False, resume=with_it.checkpoints[0])
 
 
 def test_of_several_labels_an_image(tmp_path):

@@ -221,7 +221,7 @@ def _check_origin(file: CheckpointFile, identity: str, n_epochs: int) -> None:
             "number of images or classes are different"
         )
     done = len(file.position.curve)
-    if _CPU not in file.tensors and done < n_epochs:
+    if done < n_epochs and not any(name.endswith(_CPU) for name in file.tensors):
         raise CheckpointError(
             f"the checkpoint has only the model, after {done} of {n_epochs} epochs; training "
             "cannot resume from it"
@@ -272,6 +272,11 @@ def generators(device: torch.device) -> dict[str, Tensor]:
     if device.type == "cuda":
         states[_CUDA] = torch.cuda.get_rng_state(device)
     return states
+
+
+def states_in(file: CheckpointFile) -> dict[str, Tensor]:
+    """Return the states of the random generators in a checkpoint."""
+    return {name: file.tensors[name] for name in (_CPU, _CUDA) if name in file.tensors}
 
 
 def set_generators(states: Mapping[str, Tensor], device: torch.device) -> None:

@@ -4,6 +4,7 @@ Each network is trained on all folds but one and predicts that one, so each imag
 by a network that has not seen it. What is reported is of all these predictions together (Stone,
 "Cross-validatory choice and assessment of statistical predictions", 1974). The model that is kept
 is one more network, trained on all images with the same recipe; its predictions count nowhere.
+Each network has random generators of its own, so none depends on whether the others are there.
 """
 
 import math
@@ -11,7 +12,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import repeat
 from statistics import fmean
 
 import torch
@@ -28,6 +28,7 @@ from tlsearch.finetune.checkpoint import (
     generators,
     put,
     set_generators,
+    states_in,
     tensors_of,
     unpack,
 )
@@ -52,6 +53,7 @@ class FoldedTraining:
         recipe: of the study.
         folds: the training of each fold's network.
         whole: the training of the network that is kept; None where none is.
+        states: of the random generators of each network.
         started: on the monotonic clock, minus the seconds before an interruption.
         curve: reports of the complete epochs.
         losses: mean loss of each network that is through with the current epoch, in order.
@@ -62,6 +64,7 @@ class FoldedTraining:
     recipe: RecipeSpec
     folds: Sequence[Training]
     whole: Training | None
+    states: list[dict[str, Tensor]]
     started: float
     curve: list[EpochReport] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -82,22 +85,19 @@ class FoldedTraining:
     ) -> "FoldedTraining":
         """Begin; the arguments are those of `fine_tune`."""
         started = time.monotonic()
-        heads = fold_heads or repeat(None)
-        folds = [
-            Training.begin(
-                backbone,
-                data.of_fold(fold),
-                seeded(recipe, fold),
-                hyperparameters,
-                device,
-                own_head,
-            )
-            for fold, own_head in zip(range(data.n_folds), heads, strict=False)
+        heads: Sequence[LinearHead | None] = fold_heads or [None] * data.n_folds
+        parts: list[tuple[FineTuneData, RecipeSpec, LinearHead | None]] = [
+            (data.of_fold(fold), seeded(recipe, fold), heads[fold]) for fold in range(data.n_folds)
         ]
-        whole = None
         if keep_model:
-            whole = Training.begin(backbone, data, recipe, hyperparameters, device, head)
-        return cls(data, recipe, folds, whole, started)
+            parts.append((data, recipe, head))
+        networks, states = [], []
+        for part, own, own_head in parts:
+            torch.manual_seed(own.seed)
+            networks.append(Training.begin(backbone, part, own, hyperparameters, device, own_head))
+            states.append(generators(device))
+        whole = networks.pop() if keep_model else None
+        return cls(data, recipe, networks, whole, states, started)
 
     @property
     def seconds(self) -> float:
@@ -122,14 +122,10 @@ class FoldedTraining:
             TrialFailure: a loss is not finite.
             Interrupted: `should_stop` returned True.
         """
-
-        def check() -> bool:
-            if should_stop():
-                raise Interrupted(self.checkpoint())
-            return False
-
-        for network in self.networks[len(self.losses) :]:
-            self.losses.append(network.run_epoch(epoch, check))
+        for number, network in list(enumerate(self.networks))[len(self.losses) :]:
+            set_generators(self.states[number], self._device)
+            self.losses.append(network.run_epoch(epoch, self._stopping(number, should_stop)))
+            self.states[number] = generators(self._device)
             network.optimizer.zero_grad(set_to_none=True)  # the next one needs the memory
         loss = fmean(self.losses[: len(self.folds)])
         self.losses.clear()
@@ -157,9 +153,9 @@ class FoldedTraining:
 
     def checkpoint(self) -> bytes:
         """Return all that a later training needs to resume here."""
-        tensors: dict[str, Tensor] = dict(generators(self.data.train.device))
-        for prefix, network in self._named():
-            own = tensors_of(network.model, network.optimizer, network.averages)
+        tensors: dict[str, Tensor] = {}
+        for (prefix, network), state in zip(self._named(), self.states, strict=True):
+            own = tensors_of(network.model, network.optimizer, network.averages) | state
             own[LOSSES] = torch.stack(network.losses) if network.losses else torch.empty(0)
             tensors |= {prefix + name: tensor for name, tensor in own.items()}
         tensors[_STEPS] = torch.tensor([network.step for network in self.networks])
@@ -194,13 +190,27 @@ class FoldedTraining:
             part = _part(file, prefix)
             check_fit(part, network.model, network.averages)
             parts.append(part)
-        for network, part, step in zip(
-            self.networks, parts, file.tensors[_STEPS].tolist(), strict=True
-        ):
+        steps = file.tensors[_STEPS].tolist()
+        for network, part, step in zip(self.networks, parts, steps, strict=True):
             losses = put(part, network.model, network.optimizer, network.averages)
             network.losses, network.step = list(losses.unbind()), step
+        self.states = [states_in(part) for part in parts]
         self.losses = file.tensors[_MEANS].tolist()
-        set_generators(file.tensors, self.data.train.device)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.data.train.device
+
+    def _stopping(self, number: int, should_stop: ShouldStop) -> ShouldStop:
+        """Return what interrupts a network's training with a checkpoint of all."""
+
+        def check() -> bool:
+            if should_stop():
+                self.states[number] = generators(self._device)
+                raise Interrupted(self.checkpoint())
+            return False
+
+        return check
 
     def _named(self) -> Iterator[tuple[str, Training]]:
         """Yield each network with what its tensors' names in a checkpoint begin with."""
@@ -220,12 +230,10 @@ def seeded(recipe: RecipeSpec, fold: int) -> RecipeSpec:
 
 
 def _part(file: CheckpointFile, prefix: str) -> CheckpointFile:
-    """Return the part of a checkpoint that one network has, with the common generators."""
-    if prefix:
-        shared = {name: t for name, t in file.tensors.items() if name.startswith("rng.")}
-        tensors: Mapping[str, Tensor] = file.part(prefix) | shared
-    else:
-        tensors = {n: t for n, t in file.tensors.items() if not n.startswith(_FOLDS)}
+    """Return the part of a checkpoint that one network has."""
+    tensors: Mapping[str, Tensor] = file.part(prefix)
+    if not prefix:
+        tensors = {n: t for n, t in tensors.items() if not n.startswith(_FOLDS)}
     batches = len(tensors.get(LOSSES, ()))
     position = TrainingPosition(0, batches, file.position.curve, file.position.seconds)
     return CheckpointFile(file.identity, position, tensors)
