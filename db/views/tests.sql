@@ -3,7 +3,10 @@
 CREATE VIEW tlsearch.tests AS
 SELECT names.study, kept.look, kept.at, result ->> 'answer' AS answer,
        figure ->> 'finalist' AS finalist, figure ->> 'prediction' AS prediction,
-       tlsearch.read_number(figure ->> 'mean') AS test_accuracy,
+       CASE WHEN several.is_so THEN several.accuracy
+            ELSE tlsearch.read_number(figure ->> 'mean') END AS test_accuracy,
+       CASE WHEN several.is_so THEN tlsearch.read_number(figure ->> 'mean')
+            END AS mean_average_precision,
        tlsearch.read_number(figure ->> 'sd') AS sd,
        tlsearch.read_number(figure ->> 'low') AS low,
        tlsearch.read_number(figure ->> 'high') AS high,
@@ -21,7 +24,13 @@ SELECT names.study, kept.look, kept.at, result ->> 'answer' AS answer,
        result ->> 'trained_on' AS trained_on
 FROM tlsearch.test_results AS kept JOIN tlsearch.study_names AS names USING (study_id)
 CROSS JOIN LATERAL jsonb_array_elements(
-    CASE jsonb_typeof(result -> 'figures') WHEN 'array' THEN result -> 'figures' END) AS figure;
+    CASE jsonb_typeof(result -> 'figures') WHEN 'array' THEN result -> 'figures' END) AS figure
+CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_typeof(figure -> 'average_precisions') = 'array'
+                    AND figure -> 'average_precisions' <> '[]', false) AS is_so,
+           (SELECT avg(tlsearch.read_number(each)) FROM jsonb_array_elements_text(
+               CASE jsonb_typeof(figure -> 'accuracies') WHEN 'array' THEN figure -> 'accuracies'
+               END) AS each) AS accuracy) AS several;
 COMMENT ON VIEW tlsearch.tests IS
     'What finalists reach on the test images, predicted in several ways; each look, each figure';
 COMMENT ON COLUMN tlsearch.tests.study IS 'The study''s name';
@@ -33,7 +42,10 @@ COMMENT ON COLUMN tlsearch.tests.finalist IS
     'Its name; mean: the geometric mean of fixed features and the winner';
 COMMENT ON COLUMN tlsearch.tests.prediction IS
     'single crop, 10-crop, ensemble, ensemble, 10-crop, uniform soup or greedy soup';
-COMMENT ON COLUMN tlsearch.tests.test_accuracy IS 'Mean of the models, a fraction';
+COMMENT ON COLUMN tlsearch.tests.test_accuracy IS
+    'Mean of the models, a fraction; of several labels an image all of them have to be right';
+COMMENT ON COLUMN tlsearch.tests.mean_average_precision IS
+    'Where images have several labels: mean of the models, a fraction; sd, low and high are its';
 COMMENT ON COLUMN tlsearch.tests.sd IS 'Standard deviation of the models; NULL of one figure';
 COMMENT ON COLUMN tlsearch.tests.low IS 'Lower end of the 95 % interval over seeds and images';
 COMMENT ON COLUMN tlsearch.tests.high IS 'Upper end of it';

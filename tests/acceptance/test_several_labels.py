@@ -1,11 +1,19 @@
 """Images with several labels by the commands, from the spec to predictions."""
 
+import json
 from pathlib import Path
+from statistics import fmean
 
 import pytest
+import torch
 
 from tests.acceptance.conftest import Command
-from tests.several_labels import write_set
+from tests.several_labels import NAMES, write_set
+from tlsearch.backbones import load_exported
+from tlsearch.data import Unread
+from tlsearch.predict import load
+from tlsearch.predict.images import crops_of, given_images
+from tlsearch.predict.preprocess import normalised
 
 pytestmark = pytest.mark.slow
 
@@ -47,3 +55,50 @@ def test_from_the_spec_to_predictions(tlsearch: Command, spec: Path, tmp_path: P
     assert figures == sorted(figures, reverse=True)
     assert 0 < figures[-1] <= figures[0] <= 1
     assert "mean average precision" in tlsearch.run("status", "patches").stdout
+    finals = tlsearch.json("finalists", "patches", "--top", "1", "--seeds", "2")
+    assert finals["complete"]
+    assert finals["objective"] == "mean_average_precision"
+    (tested,) = tlsearch.json("test", "patches")
+    figures = [each for each in tested["figures"] if each["prediction"] == "single crop"]
+    for each in figures:
+        assert each["mean"] == pytest.approx(fmean(each["average_precisions"]))
+        assert 0 <= each["low"] <= each["mean"] <= each["high"] <= 1
+    assert tested["confusion"] == []
+    assert [each["name"] for each in tested["classes"]] == list(NAMES)
+    assert " mAP " in tlsearch.run("test", "patches").stdout
+    page = tmp_path / "page"
+    tlsearch.run("report", "patches", "--out", str(page))
+    html = (page / "index.html").read_text()
+    assert "This study makes mean average precision best" in html
+    assert "average precision of each class" in html
+    for command in ("measures", "prior"):
+        assert "of one label an image" in tlsearch.run(command, "patches", rc=2).stderr
+    assert "goes by what accuracy" in tlsearch.run("plan", str(spec), rc=2).stderr
+
+    folder, photo = tmp_path / "model", str(tmp_path / "patches" / "1.png")
+    exported = tlsearch.json("export", "patches", "--out", str(folder), "--onnx")
+    assert exported["checked_val_accuracy"] == exported["val_accuracy"]
+    assert "An image may have several labels" in (folder / "README.md").read_text()
+    said = [
+        json.loads(tlsearch.run("predict", str(folder), photo, "--format", "jsonl", *more).stdout)
+        for more in ((), ("--onnx",), ("--threshold", "0.001"))
+    ]
+    shares = said[0]["probabilities"]
+    assert said[1]["probabilities"] == pytest.approx(shares, abs=1e-4)
+    assert {*said[0]["labels"]} == {name for name in NAMES if shares[name] >= 0.5}
+    assert {*said[2]["labels"]} == set(NAMES)
+    # What plain torch says of the exported network.
+    network = load_exported(folder, len(NAMES)).eval()
+    preparing = load(folder).exported.preprocessing
+    (crop,) = crops_of(given_images([photo]), preparing)
+    assert not isinstance(crop, Unread)
+    inputs = normalised([crop], preparing)
+    with torch.inference_mode():
+        outputs = network(torch.from_numpy(inputs).permute(0, 3, 1, 2))
+    assert outputs.sigmoid()[0].tolist() == pytest.approx([shares[n] for n in NAMES], abs=1e-5)
+    rows = tlsearch.run("predict", str(folder), photo, "--format", "csv").stdout.splitlines()
+    assert rows[0] == "image,labels,probability blue,probability green,probability red,error"
+    assert (
+        "must lie between 0 and 1"
+        in tlsearch.run("predict", str(folder), photo, "--threshold", "2", rc=2).stderr
+    )

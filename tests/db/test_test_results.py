@@ -85,10 +85,22 @@ def test_the_view_has_a_row_for_each_figure(storage_url: str, rows: Rows) -> Non
     assert (single["study"], single["look"], single["at"]) == ("a b", 1, RESULT.at)
     assert (single["finalist"], single["prediction"]) == ("trial 7", "single crop")
     assert single["test_accuracy"] == FIGURE.mean
+    assert single["mean_average_precision"] is None
     for name in ("sd", "low", "high", "macro_f1", "log_loss", "ece", "temperature", "passes"):
         assert single[name] == getattr(FIGURE, name), name
     assert (single["models"], together["models"]) == (2, 1)
     assert (single["answer"], single["n_test"], single["trained_on"]) == ("trial 7", 100, "train")
+
+
+def test_of_several_labels_the_mean_is_that_of_average_precision(
+    storage_url: str, rows: Rows
+) -> None:
+    engine, study_id = open_storage(storage_url).engine, rows.study("a b")
+    figure = replace(FIGURE, average_precisions=(0.8, 0.82), accuracies=(0.5, 0.6))
+    write_test_result(engine, study_id, replace(RESULT, most_wrong=(), figures=(figure,)))
+    (row,) = rows.names("SELECT * FROM tlsearch.tests")
+    assert row["mean_average_precision"] == FIGURE.mean
+    assert row["test_accuracy"] == pytest.approx(0.55)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_classes_are_those_of_scikit_learn(logits, labels):
     confusion = confusion_of(shares, labels)
     found = class_metrics(confusion)
     np.testing.assert_allclose([each.precision or 0.0 for each in found], precision)
-    np.testing.assert_allclose([each.recall for each in found], recall)
+    np.testing.assert_allclose([each.recall or 0.0 for each in found], recall)
     np.testing.assert_allclose([each.f1 for each in found], f1)
     for row, column in np.ndindex(CLASSES, CLASSES):
         assert confusion[row, column] == np.sum((labels == row) & (predicted == column))
@@ -97,7 +97,7 @@ def test_classes_are_those_of_scikit_learn(logits, labels):
     other = np.roll(shares, 1, axis=0)
     pooled = class_metrics(confusion + confusion_of(other, labels))
     both = [recall_score(labels, p.argmax(1), average=None) for p in (shares, other)]
-    np.testing.assert_allclose([each.recall for each in pooled], np.mean(both, axis=0))
+    np.testing.assert_allclose([each.recall or 0.0 for each in pooled], np.mean(both, axis=0))
 
 
 def test_temperature_has_the_least_log_loss(logits, labels):

@@ -7,8 +7,17 @@ import pytest
 import torch
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, recall_score
 
+from tlsearch.evaluation import (
+    calibration_error,
+    class_metrics_of_several,
+    fit_temperature,
+    metrics_of,
+    most_wrong,
+    tempered,
+)
+from tlsearch.evaluation.drawn import drawn_interval
 from tlsearch.finetune.losses import build_loss
 from tlsearch.finetune.several_labels import SeveralLabelsLoss, figures_of_several
 from tlsearch.measures import Features, linear_probe, per_image, right_of, score_error
@@ -95,6 +104,50 @@ def test_the_standard_error_is_that_of_drawn_images():
     bootstrap = np.std([macro_precision(probabilities[i], true[i]) for i in drawn], ddof=1)
     error = score_error(per_image("mean_average_precision", probabilities, true))
     assert error == pytest.approx(bootstrap, rel=0.3)
+
+
+def test_the_interval_is_that_of_drawn_images_and_models():
+    outputs, labels = outputs_and_labels(5)
+    true, generator = labels.numpy(), np.random.default_rng(2)
+    models = [
+        (outputs + 0.3 * torch.randn(N, K, generator=torch.Generator().manual_seed(k)))
+        .double()
+        .sigmoid()
+        .numpy()
+        for k in range(2)
+    ]
+    alone = drawn_interval(models[:1], true, 400)
+    assert alone.mean == pytest.approx(macro_precision(models[0], true), abs=1e-9)
+    drawn = [generator.integers(0, N, N) for _ in range(150)]
+    by_hand = np.quantile([macro_precision(models[0][i], true[i]) for i in drawn], [0.025, 0.975])
+    assert [alone.low, alone.high] == pytest.approx(by_hand, abs=0.04)
+    assert drawn_interval(models[:1], true, 400) == alone
+    both = drawn_interval(models, true, 400)
+    assert both.mean == pytest.approx(np.mean([macro_precision(m, true) for m in models]))
+    assert both.low < both.mean < both.high
+
+
+def test_figures_of_a_test_are_those_of_each_label():
+    outputs, labels = outputs_and_labels(1)
+    shares, true = outputs.double().sigmoid().numpy(), labels.numpy()
+    found, figures = metrics_of(shares, true), figures_of_several(outputs, labels)
+    assert found.balanced_accuracy is None
+    for name in ("accuracy", "macro_f1", "log_loss", "mean_average_precision"):
+        assert getattr(found, name) == pytest.approx(getattr(figures, name), abs=1e-6)
+    each = class_metrics_of_several([shares], true)
+    predicted = shares >= 0.5
+    for k in range(4):
+        assert each[k].recall == recall_score(true[:, k], predicted[:, k])
+        assert each[k].f1 == pytest.approx(f1_score(true[:, k], predicted[:, k]))
+    assert (each[4].recall, each[4].average_precision, each[3].precision) == (None, None, None)
+    wrong = most_wrong(shares, true, N)
+    assert {*range(N)} - {*wrong} == {*np.flatnonzero(right_of(shares, true)).tolist()}
+    # Answers that are too certain get a temperature above 1, and fit better with it.
+    certain, few = expit(4 * outputs[:, :3].double().numpy()), true[:, :3]
+    temperature = fit_temperature(certain, few)
+    assert temperature > 2
+    scaled = tempered(certain, temperature, several=True)
+    assert calibration_error(scaled, few) < calibration_error(certain, few)
 
 
 @pytest.mark.parametrize("gamma", [None, 0.0, 2.0])

@@ -1,12 +1,13 @@
 """What `tlsearch test` prints."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from tests.unit.test_tested import FIGURE, RESULT
 from tlsearch.cli.test_table import later_line, result_lines
-from tlsearch.records.tested import ClassFigure, TestGain
+from tlsearch.records.tested import ClassFigure, TestGain, TestResult
 
 
 def test_a_look_in_full() -> None:
@@ -50,3 +51,16 @@ def test_names_and_numbers_of_any_kind_fit_on_lines() -> None:
     assert sum(line.lstrip().startswith("c\\n") for line in lines) == 8
     assert not any("\n" in line for line in lines)
     assert not any("most often confused" in line for line in lines)
+
+
+def test_several_labels_have_their_own_figures() -> None:
+    figure = replace(FIGURE, balanced_accuracy=None, average_precisions=(0.8, 0.82))
+    classes = (ClassFigure("a", 5, 0.4, 0.5, 0.44, 0.7), ClassFigure("b", 0, None, None, 0.0))
+    found = replace(RESULT, figures=(figure,), classes=classes, confusion=())
+    text = "\n".join(" ".join(line.split()) for line in result_lines(found))
+    assert "models mAP sd 95 % interval all right macro F1" in text
+    assert "trial 7 single crop 2 81.0 % 1.4 70.0 to 90.0 81.0 % 0.790" in text
+    assert "class images average precision recall precision F1" in text
+    assert "a 5 70.0 % 40.0 % 50.0 % 0.440" in text
+    assert "b 0 - - - 0.000" in text
+    assert TestResult.from_dict(json.loads(json.dumps(found.as_dict()))) == found

@@ -88,6 +88,7 @@ def _as_json(found: "ExportedModel") -> dict[str, Any]:
         "n_val": exported.n_val,
         "checked_right": checked.n_right if checked else None,
         "checked_val_accuracy": checked.accuracy if checked else None,
+        "checked_mean_average_precision": checked.mean_average_precision if checked else None,
         "not_checked": found.not_checked,
         "onnx_difference": found.onnx_difference,
         "licence": found.licence,
@@ -100,11 +101,16 @@ def _lines(found: "ExportedModel") -> list[str]:
     trials = " and ".join(f"trial {each.trial}" for each in exported.members)
     what = f"the mean of {trials}" if exported.kind == "mean" else trials
     lines = [f"exported to {found.folder}: {what} of study {exported.members[0].study}"]
-    lines.append(f"  validation accuracy that the study reports: {percent(exported.val_accuracy)}")
+    several = " (all labels right)" if exported.several_labels else ""
+    reported = percent(exported.val_accuracy)
+    lines.append(f"  validation accuracy{several} that the study reports: {reported}")
     if found.checked is not None:
         right, n = found.checked.n_right, found.checked.n_val
         share = percent(found.checked.accuracy)
         lines.append(f"  by the exported files, here: {right} of {n} right, {share}")
+        if found.checked.mean_average_precision is not None:
+            precision = percent(found.checked.mean_average_precision)
+            lines.append(f"  and a mean average precision of {precision}")
     else:
         lines.append(f"  not predicted again: {found.not_checked}")
     if found.onnx_difference is not None:

@@ -5,6 +5,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -27,6 +28,16 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the options of the command say of the results."""
+
+    how: Format
+    top_k: int | None
+    batch_size: int
+    threshold: float | None
+
+
 def predict(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="The folder that tlsearch export wrote.")
@@ -39,8 +50,17 @@ def predict(
         ),
     ],
     top_k: Annotated[
-        int, typer.Option(min=1, metavar="K", help="How many classes of each image.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="How many classes of each image; 1, or of several labels those it has.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Of several labels: those with this probability; one half."),
+    ] = None,
     how: Annotated[
         Format, typer.Option("--format", help="A table for people, CSV, or JSON lines.")
     ] = Format.TABLE,
@@ -65,7 +85,8 @@ def predict(
     predictor = load(folder, device=device, onnx=onnx)
     given = _given(images)
     with _output(out) as stream:
-        n_failed = _write(predictor, given, stream, how, top_k, batch_size)
+        asked = _Asked(how, top_k, batch_size, threshold)
+        n_failed = _write(predictor, given, stream, asked)
     if given and n_failed == len(given):
         if n_failed > 1:
             write_error(f"none of the {n_failed} images could be read")
@@ -106,18 +127,22 @@ def _write(
     predictor: "Predictor",
     given: "list[GivenImage]",
     stream: TextIO,
-    how: Format,
-    top_k: int,
-    batch_size: int,
+    asked: "_Asked",
 ) -> int:
     """Write the results as they come; return how many images could not be read."""
     from tlsearch.cli.predictions import writer_of
     from tlsearch.cli.progress_bar import progress_bar
 
-    writer = writer_of(how.value, stream, [each.place for each in given], top_k)
+    names = [each.place for each in given]
+    several = predictor.exported.several_labels and asked.top_k is None
+    classes = predictor.class_names if several else None
+    parts = predictor.batches(
+        given, top_k=asked.top_k, batch_size=asked.batch_size, threshold=asked.threshold
+    )
+    writer = writer_of(asked.how.value, stream, names, asked.top_k or 1, classes)
     n_failed = 0
     with progress_bar("predicting", len(given)) as advance:
-        for part in predictor.batches(given, top_k=top_k, batch_size=batch_size):
+        for part in parts:
             for each in part:
                 writer(each)
             for each in part.errors:

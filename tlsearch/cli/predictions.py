@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tlsearch.errors import on_one_line
-from tlsearch.records.format import percent
+from tlsearch.records.format import LABEL_SEPARATOR, percent
 
 if TYPE_CHECKING:
     from tlsearch.predict import Prediction
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 Writer = Callable[["Prediction"], None]
 
 
-def writer_of(how: str, stream: TextIO, names: Sequence[str], top_k: int) -> Writer:
+def writer_of(
+    how: str,
+    stream: TextIO,
+    names: Sequence[str],
+    top_k: int,
+    several: Sequence[str] | None = None,
+) -> Writer:
     """Return what writes one prediction; a heading is written now.
 
     Args:
@@ -23,9 +29,10 @@ def writer_of(how: str, stream: TextIO, names: Sequence[str], top_k: int) -> Wri
         stream: where to.
         names: of all images, for the width of a table.
         top_k: how many classes each prediction names at most.
+        several: of several labels an image all classes; None = the most probable ones are written.
     """
     if how == "csv":
-        return _csv_writer(stream, top_k)
+        return _csv_writer(stream, top_k) if several is None else _several_writer(stream, several)
     return _json_writer(stream) if how == "jsonl" else _table_writer(stream, names)
 
 
@@ -34,6 +41,7 @@ def _table_writer(stream: TextIO, names: Sequence[str]) -> Writer:
 
     def write(each: "Prediction") -> None:
         guesses = "  ".join(f"{percent(g.probability):>7}  {_shown(g.label)}" for g in each.top)
+        guesses = guesses or f"{'-':>7}  (no label)"
         said = guesses if each.error is None else f"cannot be read: {_shown(each.error)}"
         stream.write(f"{_shown(each.image):<{width}}  {said}\n")
 
@@ -54,6 +62,17 @@ def _csv_writer(stream: TextIO, top_k: int) -> Writer:
     return write
 
 
+def _several_writer(stream: TextIO, classes: Sequence[str]) -> Writer:
+    rows = csv.writer(stream, lineterminator="\n")
+    rows.writerow(["image", "labels", *(f"probability {name}" for name in classes), "error"])
+
+    def write(each: "Prediction") -> None:
+        cells = [f"{guess.probability:.6f}" for guess in each.every] or [""] * len(classes)
+        rows.writerow([each.image, LABEL_SEPARATOR.join(each.labels), *cells, each.error or ""])
+
+    return write
+
+
 def _json_writer(stream: TextIO) -> Writer:
     def write(each: "Prediction") -> None:
         stream.write(json.dumps(_as_json(each), allow_nan=False) + "\n")
@@ -65,6 +84,9 @@ def _as_json(each: "Prediction") -> dict[str, Any]:
     if each.error is not None:
         return {"image": each.image, "error": each.error}
     top = [{"label": g.label, "probability": _finite(g.probability)} for g in each.top]
+    if each.every:
+        every = {g.label: _finite(g.probability) for g in each.every}
+        return {"image": each.image, "labels": list(each.labels), "probabilities": every}
     return {"image": each.image, **top[0], "top": top}
 
 

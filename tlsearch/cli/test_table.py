@@ -1,10 +1,12 @@
 """What `tlsearch test` prints: figures on the test images, as lines for people."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from tlsearch.cli.display import columns
 from tlsearch.errors import on_one_line
 from tlsearch.records.format import p_value, percent, points
+from tlsearch.records.objective import MEAN_AVERAGE_PRECISION
 from tlsearch.records.tested import ClassFigure, TestFigure, TestGain, TestResult
 
 _MOST_CLASSES = 12  # of more, those with the lowest recall are shown
@@ -35,6 +37,15 @@ LEGEND = (
 )
 
 
+LEGEND_OF_SEVERAL = (
+    "mAP: mean average precision, mean of the models; interval: images and models drawn again; all "
+    "right: images all of whose labels are right, at a threshold of one half, as macro F1; ECE: "
+    "expected calibration error of the answers for each label, scaled: after temperature scaling "
+    "on validation images; passes: forward passes an image"
+)
+_SEVERAL = {"accuracy": "mAP", "balanced": "all right"}
+
+
 def result_lines(result: TestResult) -> list[str]:
     """Return a look in full."""
     lines = [_heading(result)]
@@ -43,8 +54,10 @@ def result_lines(result: TestResult) -> list[str]:
             f"look {result.look}: no longer an honest figure, since something may have been chosen "
             "by an earlier look"
         )
-    lines += columns([HEADING, *(_cells(figure) for figure in result.figures)])
-    lines.append(LEGEND)
+    several = result.objective == MEAN_AVERAGE_PRECISION
+    heading = [_SEVERAL.get(name, name) for name in HEADING] if several else HEADING
+    lines += columns([heading, *(_cells(figure) for figure in result.figures)])
+    lines.append(LEGEND_OF_SEVERAL if several else LEGEND)
     lines += [gain_line(result.answer, gain) for gain in result.gains]
     return [*lines, *_class_lines(result.classes), *_pair_lines(result), *_wrong_lines(result)]
 
@@ -77,7 +90,9 @@ def _cells(figure: TestFigure) -> list[str]:
         percent(figure.mean),
         "-" if figure.sd is None else f"{100 * figure.sd:.1f}",
         f"{100 * figure.low:.1f} to {100 * figure.high:.1f}",
-        percent(figure.balanced_accuracy),
+        percent(
+            fmean(figure.accuracies) if figure.average_precisions else figure.balanced_accuracy
+        ),
         f"{figure.macro_f1:.3f}",
         f"{figure.log_loss:.3f}",
         percent(figure.ece),
@@ -102,20 +117,30 @@ def gain_line(answer: str, gain: TestGain) -> str:
 def _class_lines(classes: Sequence[ClassFigure]) -> list[str]:
     shown = list(classes)
     lines = []
+    several = any(each.average_precision is not None for each in classes)
     if len(classes) > _MOST_CLASSES:
-        shown = sorted(classes, key=lambda each: each.recall)[:_FEWER_CLASSES]
-        lines.append(f"the {len(shown)} classes of {len(classes)} with the lowest recall:")
+        shown = sorted(classes, key=_worth)[:_FEWER_CLASSES]
+        lowest = "average precision" if several else "recall"
+        lines.append(f"the {len(shown)} classes of {len(classes)} with the lowest {lowest}:")
     rows = [
         [
             _name(each.name),
             str(each.n),
+            *([percent(each.average_precision)] if several else []),
             percent(each.recall),
             percent(each.precision),
             f"{each.f1:.3f}",
         ]
         for each in shown
     ]
-    return [*lines, *columns([["class", "images", "recall", "precision", "F1"], *rows])]
+    first = ["class", "images", *(["average precision"] if several else [])]
+    return [*lines, *columns([[*first, "recall", "precision", "F1"], *rows])]
+
+
+def _worth(each: ClassFigure) -> float:
+    """Return what the worst classes are found by; those without an image are none of them."""
+    found = each.recall if each.average_precision is None else each.average_precision
+    return 2.0 if found is None else found
 
 
 def _pair_lines(result: TestResult) -> list[str]:

@@ -16,7 +16,8 @@ from tlsearch.data.reading import listed, read_all
 from tlsearch.data.references import TEST, TRAIN, VAL, Catalog, ImageRef, SourceImages
 from tlsearch.data.sources import read_source
 from tlsearch.errors import DataError
-from tlsearch.spec import LABEL_SEPARATOR, DataSpec
+from tlsearch.records.format import LABEL_SEPARATOR
+from tlsearch.spec import DataSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from tlsearch.data.references import TRAIN, Label
 from tlsearch.data.scan import composed
 from tlsearch.data.tables import ITEMS, Table
 from tlsearch.errors import DataError
-from tlsearch.spec import LABEL_SEPARATOR, ColumnsSpec, DataSpec
+from tlsearch.records.format import LABEL_SEPARATOR
+from tlsearch.spec import ColumnsSpec, DataSpec
 
 _SEPARATORS = (ITEMS, LABEL_SEPARATOR, ";")
 _MARKS = {"1": True, "true": True, "0": False, "false": False}

@@ -12,13 +12,23 @@ from tlsearch.evaluation.metrics import (
     ClassMetrics,
     Metrics,
     class_metrics,
+    class_metrics_of_several,
     confusion_of,
     metrics_of,
     most_wrong,
+    wrong_shares,
 )
 from tlsearch.evaluation.predict import CropPredictions, predict
 from tlsearch.evaluation.soups import Soup, greedy_soup, recalibrated, uniform_soup
-from tlsearch.evaluation.ways import Predicted, Way, figure_of, right_of, ways_beside, ways_of
+from tlsearch.evaluation.ways import (
+    Predicted,
+    Way,
+    figure_of,
+    right_of,
+    ways_beside,
+    ways_of,
+    worth_of,
+)
 
 __all__ = [
     "Bench",
@@ -32,6 +42,7 @@ __all__ = [
     "Way",
     "calibration_error",
     "class_metrics",
+    "class_metrics_of_several",
     "confusion_of",
     "ensemble",
     "figure_of",
@@ -47,4 +58,6 @@ __all__ = [
     "uniform_soup",
     "ways_beside",
     "ways_of",
+    "worth_of",
+    "wrong_shares",
 ]

@@ -16,6 +16,7 @@ from tlsearch.evaluation.ways import Predicted, Way
 from tlsearch.finetune import initial_model
 from tlsearch.finetune.guards import memory_errors
 from tlsearch.finetune.start import starting_recipe
+from tlsearch.measures import average_precision_of_each, right_of
 from tlsearch.records import Hyperparameters
 from tlsearch.records.tested import Prediction
 from tlsearch.spec import RecipeSpec
@@ -89,15 +90,15 @@ class Bench:
         vals = [model.val for model in models if model.val is not None]
         if self.val is None or len(vals) < len(models):
             return
-        accuracies = [self._val_accuracy(val) for val in vals]
+        scores = [self._val_score(val) for val in vals]
 
-        def accuracy_of(state: State) -> float:
+        def score_of(state: State) -> float:
             self._load(state)
             recalibrated(self.model, self.clean, recipe, self.backbone.statistics)
             assert self.val is not None
-            return self._val_accuracy(self._predict(self.val))
+            return self._val_score(self._predict(self.val))
 
-        yield self._soup("greedy soup", greedy_soup(states, accuracies, accuracy_of), recipe)
+        yield self._soup("greedy soup", greedy_soup(states, scores, score_of), recipe)
 
     def _soup(self, name: Prediction, soup: Soup, recipe: RecipeSpec) -> Way:
         self._load(soup.state)
@@ -115,10 +116,13 @@ class Bench:
         size = self.recipe.for_evaluation().image_size
         return ten_crop(images.sizes, size, mirror=self.recipe.horizontal_flip)
 
-    def _val_accuracy(self, predictions: CropPredictions) -> float:
+    def _val_score(self, predictions: CropPredictions) -> float:
+        """Return the accuracy; of several labels an image mean average precision."""
         assert self.val is not None
         labels = self.val.labels.cpu().numpy()
-        return float(np.mean(predictions.single.argmax(axis=1) == labels))
+        if labels.ndim == 2:
+            return float(np.nanmean(average_precision_of_each(predictions.single, labels)))
+        return float(right_of(predictions.single, labels).mean())
 
     def _load(self, state: Mapping[str, Tensor]) -> None:
         try:

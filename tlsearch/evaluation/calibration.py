@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 
 from tlsearch.evaluation.combine import Probabilities
 
@@ -26,15 +26,19 @@ def calibration_error(probabilities: Probabilities, labels: Labels, bins: int = 
 
     Args:
         probabilities: (n, n_classes), rows sum to 1.
-        labels: (n,), class indices.
+        labels: (n,), class indices; of several labels an image (n, n_classes) of 0 and 1. Then each
+            label counts by itself, with its probability as the confidence.
         bins: how many.
     """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
+    if labels.ndim == 2:
+        confidence, right = probabilities.ravel(), labels.ravel()
+    else:
+        confidence = probabilities.max(axis=1)
+        right = probabilities.argmax(axis=1) == labels
     bin_of = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True)
     # |sum of right - sum of confidence| of a bin is its gap times the number of its images.
     gaps = np.bincount(bin_of, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return float(np.abs(gaps).sum() / len(confidence))
 
 
 def fit_temperature(probabilities: Probabilities, labels: Labels) -> float:
@@ -42,15 +46,19 @@ def fit_temperature(probabilities: Probabilities, labels: Labels) -> float:
 
     Args:
         probabilities: (n, n_classes), of the validation images.
-        labels: (n,), their class indices.
+        labels: (n,), their class indices; of several labels (n, n_classes) of 0 and 1.
 
     Returns:
         Between 0.05 and 20; above 1 where the model is too certain.
     """
-    logits, rows = _logits(probabilities), np.arange(len(labels))
+    several = labels.ndim == 2
+    logits, rows = _logits(probabilities, several=several), np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
-        scaled = log_softmax(logits / math.exp(log_temperature), axis=1)
+        scaled = logits / math.exp(log_temperature)
+        if several:
+            return float((np.logaddexp(0, scaled) - labels * scaled).mean())
+        scaled = log_softmax(scaled, axis=1)
         return float(-scaled[rows, labels].mean())
 
     bounds = tuple(map(math.log, _LIMITS))
@@ -58,13 +66,22 @@ def fit_temperature(probabilities: Probabilities, labels: Labels) -> float:
     return math.exp(float(found.x))
 
 
-def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Return softmax(logits / temperature); the logits are those of the probabilities."""
-    scaled: Probabilities = softmax(_logits(probabilities) / temperature, axis=1)
+def tempered(
+    probabilities: Probabilities, temperature: float, *, several: bool = False
+) -> Probabilities:
+    """Return softmax(logits / temperature); the logits are those of the probabilities.
+
+    Of several labels an image sigmoid in place of softmax.
+    """
+    logits = _logits(probabilities, several=several) / temperature
+    scaled: Probabilities = expit(logits) if several else softmax(logits, axis=1)
     return scaled
 
 
-def _logits(probabilities: Probabilities) -> Probabilities:
-    """Return the logarithms, which differ from a model's logits by a constant a row."""
+def _logits(probabilities: Probabilities, *, several: bool) -> Probabilities:
+    """Return the logarithms, which differ from a model's logits by a constant a row.
+
+    Of several labels the log odds, which are the logits.
+    """
     logits: Probabilities = np.log(np.maximum(probabilities, _TINY))
-    return logits
+    return logits - np.log(np.maximum(1 - probabilities, _TINY)) if several else logits

@@ -22,7 +22,7 @@ class CropPredictions:
     """What one model predicts for some images.
 
     Attributes:
-        single: float64 (n, n_classes), softmax on the evaluation crop.
+        single: float64 (n, n_classes), softmax on the evaluation crop; of several labels sigmoid.
         several: the same, the mean over the crops of a 10-crop.
         passes: forward passes an image of that 10-crop.
         seconds_single: an image, from the evaluation crop.
@@ -58,24 +58,24 @@ def predict(
     assert views[0] == CENTRE
     model.eval()
     started = time.monotonic()
-    single = _softmax(model, images, recipe, statistics, CENTRE)
+    single = _shares(model, images, recipe, statistics, CENTRE)
     seconds_single = (time.monotonic() - started) / len(images)
     total = single.copy()
     for view in views[1:]:
-        total += _softmax(model, images, recipe, statistics, view)
+        total += _shares(model, images, recipe, statistics, view)
     seconds = (time.monotonic() - started) / len(images)
     return CropPredictions(single, total / len(views), len(views), seconds_single, seconds)
 
 
 @torch.inference_mode()
-def _softmax(
+def _shares(
     model: nn.Module,
     images: DeviceImages,
     recipe: RecipeSpec,
     statistics: InputStatistics,
     view: View,
 ) -> Probabilities:
-    """Return softmax outputs (n, n_classes) for one crop of each image."""
+    """Return probabilities (n, n_classes) for one crop of each image."""
     orders = torch.split(torch.arange(len(images)), _BATCH_SIZE)
     mean, std = statistics.mean, statistics.std
     found = []
@@ -83,5 +83,7 @@ def _softmax(
         with mixed_precision(batch.device):
             outputs = model(batch)
         found.append(outputs.float())
-    shares: Probabilities = torch.cat(found).cpu().double().softmax(dim=1).numpy()
+    outputs = torch.cat(found).cpu().double()
+    several = images.labels.ndim == 2
+    shares: Probabilities = (outputs.sigmoid() if several else outputs.softmax(dim=1)).numpy()
     return np.ascontiguousarray(shares)

@@ -44,25 +44,25 @@ def uniform_soup(states: Sequence[State]) -> Soup:
 
 def greedy_soup(
     states: Sequence[State],
-    accuracies: Sequence[float],
-    accuracy_of: Callable[[dict[str, Tensor]], float],
+    scores: Sequence[float],
+    score_of: Callable[[dict[str, Tensor]], float],
 ) -> Soup:
-    """Return the mean of those models that do not lower its validation accuracy (recipe 1).
+    """Return the mean of those models that do not lower its validation score (recipe 1).
 
-    Models are tried in the order of their own accuracies; one stays where the mean with it is at
-    least as accurate as without it. So the soup is never behind the best model on these images.
+    Models are tried in the order of their own scores; one stays where the mean with it is at
+    least as good as without it. So the soup is never behind the best model on these images.
 
     Args:
         states: state dicts of models of the same structure, at least one.
-        accuracies: of each on the validation images, fractions.
-        accuracy_of: the validation accuracy of a mean of weights.
+        scores: of each on the validation images: accuracy, say; larger is better.
+        score_of: the same of a mean of weights.
     """
-    first, *others = sorted(range(len(states)), key=lambda i: -accuracies[i])
-    members, best = [first], accuracies[first]
+    first, *others = sorted(range(len(states)), key=lambda i: -scores[i])
+    members, best = [first], scores[first]
     for each in others:
-        accuracy = accuracy_of(_mean([states[i] for i in (*members, each)]))
-        if accuracy >= best:
-            members, best = [*members, each], accuracy
+        score = score_of(_mean([states[i] for i in (*members, each)]))
+        if score >= best:
+            members, best = [*members, each], score
     return Soup(_mean([states[i] for i in members]), tuple(members))
 
 

@@ -12,7 +12,7 @@ from tlsearch.export.source import Choice, Source
 from tlsearch.predict.exported import ONNX, Exported
 from tlsearch.records import TrialRecord
 from tlsearch.records.format import percent
-from tlsearch.records.objective import ACCURACY, shown, shown_width, words
+from tlsearch.records.objective import ACCURACY, THRESHOLD, shown, shown_width, words
 from tlsearch.records.precision import standard_error
 from tlsearch.store.stored_study import StoredStudy
 
@@ -61,7 +61,13 @@ def model_card(facts: CardFacts) -> str:
         "Licence": facts.origin.words,
         "Provenance": _provenance(facts),
     }
-    title = f"# Model of study {_plain(name)}\n\nAn image classifier: {_KINDS[facts.choice.kind]}."
+    kind = _KINDS[facts.choice.kind]
+    if facts.exported.several_labels:
+        kind = kind.replace(
+            "the geometric mean of their probabilities", "the mean of their outputs"
+        )
+        kind += ". An image may have several labels, or none (multi-label classification)"
+    title = f"# Model of study {_plain(name)}\n\nAn image classifier: {kind}."
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items())
     return f"---\n{_front_matter(facts)}---\n\n{title}\n\n{body}\n"
 
@@ -70,12 +76,14 @@ def _front_matter(facts: CardFacts) -> str:
     origin = facts.origin
     lines = ["library_name: timm", "pipeline_tag: image-classification"]
     lines += ["tags:", "- image-classification", "- timm", "- tlsearch"]
+    several = facts.exported.several_labels
+    lines += ["- multi-label"] if several else []
     lines.append(f"license: {json.dumps(origin.hub_licence or 'other')}")
     if not origin.hub_licence:
         lines.append(f"license_name: {json.dumps(origin.licence or 'fill-in-before-sharing')}")
     if origin.base_model:
         lines.append(f"base_model: {json.dumps(origin.base_model)}")
-    lines += ["metrics:", "- accuracy"]
+    lines += ["metrics:", "- mean_average_precision" if several else "- accuracy"]
     return "\n".join(lines) + "\n"
 
 
@@ -88,6 +96,12 @@ def _use(exported: Exported) -> str:
     text += "the names of the classes."
     if len(folders) > 1:
         text += " `DIR/2` is the other network; `tlsearch.json` says how the two are joined."
+    if exported.several_labels:
+        text += (
+            f"\n\nThe outputs are one for each class: their sigmoid is the probability that the "
+            f"image has the label, whatever the others are. It is said to have those of at least "
+            f"{THRESHOLD:g}; `tlsearch predict --threshold` takes another."
+        )
     if ONNX in exported.files:
         side = exported.preprocessing.image_size
         text += f"\n\n`{ONNX}` takes `images`, float32 (batch, 3, {side}, {side}), normalised, and "
@@ -148,17 +162,29 @@ def _figures(facts: CardFacts) -> str:
         for s in facts.choice.sources
         if s.trial.expected_score is not None
     ]
-    table = "| validation accuracy of | | standard error | n |\n|---|---|---|---|\n"
-    return "\n\n".join([table + "\n".join(rows), *_objective(facts.choice), *expected])
+    of = (
+        "validation images all of whose labels are right by"
+        if facts.exported.several_labels
+        else ""
+    )
+    table = f"| {of or 'validation accuracy of'} | | standard error | n |\n|---|---|---|---|\n"
+    return "\n\n".join([*_objective(facts), table + "\n".join(rows), *expected])
 
 
-def _objective(choice: Choice) -> list[str]:
+def _objective(facts: CardFacts) -> list[str]:
+    choice, checked = facts.choice, facts.checked
     if choice.objective == ACCURACY:
         return []
     reached = shown(choice.objective, choice.score)
+    again = ""
+    if checked is not None and checked.mean_average_precision is not None:
+        again = (
+            f" By the exported files the mean over the classes of average precision is "
+            f"{percent(checked.mean_average_precision)} there."
+        )
     return [
         f"The study chose by {words(choice.objective)} on the validation images: this model has "
-        f"{reached}."
+        f"{reached}.{again}"
     ]
 
 
@@ -180,10 +206,12 @@ def _row(what: str, accuracy: float | None, n_val: int) -> str:
 
 def _limits(facts: CardFacts) -> str:
     chosen_by = words(facts.choice.objective)
+    several = facts.exported.several_labels
+    gives = "any number of them, or none," if several else "one of them"
     return (
         f"- It is {facts.choice.why}. A model that was chosen by its {chosen_by} on "
         "validation images among many does less well on new images than that figure says.\n"
-        "- It knows the classes above alone, and gives one of them for any image.\n"
+        f"- It knows the classes above alone, and gives {gives} for any image.\n"
         "- Its probabilities were not calibrated.\n"
         f"- It was tried on images like those of the study, at "
         f"{facts.exported.preprocessing.image_size} pixels."

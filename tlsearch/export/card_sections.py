@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tlsearch.export.plain_timm import ALWAYS, REMEDIES, Kind, SeenOtherwise
 from tlsearch.predict.exported import Preprocessing
+from tlsearch.records import objective
 from tlsearch.records.finals import Finalist, Finals
 from tlsearch.records.format import percent
 from tlsearch.records.tested import TestFigure, TestResult
@@ -67,13 +68,15 @@ def _look(result: TestResult) -> str:
     words += f"were trained on {result.trained_on}"
     if result.look > 1:
         words += "; the images were looked at before, so this is no honest figure any more"
-    head = "| model | prediction | n | mean | standard deviation | 95 % interval |\n"
+    one = result.objective == objective.ACCURACY
+    mean = "mean" if one else objective.words(result.objective)
+    head = f"| model | prediction | n | {mean} | standard deviation | 95 % interval |\n"
     head += "|---|---|---|---|---|---|\n"
     return f"{words}:\n\n{head}" + "\n".join(map(_figure_row, result.figures))
 
 
 def _figure_row(figure: TestFigure) -> str:
     interval = f"{100 * figure.low:.1f} to {100 * figure.high:.1f} %"
-    cells = [figure.finalist, figure.prediction, str(len(figure.accuracies))]
+    cells = [figure.finalist, figure.prediction, str(len(figure.each))]
     cells += [percent(figure.mean), percent(figure.sd), interval]
     return f"| {' | '.join(cells)} |"

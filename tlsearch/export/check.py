@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tlsearch.data import Catalog, load_catalog
+from tlsearch.data.imageset import labels_of
 from tlsearch.data.packed_files import PackedFile
 from tlsearch.data.references import Pixels
 from tlsearch.errors import ExportError
+from tlsearch.measures import average_precision_of_each, right_of
 from tlsearch.predict import Predictor
 from tlsearch.store.stored_study import StoredStudy
 from tlsearch.worker.materials import check_same_images
@@ -24,12 +25,15 @@ class Checked:
     """What an exported model did on the validation images.
 
     Attributes:
-        n_right: images that it gets right, by the files that were exported.
+        n_right: images that it gets right, by the files that were exported; of several labels an
+            image with all of them.
         n_val: validation images.
+        mean_average_precision: of several labels an image, a fraction; None otherwise.
     """
 
     n_right: int
     n_val: int
+    mean_average_precision: float | None = None
 
     @property
     def accuracy(self) -> float:
@@ -65,8 +69,12 @@ def checked(predictor: Predictor, catalog: Catalog) -> Checked:
     if found.errors:
         first = found.errors[0]
         raise ExportError(f"{first.image}: cannot be read any more ({first.error})")
-    right = found.probabilities.argmax(axis=1) == _labels(catalog)
-    return Checked(int(right.sum()), len(right))
+    labels = labels_of(catalog.val, len(catalog.class_names))
+    n_right = int(right_of(found.probabilities, labels).sum())
+    if labels.ndim == 1:
+        return Checked(n_right, len(labels))
+    precisions = average_precision_of_each(found.probabilities, labels)
+    return Checked(n_right, len(labels), float(np.nanmean(precisions)))
 
 
 def compare(torch: Predictor, onnx: Predictor, catalog: Catalog, most: float) -> float:
@@ -101,7 +109,3 @@ def _batches(
 ) -> list[list[Path | PackedFile | Pixels]]:
     first, others = list(images[:1]), list(images[1:])
     return [first, *(others[start : start + _ODD] for start in range(0, len(others), _ODD))]
-
-
-def _labels(catalog: Catalog) -> NDArray[np.int64]:
-    return np.array([ref.label for ref in catalog.val], np.int64)

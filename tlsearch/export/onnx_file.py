@@ -23,13 +23,22 @@ _MISSING = (
 
 
 class _Probabilities(nn.Module):
-    """Softmax of one network, or the geometric mean of several; see `mean_of`."""
+    """Softmax of one network, or the geometric mean of several; see `mean_of`.
 
-    def __init__(self, networks: list[nn.Module]) -> None:
+    Of several labels an image sigmoid, and the mean of log odds.
+    """
+
+    def __init__(self, networks: list[nn.Module], *, several_labels: bool = False) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
+        self.several_labels = several_labels
 
     def forward(self, images: Tensor) -> Tensor:
+        if self.several_labels:
+            most = -math.log(LEAST)
+            odds = [network(images).clamp(-most, most) for network in self.networks]
+            said: Tensor = torch.stack(odds).mean(dim=0).sigmoid()
+            return said
         logs = [network(images).log_softmax(dim=1) for network in self.networks]
         if len(logs) == 1:
             alone: Tensor = logs[0].exp()
@@ -66,7 +75,8 @@ def write_onnx(folder: Path, exported: Exported) -> None:
     n_classes, side = len(exported.class_names), exported.preprocessing.image_size
     networks = [load_exported(folder / m.folder, n_classes) for m in exported.members]
     try:
-        content = _graph(_Probabilities(networks).eval(), side)
+        model = _Probabilities(networks, several_labels=exported.several_labels)
+        content = _graph(model.eval(), side)
     except Exception as error:  # of nearly any type, as the network's code is traced
         raise ExportError(
             f"{exported.members[0].architecture} cannot be written as ONNX "

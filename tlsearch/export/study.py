@@ -110,10 +110,6 @@ def export_study(
     target = Path(out).expanduser()
     say("reading the study")
     reader = StudyReader(study_name, storage)
-    if reader.study.spec.data.multi_label:
-        raise ExportError(
-            f"study {study_name!r} has images with several labels, which cannot be exported yet"
-        )
     finals = None if answer else read_finals(study_name, storage)
     finalists = None if finals is None else StudyReader(study_name + FINALISTS_SUFFIX, storage)
     choice = choose(reader, trial, finals, finalists)
@@ -208,6 +204,7 @@ def _exported(study: StoredStudy, choice: Choice, members: tuple[Member, ...]) -
         study.data.n_val,
         {"tlsearch": __version__, "torch": version("torch"), "timm": version("timm")},
         {},
+        study.spec.data.multi_label,
     )
 
 

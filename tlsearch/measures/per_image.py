@@ -19,7 +19,7 @@ from tlsearch.records.objective import THRESHOLD, Objective
 
 Values = NDArray[np.float64]
 Labels = NDArray[np.int64]
-Probabilities = NDArray[np.float32]
+Probabilities = NDArray[np.float32] | NDArray[np.float64]
 
 LEAST = 1e-12  # a probability below this counts as this
 

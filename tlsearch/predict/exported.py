@@ -10,7 +10,7 @@ from typing import Any, Literal
 from tlsearch.errors import ExportError
 from tlsearch.records.resize import Resize
 
-FORMAT = 1
+FORMAT, SEVERAL = 1, 2  # of one label an image, and of several
 NAME = "tlsearch.json"
 ONNX = "model.onnx"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -86,6 +86,7 @@ class Exported:
         n_val: validation images.
         versions: of the packages that exported it, by name.
         files: SHA-256 by file name, of all that are used.
+        several_labels: whether an image may have several labels: probabilities are sigmoids.
     """
 
     study: str
@@ -97,11 +98,16 @@ class Exported:
     n_val: int
     versions: Mapping[str, str]
     files: Mapping[str, str]
+    several_labels: bool = False
 
     def text(self) -> str:
         """Return the file's text, with a checksum of its own."""
-        words = {"format": FORMAT, **asdict(self)}
+        words = {"format": SEVERAL if self.several_labels else FORMAT, **asdict(self)}
+        if not self.several_labels:
+            del words["several_labels"]  # as in what earlier versions wrote and read
         join = "geometric mean of the members' probabilities" if len(self.members) > 1 else None
+        if join and self.several_labels:
+            join = "sigmoid of the mean of the members' outputs"
         words |= {"join": join}
         return json.dumps(words | {_SUM: _sum(words)}, indent=2) + "\n"
 
@@ -164,10 +170,10 @@ def _parsed(text: str, path: Path) -> Exported:
         right = given[1] == _sum({"format": given[0], **words})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _damaged(path) from None
-    if right and given[0] != FORMAT:
+    if right and given[0] not in (FORMAT, SEVERAL):
         raise ExportError(
-            f"{path}: has format {given[0]}, and this version of tlsearch reads format {FORMAT}; "
-            f"use the version that wrote it, or {_AGAIN}"
+            f"{path}: has format {given[0]}, and this version of tlsearch reads {FORMAT} and "
+            f"{SEVERAL}; use the version that wrote it, or {_AGAIN}"
         )
     if not right:
         raise _damaged(path)

@@ -27,22 +27,31 @@ class Prediction:
 
     Attributes:
         image: its path as given, or `image 3`.
-        top: the most probable classes, the best first; empty where the image cannot be read.
+        top: the most probable classes, the best first; empty where the image cannot be read. Where
+            an image may have several labels, those that it has, if not so many were asked for.
         error: why it cannot be read; None where it can.
+        every: where an image may have several labels, all classes in their order; empty where so
+            many were asked for.
     """
 
     image: str
     top: tuple[Guess, ...] = ()
     error: str | None = None
+    every: tuple[Guess, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes that are named, the most probable one first."""
+        return tuple(guess.label for guess in self.top)
 
     @property
     def label(self) -> str | None:
-        """The most probable class; None where the image cannot be read."""
+        """The most probable class; None where the image cannot be read, or has no label."""
         return self.top[0].label if self.top else None
 
     @property
     def probability(self) -> float | None:
-        """The probability of that class; None where the image cannot be read."""
+        """The probability of that class; None likewise."""
         return self.top[0].probability if self.top else None
 
 
@@ -90,7 +99,7 @@ def _row(each: Prediction) -> str:
     if each.error is not None:
         said = f"<td colspan=2>cannot be read: {escape(each.error)}</td>"
     else:
-        labels = "<br>".join(escape(guess.label) for guess in each.top)
+        labels = "<br>".join(map(escape, each.labels)) or "(none)"
         said = f"<td>{labels}</td><td>"
         said += "<br>".join(percent(guess.probability) for guess in each.top) + "</td>"
     return f"<tr><td>{escape(each.image)}</td>{said}</tr>"

@@ -28,6 +28,7 @@ class TorchModel:
 
     def __init__(self, folder: Path, exported: Exported, device: str) -> None:
         self._device = _device(device)
+        self._several = exported.several_labels
         self._networks = []
         for member in exported.members:
             place = folder / member.folder
@@ -42,8 +43,10 @@ class TorchModel:
     def probabilities(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return float32 (b, n_classes) for float32 (b, size, size, 3), normalised; in fp32."""
         images = torch.from_numpy(inputs).permute(0, 3, 1, 2).to(self._device)
-        found = [network(images).float().softmax(dim=1).cpu().numpy() for network in self._networks]
-        return found[0] if len(found) == 1 else mean_of(*found)
+        outputs = [network(images).float() for network in self._networks]
+        shares = [each.sigmoid() if self._several else each.softmax(dim=1) for each in outputs]
+        found = [each.cpu().numpy() for each in shares]
+        return found[0] if len(found) == 1 else mean_of(*found, several=self._several)
 
 
 def _device(name: str) -> torch.device:

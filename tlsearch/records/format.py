@@ -2,6 +2,8 @@
 
 import math
 
+LABEL_SEPARATOR = "|"  # between several labels of an image
+
 
 def percent(fraction: float | None) -> str:
     """Return a fraction as `91.2 %`; `-` for None and for what is not finite."""

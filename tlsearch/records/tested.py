@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from tlsearch.records.format import percent
 from tlsearch.records.html import html_table
+from tlsearch.records.objective import ACCURACY, MEAN_AVERAGE_PRECISION, Objective, words
 
 Prediction = Literal[
     "single crop", "10-crop", "ensemble", "ensemble, 10-crop", "uniform soup", "greedy soup"
@@ -20,11 +21,13 @@ class TestFigure:
     Attributes:
         finalist: its name, as in `Finals`; `mean` is fixed features and the winner together.
         prediction: how its models predict.
-        accuracies: top-1 of each seed's model, fractions; one figure for an ensemble or a soup.
-        mean: their mean.
+        accuracies: top-1 of each seed's model, fractions; one figure for an ensemble or a soup. Of
+            several labels an image: the share of images all of whose labels are right.
+        mean: their mean; of several labels the mean of `average_precisions`, and so are the next.
         sd: their standard deviation; None for one figure.
         low, high: 95 % interval of the mean.
-        balanced_accuracy: mean recall of the classes, a fraction (mean over seeds).
+        balanced_accuracy: mean recall of the classes, a fraction (mean over seeds); None of several
+            labels.
         macro_f1: mean F1 of the classes (mean over seeds).
         log_loss: in nats (mean over seeds).
         ece: expected calibration error, a fraction (mean over seeds).
@@ -33,6 +36,8 @@ class TestFigure:
         temperature: of that scaling.
         passes: forward passes an image: the cost at inference.
         seconds_per_image: measured here.
+        average_precisions: of several labels an image: the mean average precision of each seed's
+            model, fractions; empty otherwise.
     """
 
     __test__ = False  # pytest: this is no test
@@ -44,7 +49,7 @@ class TestFigure:
     sd: float | None
     low: float
     high: float
-    balanced_accuracy: float
+    balanced_accuracy: float | None
     macro_f1: float
     log_loss: float
     ece: float
@@ -52,6 +57,12 @@ class TestFigure:
     temperature: float | None
     passes: int
     seconds_per_image: float
+    average_precisions: tuple[float, ...] = ()
+
+    @property
+    def each(self) -> tuple[float, ...]:
+        """The figures whose mean is `mean`."""
+        return self.average_precisions or self.accuracies
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +72,17 @@ class ClassFigure:
     Attributes:
         name: of the class.
         n: test images of it.
-        recall, precision, f1: fractions; `precision` is None where it is never predicted.
+        recall, precision, f1: fractions; `precision` is None where it is never predicted, `recall`
+            where there is no image of it.
+        average_precision: of several labels an image, a fraction; None otherwise, and without one.
     """
 
     name: str
     n: int
-    recall: float
+    recall: float | None
     precision: float | None
     f1: float
+    average_precision: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +91,8 @@ class WrongImage:
 
     Attributes:
         image: its name in the data.
-        label, predicted: names of classes.
-        probability: of the predicted class.
+        label, predicted: names of classes; of several labels all of them, with commas.
+        probability: of the predicted class; of several labels of the most certain wrong answer.
     """
 
     image: str
@@ -123,7 +137,7 @@ class TestResult:
         gains: of the answer over the others, single crop.
         classes: of the answer.
         confusion: of the answer, images by label (row) and prediction (column); each image counts
-            once for each of its models.
+            once for each of its models. Empty where images have several labels.
         most_wrong: the answer's worst mistakes, the most certain first.
         images_sha256: of the content of the test images; empty where it is not known.
     """
@@ -145,6 +159,12 @@ class TestResult:
     images_sha256: str = ""
 
     @property
+    def objective(self) -> Objective:
+        """What the means and gains are of."""
+        several = any(figure.average_precisions for figure in self.figures)
+        return MEAN_AVERAGE_PRECISION if several else ACCURACY
+
+    @property
     def is_first(self) -> bool:
         """Whether nobody had seen a test figure of this study before."""
         return self.look == 1
@@ -157,7 +177,13 @@ class TestResult:
     def from_dict(cls, values: Mapping[str, Any]) -> "TestResult":
         """Read what `as_dict` wrote, also after JSON, which has lists in the place of tuples."""
         figures = (
-            TestFigure(**{**each, "accuracies": tuple(each["accuracies"])})
+            TestFigure(
+                **{
+                    **each,
+                    "accuracies": tuple(each["accuracies"]),
+                    "average_precisions": tuple(each.get("average_precisions", ())),
+                }
+            )
             for each in values["figures"]
         )
         records = {
@@ -178,7 +204,7 @@ class TestResult:
 
     def _repr_html_(self) -> str:
         """Return the figures as a table for notebooks."""
-        rows = [("finalist", "predicted from", "models", "accuracy", "95 % interval")]
+        rows = [("finalist", "predicted from", "models", words(self.objective), "95 % interval")]
         rows += [
             (
                 each.finalist,

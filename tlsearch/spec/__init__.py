@@ -1,15 +1,7 @@
 """The study spec: what to fine-tune, on what, how, and where to search."""
 
 from tlsearch.spec.candidates import CandidateSpec
-from tlsearch.spec.data import (
-    HF,
-    LABEL_SEPARATOR,
-    PAPER,
-    S3,
-    TORCHVISION,
-    ColumnsSpec,
-    DataSpec,
-)
+from tlsearch.spec.data import HF, PAPER, S3, TORCHVISION, ColumnsSpec, DataSpec
 from tlsearch.spec.legacy import LEGACY, in_words_of, with_legacy_values, without_legacy_values
 from tlsearch.spec.load import decoded, differences, load_spec, parse_spec, spec_hash, to_toml_dict
 from tlsearch.spec.running import BudgetSpec, CheckpointsSpec, WorkersSpec
@@ -31,7 +23,6 @@ from tlsearch.spec.training import (
 
 __all__ = [
     "HF",
-    "LABEL_SEPARATOR",
     "LEGACY",
     "MAGNITUDES",
     "PAPER",

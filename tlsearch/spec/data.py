@@ -14,7 +14,6 @@ from tlsearch.spec.candidates import without_empty
 from tlsearch.spec.fields import Fraction, Table
 
 TORCHVISION, PAPER, HF = "torchvision:", "paper:", "hf:"  # before the name of a set
-LABEL_SEPARATOR = "|"  # between several labels of an image, unless the spec says otherwise
 S3 = "s3://"  # before the name of a bucket
 MOST_FOLDS = 10
 

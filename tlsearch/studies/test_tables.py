@@ -12,13 +12,18 @@ from tlsearch.evaluation import (
     Probabilities,
     Way,
     class_metrics,
+    class_metrics_of_several,
     confusion_of,
     ensemble,
     figure_of,
     most_wrong,
     right_of,
+    worth_of,
+    wrong_shares,
 )
-from tlsearch.records import TrainOn
+from tlsearch.measures import as_predicted
+from tlsearch.records import PredictedLabel, TrainOn
+from tlsearch.records.objective import THRESHOLD
 from tlsearch.records.tested import ClassFigure, TestGain, TestResult, WrongImage
 from tlsearch.report.paired import paired_gain
 
@@ -68,8 +73,8 @@ class TestTables:
         others: the others that were tried.
         class_names: by class index.
         refs: the test images, in order.
-        labels: of the test images.
-        val_labels: of the validation images.
+        labels: of the test images, (n,); of several labels an image (n, n_classes).
+        val_labels: of the validation images, likewise.
         images_sha256: of the content of the test images.
     """
 
@@ -102,7 +107,7 @@ class TestTables:
             ),
             gains=tuple(map(self._gain, self.others)),
             classes=self._classes(),
-            confusion=tuple(tuple(row) for row in self._confusion().tolist()),
+            confusion=() if self.several else tuple(map(tuple, self._confusion().tolist())),
             most_wrong=tuple(wrong for _, wrong in self.most_wrong()),
             images_sha256=self.images_sha256,
         )
@@ -112,17 +117,24 @@ class TestTables:
         """Mean of what the answer's models predict from the evaluation crop."""
         return ensemble(self.answer.single)
 
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several labels."""
+        return self.labels.ndim == 2
+
     def most_wrong(self) -> list[tuple[int, WrongImage]]:
         """Return the answer's worst mistakes, each with the place of its image."""
-        shares, names = self.together, self.class_names
+        shares, labels = self.together, as_predicted(self.labels)
+        said = self._said()
+        certain = wrong_shares(shares, self.labels) if self.several else shares.max(axis=1)
         return [
             (
                 place,
                 WrongImage(
                     image=self.refs[place].name,
-                    label=names[self.labels[place]],
-                    predicted=names[int(shares[place].argmax())],
-                    probability=float(shares[place].max()),
+                    label=self._names(labels[place]),
+                    predicted=self._names(said[place]),
+                    probability=float(certain[place]),
                 ),
             )
             for place in most_wrong(shares, self.labels, MOST_WRONG)
@@ -131,6 +143,8 @@ class TestTables:
     def predictions(self) -> list[list[object]]:
         """Return a heading, and a row an image: what it is, and what the answer predicts."""
         right = right_of(self.answer.single, self.labels).sum(axis=0).tolist()
+        if self.several:
+            return self._predictions_of_several(right)
         rows: list[list[object]] = [list(_PREDICTIONS)]
         for ref, label, row, hits in zip(self.refs, self.labels, self.together, right, strict=True):
             predicted = int(row.argmax())
@@ -140,14 +154,39 @@ class TestTables:
             rows.append([ref.name, *names, is_right, *shares, hits, len(self.answer.single)])
         return rows
 
+    def _predictions_of_several(self, right: Sequence[int]) -> list[list[object]]:
+        names, n_models = self.class_names, len(self.answer.single)
+        head = ["image", "labels", "predicted", "right", "models_right", "models"]
+        rows: list[list[object]] = [[*head, *(f"probability {name}" for name in names)]]
+        labels, said = as_predicted(self.labels), self._said()
+        for k, ref in enumerate(self.refs):
+            both = [self._names(labels[k], "|"), self._names(said[k], "|")]
+            shares = [f"{share:.6f}" for share in self.together[k]]
+            is_right = int(labels[k] == said[k])
+            rows.append([ref.name, *both, is_right, right[k], n_models, *shares])
+        return rows
+
+    def _said(self) -> tuple[PredictedLabel, ...]:
+        """Return what the answer predicts of each image."""
+        shares = self.together
+        if self.several:
+            return as_predicted((shares >= THRESHOLD).astype(np.int64))
+        return tuple(shares.argmax(axis=1).tolist())
+
+    def _names(self, label: PredictedLabel, between: str = ", ") -> str:
+        if isinstance(label, int):
+            return self.class_names[label]
+        none = "" if between == "|" else "(none)"
+        return between.join(self.class_names[k] for k in label) or none
+
     def _gain(self, other: Tried) -> TestGain:
         common = [seed for seed in self.answer.seeds if seed in other.seeds]
-        ours = right_of(self.answer.of_seeds(common), self.labels)
-        theirs = right_of(other.of_seeds(common), self.labels)
+        ours = worth_of(self.answer.of_seeds(common), self.labels)
+        theirs = worth_of(other.of_seeds(common), self.labels)
         if len(other.seeds) == 1:  # with each model of the answer
-            ours = right_of(self.answer.single, self.labels)
+            ours = worth_of(self.answer.single, self.labels)
         elif len(self.answer.seeds) == 1:
-            theirs = right_of(other.single, self.labels)
+            theirs = worth_of(other.single, self.labels)
         found = paired_gain(ours, theirs)
         return TestGain(other.name, found.gain, found.low, found.high, found.p_value)
 
@@ -157,9 +196,13 @@ class TestTables:
         return summed
 
     def _classes(self) -> tuple[ClassFigure, ...]:
-        images = np.bincount(self.labels, minlength=len(self.class_names)).tolist()
-        figures = class_metrics(self._confusion())
+        if self.several:
+            images = self.labels.sum(axis=0).tolist()
+            figures = class_metrics_of_several(self.answer.single, self.labels)
+        else:
+            images = np.bincount(self.labels, minlength=len(self.class_names)).tolist()
+            figures = class_metrics(self._confusion())
         return tuple(
-            ClassFigure(name, n, each.recall, each.precision, each.f1)
+            ClassFigure(name, n, each.recall, each.precision, each.f1, each.average_precision)
             for name, n, each in zip(self.class_names, images, figures, strict=True)
         )

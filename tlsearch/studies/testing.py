@@ -179,7 +179,8 @@ def _tried(at: TestPlace, bench: Bench, finals: Finals, contenders: list[Contend
     fixed = next((c for c in contenders if c.params is None), None)
     winner = next((c for c in contenders if c.name == finals.winner), None)
     if fixed is not None and winner is not None:
-        ways = ways_beside(kept[fixed.name][0], kept[winner.name])
+        several = at.study.spec.data.multi_label
+        ways = ways_beside(kept[fixed.name][0], kept[winner.name], several=several)
         found.append(Tried(MEAN, _seeds(winner), tuple(ways)))
     return found
 

@@ -81,8 +81,8 @@ def test_what_is_no_exported_folder(tmp_path, copied):
 
 
 def test_an_unknown_format(copied):
-    rewrite(copied, format=2)
-    assert "has format 2, and this version of tlsearch reads format 1" in refusal(copied)
+    rewrite(copied, format=3)
+    assert "has format 3, and this version of tlsearch reads 1 and 2" in refusal(copied)
 
 
 def test_weights_of_another_number_of_classes(copied, tmp_path):

@@ -30,6 +30,11 @@ def _words(facts: Facts) -> list[str]:
             f"This study makes {facts.word} best, and its figures are of that: {way} is better. "
             "The paper's are accuracies."
         )
+    if facts.study.spec.data.multi_label:
+        words.append(
+            "An image may have several labels, or none. Accuracy is the share of images all of "
+            "whose labels are right."
+        )
     if facts.answer is not None:
         words.append(f"Recommended: {answer_words(facts.answer)}.")
         if lead := lead_sentence(facts.answer.lead):

@@ -1,7 +1,10 @@
 """What models reach on the test images: every look at them."""
 
+from statistics import fmean
+
 from tlsearch.records.format import percent
-from tlsearch.records.tested import TestFigure, TestResult
+from tlsearch.records.objective import ACCURACY, words
+from tlsearch.records.tested import ClassFigure, TestFigure, TestResult
 from tlsearch.report.page.facts import Facts
 from tlsearch.report.page.plots import Dot, draw_dots
 from tlsearch.report.page.section import Drawn, Figure, Row, Section, Table
@@ -45,10 +48,14 @@ def _look_words(look: TestResult) -> str:
 def _figure(look: TestResult) -> Figure:
     slug = f"test-look-{look.look}"
     caption = (
-        f"Top-1 accuracy on {look.n_test} test images: mean, 95 % interval, and each seed's model "
-        f"as a tick. Look {look.look}. The paper's ensembles of four runs with 10-crop gain 0.5 to "
-        "1.4 points over its single models."
+        f"{_title(look)} on {look.n_test} test images: mean, 95 % interval, and each seed's model "
+        f"as a tick. Look {look.look}."
     )
+    if look.objective == ACCURACY:
+        caption += (
+            " The paper's ensembles of four runs with 10-crop gain 0.5 to 1.4 points over its "
+            "single models."
+        )
     data: list[Row] = [("finalist", "prediction", "mean", "low", "high", "sd", "models")]
     data += [
         (f.finalist, f.prediction, exact(f.mean), exact(f.low), exact(f.high), exact(f.sd), str(n))
@@ -60,7 +67,7 @@ def _figure(look: TestResult) -> Figure:
         slug,
         f"Test, look {look.look}",
         caption,
-        f"Test accuracies: {listed}",
+        f"Test figures: {listed}",
         _draw(look, slug),
         tuple(data),
     )
@@ -74,13 +81,13 @@ def _draw(look: TestResult, slug: str) -> Drawn:
             figure.mean,
             figure.low,
             figure.high,
-            figure.accuracies if len(figure.accuracies) > 1 else (),
+            figure.each if len(figure.each) > 1 else (),
             names.index(figure.finalist),
         )
         for figure in look.figures
     ]
     with drawing(slug, 0.5 * len(dots) + 0.8) as canvas:
-        draw_dots(canvas.axes, dots, "test accuracy, %")
+        draw_dots(canvas.axes, dots, f"test {words(look.objective)}, %")
     return canvas.drawn
 
 
@@ -107,7 +114,9 @@ def _tables(look: TestResult) -> list[Table]:
 
 
 def _results(look: TestResult) -> Table:
-    head = ("finalist", "prediction", "accuracy", "95 % interval", "balanced", "macro F1")
+    one = look.objective == ACCURACY
+    second = "balanced" if one else "all right"
+    head = ("finalist", "prediction", words(look.objective), "95 % interval", second, "macro F1")
     rows: list[Row] = [(*head, "ECE", "ECE, scaled", "passes", "ms an image")]
     rows += [(f.finalist, f.prediction, *_cells(f)) for f in look.figures]
     return Table(f"test-results-{look.look}", f"Test results, look {look.look}", tuple(rows))
@@ -118,7 +127,9 @@ def _cells(figure: TestFigure) -> Row:
     return (
         f"{100 * figure.mean:.1f}{spread} %",
         f"{100 * figure.low:.1f} to {100 * figure.high:.1f}",
-        percent(figure.balanced_accuracy),
+        percent(
+            fmean(figure.accuracies) if figure.average_precisions else figure.balanced_accuracy
+        ),
         f"{figure.macro_f1:.3f}",
         percent(figure.ece),
         percent(figure.ece_scaled),
@@ -127,11 +138,22 @@ def _cells(figure: TestFigure) -> Row:
     )
 
 
+def _title(look: TestResult) -> str:
+    return "Top-1 accuracy" if look.objective == ACCURACY else "Mean average precision"
+
+
+def _worth(each: ClassFigure) -> float:
+    return each.f1 if each.average_precision is None else each.average_precision
+
+
 def _classes(look: TestResult) -> Table:
-    rows: list[Row] = [("class", "test images", "recall", "precision", "F1")]
-    worst = sorted(look.classes, key=lambda each: each.f1)[:MOST_CLASSES]
+    several = look.objective != ACCURACY
+    more = ("average precision",) if several else ()
+    rows: list[Row] = [("class", "test images", *more, "recall", "precision", "F1")]
+    worst = sorted(look.classes, key=_worth)[:MOST_CLASSES]
     for each in worst:
-        figures = (percent(each.recall), percent(each.precision), f"{each.f1:.3f}")
+        own = (percent(each.average_precision),) if several else ()
+        figures = (*own, percent(each.recall), percent(each.precision), f"{each.f1:.3f}")
         rows.append((shown_name(each.name), str(each.n), *figures))
     few = len(worst) < len(look.classes)
     note = f"The worst {len(worst)} of {len(look.classes)} classes." if few else ""

@@ -6,6 +6,7 @@ from tlsearch.report.page.section import Picture, Section
 TITLES = {
     "predictions.png": "sample images with predictions",
     "confusion_matrix.png": "which classes are confused",
+    "average_precision.png": "average precision of each class",
     "learning_curve.png": "learning curve among the others'",
 }
 
@@ -13,6 +14,8 @@ TITLES = {
 def section(facts: Facts) -> Section:
     """Return the pictures of the best trials."""
     title = "Sample images and confused classes"
+    if facts.study.spec.data.multi_label:
+        title = "Sample images and the precision of each class"
     if not facts.files:
         missing = (
             "No picture of a trial is at hand: workers draw them of the best trials, and keep them "
