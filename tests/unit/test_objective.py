@@ -132,7 +132,11 @@ def test_no_other_objective():
 
 
 def test_the_defaults_of_several_labels():
-    several = parse_spec({**SPEC, "data": {"path": "x.csv", "multi_label": True}})
+    data: dict[str, object] = {"path": "x.csv", "multi_label": True}
+    for columns in ({"labels": ["a", "b"]}, {"label_separator": ";"}):
+        stored = to_toml_dict(parse_spec({**SPEC, "data": {**data, "columns": columns}}))
+        assert to_toml_dict(parse_spec(stored)) == stored
+    several = parse_spec({**SPEC, "data": data})
     assert several.objective == "mean_average_precision"
     assert (several.recipe.loss, several.recipe.label_smoothing) == ("bce", 0.0)
     assert several.measures.when == "off"

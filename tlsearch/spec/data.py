@@ -45,8 +45,9 @@ class ColumnsSpec(Table):
 
     @model_serializer(mode="wrap")
     def _without_what_is_as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the keys that studies of one label do not have."""
-        return without_empty(plain(self), "label_separator", "labels")
+        """Leave out the keys that studies of one label do not have, and what `labels` replace."""
+        values = without_empty(plain(self), "label_separator", "labels")
+        return {k: v for k, v in values.items() if k != "label" or not self.labels}
 
     @model_validator(mode="after")
     def _one_form_of_labels(self) -> "ColumnsSpec":
