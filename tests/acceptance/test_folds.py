@@ -17,6 +17,7 @@ def in_folds(path: Path, folds: int = FOLDS) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_the_plan_counts_the_networks(tlsearch, tiny):
     spec = in_folds(tiny(trials=5))
     found = tlsearch.json("plan", spec)

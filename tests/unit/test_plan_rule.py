@@ -8,6 +8,7 @@ import pytest
 from tlsearch.finetune.lr_range import STEPS
 from tlsearch.finetune.pace import Pace, n_closing
 from tlsearch.spec import StudySpec, parse_spec
+from tlsearch.studies.plan_cost import as_it_is
 from tlsearch.studies.plan_rule import (
     ENOUGH_TRIALS,
     FEWEST_TRIALS,
@@ -63,6 +64,28 @@ def test_what_is_proposed_fits_into_the_budget():
             )
             more = one.total_seconds + one.trial_seconds
             assert more > seconds or one.trials == MOST_TRIALS
+
+
+@pytest.mark.parametrize(("keep", "networks", "images"), [(3, 6, 500), (0, 5, 400)])
+def test_all_networks_of_a_trial_by_folds_are_counted(keep, networks, images):
+    """With five folds of a hundred images: five networks of 80, and the one that is kept."""
+    plain = spec_of(batch_size=20)
+    spec = plain.model_copy(
+        update={
+            "data": plain.data.model_copy(update={"folds": 5}),
+            "checkpoints": plain.checkpoints.model_copy(update={"keep_best": keep}),
+        }
+    )
+    pace = replace(
+        PACE, setup=2.0, val_image=0.001, checkpoint_bytes=200, model_bytes=100, peak_bytes=5000
+    )
+    facts = replace(size(64), pace=pace, image_bytes=1.0)
+    cost = as_it_is(spec, facts, pace, (80, 100), workers=1)
+    assert cost.trial_seconds == pytest.approx(2.0 * networks + 10 * (0.01 * images + 0.1))
+    assert cost.disk.checkpoints == 2 * networks * 200
+    assert cost.disk.models == keep * 100
+    assert cost.disk.images == 100
+    assert cost.memory_bytes == 5000 + 100 + (networks - 1) * 300
 
 
 def test_a_budget_that_is_too_small():
