@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tlsearch.data.domain import Domain, load_domain
     from tlsearch.data.duplicates import Copy, find_copies
     from tlsearch.data.fitting import stored_size
+    from tlsearch.data.heap import kept_memory
     from tlsearch.data.imageset import ImageSet, TrainingData
     from tlsearch.data.kept_names import content_of_test_images, keep_names, what_changed
     from tlsearch.data.memory import as_text, enough_memory, free_bytes, in_batches_that_fit
@@ -63,6 +64,7 @@ _HOMES = {
     "find_images": "readable",
     "free_bytes": "memory",
     "in_batches_that_fit": "memory",
+    "kept_memory": "heap",
     "keep_names": "kept_names",
     "load_catalog": "catalog",
     "load_domain": "domain",
@@ -116,6 +118,7 @@ __all__ = [
     "free_bytes",
     "in_batches_that_fit",
     "keep_names",
+    "kept_memory",
     "load_catalog",
     "load_domain",
     "load_for_recipe",

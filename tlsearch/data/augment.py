@@ -114,13 +114,18 @@ def _do(images: Tensor, ops: Tensor, magnitudes: Tensor) -> None:
     """Change uint8 (b, 3, size, size) images in place, each by its operation."""
     rows = torch.isin(ops, torch.tensor(GEOMETRIC)).nonzero().squeeze(1)
     if len(rows):
-        sources = sources_of(ops[rows], magnitudes[rows], images.shape[-1]).to(images.device)
-        here = rows.to(images.device)
+        sources = sources_of(ops[rows], magnitudes[rows], images.shape[-1]).to(
+            images.device, non_blocking=True
+        )
+        here = rows.to(images.device, non_blocking=True)
         images[here] = augment_ops.affine(images[here], sources)
     for op, change in _BY_VALUE.items():
         rows = (ops == op).nonzero().squeeze(1)
         if len(rows):
-            here, values = rows.to(images.device), magnitudes[rows].to(images.device)
+            here, values = (
+                rows.to(images.device, non_blocking=True),
+                magnitudes[rows].to(images.device, non_blocking=True),
+            )
             images[here] = change(images[here], values + 1 if op in FACTORS else values)
 
 

@@ -35,8 +35,9 @@ class Mixes:
     boxes: Tensor
 
     def to(self, device: torch.device) -> "Mixes":
-        """Return the same on another device."""
-        return Mixes(self.shares.to(device), self.pastes.to(device), self.boxes.to(device))
+        """Return the same on another device, without waiting for it."""
+        parts = (self.shares, self.pastes, self.boxes)
+        return Mixes(*(part.to(device, non_blocking=True) for part in parts))
 
 
 def mixed_batches(

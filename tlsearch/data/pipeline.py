@@ -9,7 +9,6 @@ from contextlib import suppress
 from copy import copy
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,15 +17,13 @@ from tlsearch.data.crops import Draws, centre_crops, centred, draw_epoch, resamp
 from tlsearch.data.erasing import draw_erasures, erase
 from tlsearch.data.image_weights import weighted_labels
 from tlsearch.data.imageset import ImageSet
+from tlsearch.data.on_device import copied, fits
 from tlsearch.data.references import Pixels
 from tlsearch.data.views import CENTRE, View
 from tlsearch.errors import DataError
 from tlsearch.spec import RecipeSpec
 
 Batch = tuple[Tensor, Tensor]
-
-SHARE = 0.5  # of a GPU's free memory that the images of a split may take
-_CHUNK = 1 << 26  # bytes that are copied to the device at a time
 
 
 class DeviceImages:
@@ -38,6 +35,7 @@ class DeviceImages:
             the set has it, (m, H, W, 3) on the host.
         places: int64 (n, 2) on the CPU: for each image its canvas, and its row there.
         labels: int64 (n,) on the device.
+        host_labels: the same on the CPU.
         weights: float32 (n,) on the device: how much each counts in the loss; None = all alike.
         sizes: int64 (n, 2) on the CPU, where crops are drawn: height and width, pixels.
 
@@ -52,10 +50,11 @@ class DeviceImages:
     ) -> None:
         self.device = torch.device(device)
         self.pixels: tuple[Tensor | Pixels, ...] = images.pixels
-        if _fits(images, self.device) if on_device is None else on_device:
+        if fits(images, self.device) if on_device is None else on_device:
             with suppress(torch.OutOfMemoryError):  # another program took the room meanwhile
-                self.pixels = tuple(_copied(canvas, self.device) for canvas in images.pixels)
-        self.labels = torch.tensor(images.labels, device=self.device)
+                self.pixels = tuple(copied(canvas, self.device) for canvas in images.pixels)
+        self.host_labels = torch.tensor(images.labels)
+        self.labels = self.host_labels.to(self.device)
         weights = images.weights
         self.weights = None if weights is None else torch.tensor(weights, device=self.device)
         self.places = torch.tensor(images.places, dtype=torch.int64)
@@ -86,6 +85,7 @@ class DeviceImages:
         found.places = torch.cat([self.places, others.places + shift])
         found.sizes = torch.cat([self.sizes, others.sizes])
         found.labels = torch.cat([self.labels, others.labels])
+        found.host_labels = torch.cat([self.host_labels, others.host_labels])
         if self.weights is not None and others.weights is not None:
             found.weights = torch.cat([self.weights, others.weights])
         return found
@@ -94,7 +94,7 @@ class DeviceImages:
         """Return some images, int64 (m,) on the CPU, without copying pixels."""
         found = copy(self)
         found.places, found.sizes = self.places[which], self.sizes[which]
-        found.labels = self.labels_of(which)
+        found.labels, found.host_labels = self.labels_of(which), self.host_labels[which]
         if self.weights is not None:
             found.weights = self.weights[which.to(self.device)]
         return found
@@ -179,13 +179,13 @@ def train_batches(
     _check_size(images, size)
     whole = recipe.crop_scale is not None and recipe.crop_scale.low == 1
     normalise = _Normaliser(mean, std, images.device)
-    draws = draw_epoch(images.sizes, recipe, epoch, images.labels)
+    draws = draw_epoch(images.sizes, recipe, epoch, images.host_labels)
     if whole:
         boxes = centred(images.sizes[draws.order], size, recipe.resize)
         draws = Draws(draws.order, boxes, draws.flips)
     cut = partial(centre_crops if whole else resampled_crops, size=size)
     augmentations = draw_augmentations(len(images), recipe, epoch)
-    erasures = draw_erasures(len(images), recipe, epoch).to(images.device)
+    erasures = draw_erasures(len(images), recipe, epoch).to(images.device, non_blocking=True)
     for number, batch in enumerate(draws.batches(recipe.batch_size)):
         rows = slice(number * len(batch.order), (number + 1) * len(batch.order))
         pixels = images.crops(batch, cut)
@@ -258,32 +258,13 @@ def evaluation_batches(
         yield normalise(images.crops(draws, cut)), images.labels_of(order)
 
 
-def _fits(images: ImageSet, device: torch.device) -> bool:
-    """Return whether a device has room for a copy of the pixels; a CPU needs none."""
-    if device.type != "cuda":
-        return False
-    free, _ = torch.cuda.mem_get_info(device)
-    return images.pixels.nbytes <= SHARE * free
-
-
-def _copied(canvas: Pixels, device: torch.device) -> Tensor:
-    """Copy a canvas (m, H, W, 3) to a device, channels first, without a second whole copy."""
-    n, height, width, channels = canvas.shape
-    found = torch.empty((n, channels, height, width), dtype=torch.uint8, device=device)
-    step = max(1, _CHUNK // (height * width * channels))
-    for start in range(0, n, step):
-        part = np.array(canvas[start : start + step].transpose(0, 3, 1, 2), order="C")
-        found[start : start + step] = torch.from_numpy(part)
-    return found
-
-
 class _Normaliser:
     """Turns pixels from 0 to 255 into `(pixel / 255 - mean) / std`."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
         means, stds = (torch.tensor(list(v), dtype=torch.float64) for v in (mean, std))
-        self.scale = (1 / (255 * stds)).float().view(1, 3, 1, 1).to(device)
-        self.shift = (-means / stds).float().view(1, 3, 1, 1).to(device)
+        self.scale = (1 / (255 * stds)).float().view(1, 3, 1, 1).to(device, non_blocking=True)
+        self.shift = (-means / stds).float().view(1, 3, 1, 1).to(device, non_blocking=True)
 
     def __call__(self, pixels: Tensor) -> Tensor:
         values = pixels.float().mul_(self.scale).add_(self.shift)

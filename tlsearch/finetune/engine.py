@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from tlsearch.backbones import Backbone, LinearHead
+from tlsearch.data import kept_memory
 from tlsearch.finetune.folded import FoldedTraining
 from tlsearch.finetune.guards import memory_errors, reproducible
 from tlsearch.finetune.images import FineTuneData
@@ -84,7 +85,7 @@ def fine_tune(
 
     def run() -> FineTuneResult:
         nonlocal reported
-        with reproducible(recipe.seed, device):
+        with reproducible(recipe.seed, device), kept_memory(device):
             training = begin()
             if resume is not None:
                 training.restore(resume)

@@ -1,7 +1,7 @@
 """What surrounds a training: its random numbers, its precision, words for a full device."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -18,9 +18,12 @@ def reproducible(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """Let forward passes in the block run in bfloat16 on a GPU, and in fp32 on a CPU."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Let forward passes in the block run in bfloat16 on a GPU, and in fp32 on a CPU.
+
+    On a CPU bfloat16 is slower (docs/decisions/0022-engine-on-a-cpu.md).
+    """
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
 @contextmanager

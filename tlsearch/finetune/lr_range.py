@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tlsearch.backbones import Backbone
+from tlsearch.data import kept_memory
 from tlsearch.errors import TrialFailure
 from tlsearch.finetune.guards import memory_errors, reproducible
 from tlsearch.finetune.images import FineTuneData
@@ -49,7 +50,7 @@ def lr_range_test(
     rates = np.geomspace(LOWEST, HIGHEST, STEPS) * (_ADAMW if recipe.optimizer == "adamw" else 1)
 
     def run() -> list[float]:
-        with reproducible(recipe.seed, device):
+        with reproducible(recipe.seed, device), kept_memory(device):
             return _losses(backbone, data, recipe, device, rates)
 
     with memory_errors(recipe, device):

@@ -9,6 +9,7 @@ from statistics import median
 import torch
 
 from tlsearch.backbones import Backbone
+from tlsearch.data import kept_memory
 from tlsearch.finetune.batch_norm import clean_sample
 from tlsearch.finetune.batch_size import steps_of
 from tlsearch.finetune.check import has_batch_norm
@@ -142,7 +143,7 @@ def _pace(
     plain = Hyperparameters(1, _RATE, 1.0, 0, 0.0, 1e-4, 0)
     began, peak = time.monotonic(), Peak(device)
     found: list[tuple[float, ...]] = []
-    with reproducible(recipe.seed, device):
+    with reproducible(recipe.seed, device), kept_memory(device):
         training = Training.begin(backbone, sample, recipe, plain, device)
         setup = time.monotonic() - began
         for number in range(MOST_BURSTS + 1):

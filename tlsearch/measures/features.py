@@ -18,6 +18,7 @@ from tlsearch.data import (
     TrainingData,
     features_folder,
     in_batches_that_fit,
+    kept_memory,
     read_arrays,
     val_batches,
     write_arrays,
@@ -173,7 +174,8 @@ def _extract(
             check()
         return np.concatenate(found)
 
-    return in_batches_that_fit(_BATCH_SIZE, extracted)
+    with kept_memory(images.device):
+        return in_batches_that_fit(_BATCH_SIZE, extracted)
 
 
 def _frozen(backbone: Backbone) -> nn.Module:
