@@ -33,11 +33,11 @@ import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from replay import (
+    KINDS,
     NO_PRUNER,
+    WHOLE_QUEUE,
     Arm,
     Setting,
-    measures_of,
-    prior_of,
     study_of,
     surroundings,
     table_lines,
@@ -49,11 +49,10 @@ from tlsearch.estimate import Expected, expected_scores
 from tlsearch.records import Hyperparameters, TrialRecord
 from tlsearch.spec import PrunerSpec
 
-KINDS = ("Gaussian process", "extra trees")
 TRIALS = (8, 16, 40)
 ARMS = {
-    "default": Arm("earned_prior", PrunerSpec(), "prior"),
-    "no pruner": Arm("earned_prior", NO_PRUNER, "prior"),
+    "default": Arm("earned_prior", PrunerSpec(), "prior", WHOLE_QUEUE),
+    "no pruner": Arm("earned_prior", NO_PRUNER, "prior", WHOLE_QUEUE),
 }
 GOAL = 0.01
 FIGURES = ("seen", "expected", "by expected")
@@ -103,8 +102,7 @@ def rows_of(target: str, kind: str, arm: Arm, n_seeds: int) -> list[dict[str, An
     warnings.simplefilter("ignore", ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     surrogate = fit_surrogate(read_table(target), {kind: MODELS[kind]}, forms=(True,))
-    measured = measures_of(target)[1]
-    setting = Setting(surrogate, {"prior": prior_of(target, False)}, 0.0, measured, max(TRIALS))
+    setting = Setting(surrogate, max(TRIALS))
     by_trials: dict[int, list[Outcome]] = {n: [] for n in TRIALS}
     for seed in range(n_seeds):
         trials, truths = search(setting, arm, seed)

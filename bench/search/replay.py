@@ -1,17 +1,19 @@
-"""Which search finds a good fine-tune soonest, in training seconds? What does a wrong prior cost?
+"""Which queue, sampler, pruner and range find a good fine-tune soonest?
 
-    OMP_NUM_THREADS=1 python bench/search/replay.py [TARGET ...] [--seeds 50] [--trials 40]
+    OMP_NUM_THREADS=1 python bench/search/replay.py [TARGET ...] [--seeds 40] [--trials 40]
                                                     [--arms ARM ...] [--processes 1] [--json FILE]
 
 Every arm searches, one trial after another, a surrogate of real fine-tunes (`surrogate.py`, fitted
 to what `table.py` wrote) with Optuna in memory. It sees noisy curves; it is judged by the
 surrogate's expected accuracy of its incumbent, the complete trial with the best final accuracy
 seen so far, so that picking lucky noise wins nothing. The same seed and trial number meet the same
-noise in every arm. Every arm runs the plain fine-tuning default first.
+noise in every arm. Every arm runs the plain fine-tuning default first. All is done under two kinds
+of surrogate, of which one is no Gaussian process. Arms with a wrong prior say what that costs.
 
 A trial takes its epochs times the table's median seconds an epoch: the seconds measured vary with
 the load of the machine. Arms with a prior first pay for the measures it comes from, the network
-trained from random weights by its epochs, the rest as measured (`results/measures.json`).
+trained from random weights by its epochs, the rest as measured (`results/measures.json`); arms
+that queue the range test's rate alone pay for the range test.
 
 Prints Markdown. Nothing is asserted.
 """
@@ -22,54 +24,44 @@ import math
 import os
 import platform
 import subprocess
-import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
+from functools import cache
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
-from optuna.distributions import IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from surrogate import RESULTS, Surrogate, fit_surrogate, read_table, report, targets_with_table
+from surrogate import (
+    MODELS,
+    RESULTS,
+    Surrogate,
+    fit_surrogate,
+    read_table,
+    report,
+    targets_with_table,
+)
 
-from tlsearch.optuna_ext.earned_prior import COMPONENT
 from tlsearch.prior import build_prior, normal_priors, starting_trials
-from tlsearch.records import DEPTHS, Hyperparameters, Measures, Prior, QueuedTrial
+from tlsearch.records import DEPTHS, Hyperparameters, Measures, Prior, QueuedTrial, Range
 from tlsearch.sampler import build_pruner, build_sampler
 from tlsearch.space import SearchSpace
-from tlsearch.spec import PriorSpec, PrunerSpec, SamplerSpec, load_spec
+from tlsearch.spec import PriorSpec, PrunerSpec, RecipeSpec, SamplerSpec, load_spec
 
 HERE = Path(__file__).resolve().parent
 MEASURES = RESULTS / "measures.json"
-GOAL_SHARE, GOAL_LOSS = 0.25, 0.10
-UNIFORM_DRAWS = 10_000
+KINDS = ("Gaussian process", "extra trees")
+MOMENTS = (4, 8, 16, 40)  # trials
+NONE = 0.003  # a smaller difference is called none
+GRID_SIDE = 4
 
-# Until measures.json is there: plausible for ImageNet weights on a few hundred images.
-HAND_WRITTEN: Mapping[str, Any] = {
-    "fixed_features": 0.72,
-    "fixed_features_strength": 0.1,
-    "random_init": 0.45,
-    "random_init_epochs": 20,
-    "fisher": 6.0,
-    "fisher_floor": 1.0,
-    "fisher_floor_spread": 0.05,
-    "emd": None,
-    "emd_similarity": None,
-    "emd_source": "none",
-    "lr_range": 0.03,
-    "n_val": 200,
-    "feature_seconds": 5.0,
-    "lr_range_seconds": 3.0,
-    "random_init_seconds": 25.0,
-}
 NO_PRUNER = PrunerSpec(name="none")
+LETTERS = {"prior": "M", "from_probe": "P", "range_rate": "R", "opposite": "O", "draw": "W"}
+WHOLE_QUEUE = "MPROW"
 
 
 @dataclass(frozen=True)
@@ -79,57 +71,77 @@ class Arm:
     Attributes:
         sampler: as in a spec's `[sampler]`.
         pruner: the `[pruner]` table.
-        prior: None, `prior`, `inverted` or `mirrored`: whose seeds are queued, and what
-            earned_prior follows.
+        prior: None, `prior`, `inverted` or `mirrored`: what earned_prior follows, and whose modes
+            are queued.
+        queue: what is queued after the plain default, in this order: the prior's Mode, the same
+            from the Probe, the Range test's rate with two random layers, the Same with three, the
+            Opposite mode, draWs from the prior, a Grid of rate and `reinit_layers`.
+        floor: the least `reinit_layers`.
         startup_trials: finished trials before TPE draws.
     """
 
     sampler: str
     pruner: PrunerSpec = NO_PRUNER
     prior: str | None = None
+    queue: str = ""
+    floor: int = 0
     startup_trials: int = SamplerSpec().startup_trials
 
 
+def _ours(queue: str = WHOLE_QUEUE, **changes: Any) -> Arm:
+    return replace(Arm("earned_prior", prior="prior", queue=queue), **changes)
+
+
 ARMS: Mapping[str, Arm] = {
+    "default": _ours(pruner=PrunerSpec()),
+    # samplers
     "random": Arm("random"),
     "tpe": Arm("tpe"),
-    "tpe+10": Arm("tpe", startup_trials=10),
-    "tpe+median": Arm("tpe", PrunerSpec(name="median", warmup_fraction=0.5)),
-    "enqueue": Arm("tpe", prior="prior"),
-    "earned_prior": Arm("earned_prior", prior="prior"),
-    "earned_prior+pruner": Arm("earned_prior", PrunerSpec(), "prior"),
-    "inverted": Arm("earned_prior", prior="inverted"),
-    "inverted+pruner": Arm("earned_prior", PrunerSpec(), "inverted"),
-    "mirrored": Arm("earned_prior", prior="mirrored"),
-    "enqueue mirrored": Arm("tpe", prior="mirrored"),
+    "gp": Arm("GPSampler"),
+    "no pruner": _ours(),
+    "queue, then tpe": _ours(sampler="tpe"),
+    "queue, then gp": _ours(sampler="GPSampler"),
+    "queue, then random": _ours(sampler="random"),
+    # queues; all others as in "no pruner"
+    "queue MPR": _ours("MPR"),
+    "queue MPRO": _ours("MPRO"),
+    "queue MR": _ours("MR"),
+    "queue MP": _ours("MP"),
+    "queue PRM": _ours("PRM"),
+    "queue PRSM": _ours("PRSM"),
+    "queue PRSMOW": _ours("PRSMOW"),
+    "no prior, queue PRS": Arm("tpe", queue="PRS"),
+    "no prior, grid": Arm("tpe", queue="G"),
+    # ranges
+    "reinit_layers from 1": _ours(floor=1),
+    "reinit_layers from 2": _ours(floor=2),
+    # wrong priors
+    "inverted": _ours(prior="inverted"),
+    "mirrored": _ours(prior="mirrored"),
 }
-BASELINE = "tpe"
-# Arm, and the goal it is held against.
-GOALS = {"earned_prior": "fast", "earned_prior+pruner": "fast"}
-GOALS |= {"inverted": "robust", "inverted+pruner": "robust", "mirrored": "robust"}
+BASELINE, OURS, UNPRUNED = "tpe", "default", "no pruner"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """All that the searches of one target share.
+    """All that the searches of one target under one surrogate share.
 
     Attributes:
         surrogate: the replayed fine-tunes.
-        priors: `prior` and `inverted`.
-        prior_seconds: what the measures behind a prior cost.
-        measured: whether they are the target's own, not written by hand.
         trials: of each search.
     """
 
     surrogate: Surrogate
-    priors: Mapping[str, Prior]
-    prior_seconds: float
-    measured: bool
     trials: int
 
     @property
+    def target(self) -> str:
+        """Name of the target."""
+        return self.surrogate.table.target
+
+    @property
     def space(self) -> SearchSpace:
-        """What is searched."""
+        """What the table was drawn from."""
         return self.surrogate.table.space
 
     @property
@@ -137,36 +149,45 @@ class Setting:
         """Epochs of a trial that is not pruned."""
         return int(self.surrogate.table.curves.shape[1])
 
+    def space_of(self, arm: Arm) -> SearchSpace:
+        """Return what an arm searches."""
+        ranges = self.space.ranges
+        low = max(arm.floor, int(ranges["reinit_layers"].low))
+        depths = Range(low, ranges["reinit_layers"].high)
+        return replace(self.space, ranges={**ranges, "reinit_layers": depths})
+
+    def prior_of(self, name: str, space: SearchSpace) -> Prior:
+        """Return a prior for a space."""
+        prior = prior_of(self.target, name == "inverted", space)
+        return mirrored(prior, space) if name == "mirrored" else prior
+
+    def seconds_before(self, arm: Arm) -> float:
+        """Return the seconds that an arm pays for measures."""
+        stored = measures_of(self.target)
+        if arm.prior:
+            return measures_seconds(stored, self.surrogate.table.epoch_seconds)
+        return float(stored["lr_range_seconds"]) if "R" in arm.queue else 0.0
+
 
 @dataclass(frozen=True)
 class Trace:
-    """One search, an entry a trial.
+    """One search.
 
     Attributes:
-        seconds: spent when the trial had ended.
+        seconds: spent when each trial had ended.
         accuracy: the surrogate's expected accuracy of the incumbent then.
         best_seen: the incumbent's accuracy as the search saw it.
-        origins: a letter a trial: Default, Mode, draW, Opposite; p, t, u = prior, TPE, uniform of
-            earned_prior; . = another sampler.
         pruned: how many trials were.
-        wall: seconds that the replay itself took.
     """
 
     seconds: tuple[float, ...]
     accuracy: tuple[float, ...]
     best_seen: tuple[float, ...]
-    origins: str
     pruned: int
-    wall: float
 
-    def after_trials(self, n: int) -> float:
-        """Return the incumbent's expected accuracy after n trials, one at least."""
-        return self.accuracy[max(n, 1) - 1]
-
-    def at_seconds(self, seconds: float) -> float:
-        """Return the incumbent's expected accuracy after these seconds; nan if none is."""
-        ended = int(np.searchsorted(self.seconds, seconds * (1 + 1e-9), side="right"))
-        return self.accuracy[ended - 1] if ended else math.nan
+    def after(self, trials: int) -> float:
+        """Return the incumbent's expected accuracy after so many trials."""
+        return self.accuracy[trials - 1]
 
     def seconds_to(self, accuracy: float) -> float:
         """Return when the incumbent first was as good as that; infinity if never."""
@@ -181,63 +202,65 @@ Job = tuple[str, int]
 def main() -> None:
     """Replay every arm on every target."""
     options = _options()
-    warnings.simplefilter("ignore", ExperimentalWarning)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    targets = {}
+    _quiet()
+    found: dict[tuple[str, str], Traces] = {}
+    documents: dict[str, dict[str, Any]] = {}
     for target in options.targets or targets_with_table():
-        setting = setting_of(target, options.trials)
-        traces = replay(setting, options.arms, options.seeds, options.processes)
-        print(markdown(setting, traces), flush=True)
-        targets[target] = document(setting, traces)
+        table = read_table(target)
+        print(report(fit_surrogate(table)), flush=True)
+        for kind in KINDS:
+            surrogate = fit_surrogate(table, {kind: MODELS[kind]}, forms=(True,))
+            setting = Setting(surrogate, options.trials)
+            traces = replay(setting, options.arms, options.seeds, options.processes)
+            found[target, kind] = traces
+            documents.setdefault(target, {})[kind] = document(setting, traces)
+            print(markdown(setting, traces), flush=True)
+    print(summary(found))
     if options.json:
         where = surroundings(
-            __doc__.splitlines()[0],
-            searches_an_arm=options.seeds,
-            seeds=list(range(options.seeds)),
-            trials=options.trials,
+            __doc__.splitlines()[0], searches_an_arm=options.seeds, trials=options.trials
         )
-        text = json.dumps({**where, "targets": targets})
+        text = json.dumps({**where, "targets": documents}, indent=1)
         options.json.write_text(text + "\n")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="default: all with a table")
-    parser.add_argument("--seeds", type=int, default=50, help="searches of each arm")
+    parser.add_argument("--seeds", type=int, default=40, help="searches of each arm")
     parser.add_argument("--trials", type=int, default=40, help="trials of each search")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
-    if BASELINE not in options.arms:
-        options.arms.append(BASELINE)
+    needed = [arm for arm in (BASELINE, OURS, UNPRUNED) if arm not in options.arms]
+    options.arms = [*needed, *options.arms]
     return options
 
 
-# The prior and its seeds
+def _quiet() -> None:
+    warnings.simplefilter("ignore", ExperimentalWarning)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def setting_of(target: str, trials: int) -> Setting:
-    """Fit the surrogate of a target and build both its priors."""
-    surrogate = fit_surrogate(read_table(target))
-    measures, measured = measures_of(target)
-    priors = {name: prior_of(target, name == "inverted") for name in ("prior", "inverted")}
-    priors["mirrored"] = mirrored(priors["prior"], surrogate.table.space)
-    cost = measures_seconds(measures, surrogate.table.epoch_seconds)
-    return Setting(surrogate, priors, cost, measured, trials)
+# The prior and the queue
 
 
-def measures_of(target: str) -> tuple[dict[str, Any], bool]:
-    """Return the measures of a target, and whether they are its own."""
-    stored = json.loads(MEASURES.read_text()) if MEASURES.exists() else {}
-    return (stored[target], True) if target in stored else (dict(HAND_WRITTEN), False)
+@cache
+def measures_of(target: str) -> dict[str, Any]:
+    """Return the stored measures of a target."""
+    stored = json.loads(MEASURES.read_text())
+    if target not in stored:
+        raise SystemExit(f"{MEASURES} has no measures of {target}: run measures.py {target}")
+    found: dict[str, Any] = stored[target]
+    return found
 
 
-def prior_of(target: str, inverted: bool) -> Prior:
+def prior_of(target: str, inverted: bool, space: SearchSpace | None = None) -> Prior:
     """Build the prior of a target, or the one that the opposite fit would give."""
-    stored, _ = measures_of(target)
     known = {field.name for field in fields(Measures)}
-    measures = Measures.from_dict({k: v for k, v in stored.items() if k in known})
+    stored = {name: value for name, value in measures_of(target).items() if name in known}
+    measures = Measures.from_dict(stored)
     if inverted:
         if measures.random_init is None:
             raise SystemExit(f"{target}: without random_init there is no fit to invert")
@@ -246,10 +269,18 @@ def prior_of(target: str, inverted: bool) -> Prior:
             random_init=measures.fixed_features,
             fixed_features=measures.random_init,
         )
-    space = read_table(target).space
-    recipe = load_spec(HERE / f"{target}.toml").recipe
-    n_train = read_table(target).n_train
-    return build_prior(measures, space.n_body_layers, space.ranges, PriorSpec(), recipe, n_train)
+    table = read_table(target)
+    space = space or table.space
+    recipe = recipe_of(target)
+    return build_prior(
+        measures, space.n_body_layers, space.ranges, PriorSpec(), recipe, table.n_train
+    )
+
+
+@cache
+def recipe_of(target: str) -> RecipeSpec:
+    """Return the recipe of a table."""
+    return load_spec(HERE / f"{target}.toml").recipe
 
 
 def mirrored(prior: Prior, space: SearchSpace) -> Prior:
@@ -278,8 +309,44 @@ def measures_seconds(stored: Mapping[str, Any], epoch_seconds: float) -> float:
     return float(stored["random_init_epochs"] * epoch_seconds + sum(rest.values()))
 
 
+def queue_of(arm: Arm, setting: Setting, seed: int) -> list[QueuedTrial]:
+    """Return what an arm queues, in its order."""
+    space = setting.space_of(arm)
+    plain = space.plain_default()
+    queue = [QueuedTrial(plain, "default")]
+    if not arm.queue:
+        return queue
+    prior = setting.prior_of(arm.prior or "prior", space)
+    by_letter: dict[str, list[QueuedTrial]] = {letter: [] for letter in "MPRSOWG"}
+    for one in starting_trials(prior, space, PriorSpec().draws, seed):
+        by_letter[LETTERS[one.origin]].append(one)
+    if arm.prior is None and space.ranges["reinit_layers"].low == 0:
+        at_rate = by_letter["R"][0].params
+        by_letter["P"] = [QueuedTrial(replace(at_rate, reinit_layers=0), "from_probe")]
+    depth = int(space.ranges["reinit_layers"].nearest(3))
+    by_letter["S"] = [
+        QueuedTrial(replace(one.params, reinit_layers=depth), "range_rate")
+        for one in by_letter["R"]
+    ]
+    by_letter["G"] = [QueuedTrial(one, "grid") for one in _grid(space, plain, seed)]
+    return queue + [one for letter in arm.queue for one in by_letter[letter]]
+
+
+def _grid(space: SearchSpace, plain: Hyperparameters, seed: int) -> list[Hyperparameters]:
+    """Return plain fine-tuning on a grid of rate and `reinit_layers`, in random order."""
+    rates = space.ranges["high_lr"]
+    lowest = int(space.ranges["reinit_layers"].low)
+    points = [
+        replace(plain, high_lr=float(rate), reinit_layers=lowest + depth)
+        for rate in np.geomspace(rates.low, rates.high, GRID_SIDE)
+        for depth in range(GRID_SIDE)
+    ]
+    order = np.random.default_rng(seed).permutation(len(points))
+    return [points[i] for i in order]
+
+
 def waiting(seed: QueuedTrial) -> FrozenTrial:
-    """Return a seed as a trial that Optuna takes before it asks the sampler."""
+    """Return a queued trial as one that Optuna takes before it asks the sampler."""
     return create_trial(
         state=TrialState.WAITING,
         system_attrs={"fixed_params": seed.params.as_dict(), **seed.system_attrs},
@@ -292,7 +359,7 @@ def waiting(seed: QueuedTrial) -> FrozenTrial:
 
 def replay(setting: Setting, arms: Sequence[str], n_seeds: int, processes: int) -> Traces:
     """Run every arm with every seed."""
-    jobs = [(arm, seed) for arm in arms for seed in range(n_seeds)]
+    jobs = [(arm, seed) for arm in arms for seed in range(seeds_of(arm, n_seeds))]
     if processes == 1:
         done = [search(setting, *job) for job in jobs]
     else:
@@ -303,12 +370,16 @@ def replay(setting: Setting, arms: Sequence[str], n_seeds: int, processes: int) 
     }
 
 
+def seeds_of(arm: str, n_seeds: int) -> int:
+    """Return the searches of an arm: fewer where the sampler takes fifty times as long."""
+    return max(2, n_seeds // 4) if ARMS[arm].sampler == "GPSampler" else n_seeds
+
+
 _settings: list[Setting] = []  # one in each process of the pool
 
 
 def _begin(setting: Setting) -> None:
-    warnings.simplefilter("ignore", ExperimentalWarning)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    _quiet()
     _settings[:] = [setting]
 
 
@@ -318,16 +389,15 @@ def _job(job: Job) -> Trace:
 
 def search(setting: Setting, arm_name: str, seed: int) -> Trace:
     """Run one search to its last trial."""
-    began = time.perf_counter()
     arm = ARMS[arm_name]
-    study = study_of(arm, setting, seed)
+    study, space = study_of(arm, setting, seed), setting.space_of(arm)
     epoch_seconds = setting.surrogate.table.epoch_seconds
-    spent = setting.prior_seconds if arm.prior else 0.0
+    spent = setting.seconds_before(arm)
     best_seen, expected = -math.inf, math.nan
     entries: list[tuple[float, float, float]] = []
     for _ in range(setting.trials):
         trial = study.ask()
-        mean = setting.surrogate.mean_curve(setting.space.suggest(trial))
+        mean = setting.surrogate.mean_curve(space.suggest(trial))
         curve = setting.surrogate.observed(mean, seed, trial.number)
         epochs = train(study, trial, curve.tolist())
         spent += epochs * epoch_seconds
@@ -336,23 +406,19 @@ def search(setting: Setting, arm_name: str, seed: int) -> Trace:
         entries.append((spent, expected, best_seen))
     seconds, accuracy, seen = zip(*entries, strict=True)
     pruned = len(study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)))
-    origins = "".join(_letter(trial) for trial in study.get_trials(deepcopy=False))
-    return Trace(seconds, accuracy, seen, origins, pruned, time.perf_counter() - began)
+    return Trace(seconds, accuracy, seen, pruned)
 
 
 def study_of(arm: Arm, setting: Setting, seed: int) -> optuna.Study:
     """Return an arm's study with its queued trials."""
-    beliefs, seeds = None, [QueuedTrial(setting.space.plain_default(), "default")]
-    if arm.prior:
-        prior = setting.priors[arm.prior]
-        beliefs = normal_priors(prior)
-        seeds += starting_trials(prior, setting.space, PriorSpec().draws, seed)
+    prior = setting.prior_of(arm.prior, setting.space_of(arm)) if arm.prior else None
+    follows = arm.sampler == "earned_prior" and prior is not None
     study = optuna.create_study(
         direction="maximize",
-        sampler=build_sampler(_sampler(arm, seed), beliefs),
+        sampler=build_sampler(_sampler(arm, seed), normal_priors(prior) if follows else None),
         pruner=build_pruner(arm.pruner, setting.epochs),
     )
-    for one in seeds:
+    for one in queue_of(arm, setting, seed):
         study.add_trial(waiting(one))
     return study
 
@@ -362,7 +428,10 @@ def _sampler(arm: Arm, seed: int) -> SamplerSpec:
 
 
 def train(study: optuna.Study, trial: optuna.Trial, curve: Sequence[float]) -> int:
-    """Report a curve epoch by epoch, end the trial, and return its epochs; seeds are not pruned."""
+    """Report a curve epoch by epoch, end the trial, and return its epochs.
+
+    What was queued is not pruned.
+    """
     may_prune = "origin" not in trial.user_attrs
     epoch, value = 0, 0.0
     for epoch, value in enumerate(curve, start=1):
@@ -374,241 +443,155 @@ def train(study: optuna.Study, trial: optuna.Trial, curve: Sequence[float]) -> i
     return epoch
 
 
-def _letter(trial: FrozenTrial) -> str:
-    letters = {"default": "D", "prior": "M", "draw": "W", "opposite": "O"}
-    origin = trial.user_attrs.get("origin")
-    return letters[origin] if origin else str(trial.system_attrs.get(COMPONENT, "."))[0]
-
-
 # Figures
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Of two arms, in accuracy, the same seeds paired.
+
+    Attributes:
+        mean: of the first minus the second.
+        error: its standard error over the seeds.
+    """
+
+    mean: float
+    error: float
+
+    def shown(self) -> str:
+        """Show points, and whether they count: under NONE, or two errors, nothing does."""
+        counts = abs(self.mean) >= NONE and abs(self.mean) > 2 * self.error
+        text = f"{100 * self.mean:+.1f} +- {100 * self.error:.1f}"
+        return f"**{text}**" if counts else text
+
+
+def moments(traces: Traces) -> list[int]:
+    """Return the numbers of trials to report."""
+    trials = len(next(iter(traces.values()))[0].accuracy)
+    return [n for n in MOMENTS if n <= trials]
+
+
+def mean_after(of_arm: Sequence[Trace], trials: int) -> float:
+    """Return the mean over the searches of the incumbent's expected accuracy."""
+    return float(np.mean([trace.after(trials) for trace in of_arm]))
+
+
+def difference(one: Sequence[Trace], other: Sequence[Trace], trials: int) -> Difference:
+    """Compare two arms after so many trials."""
+    pairs = zip(one, other, strict=False)  # an arm may have fewer searches
+    gains = np.array([a.after(trials) - b.after(trials) for a, b in pairs])
+    error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.nan
+    return Difference(float(gains.mean()), float(error))
+
+
+def share_of_time(traces: Traces, arm: str) -> float:
+    """Return an arm's median seconds to plain TPE's final accuracy, as a share of TPE's seconds."""
+    wanted = float(np.median([trace.accuracy[-1] for trace in traces[BASELINE]]))
+    whole = float(np.median([trace.seconds[-1] for trace in traces[BASELINE]]))
+    ordered = sorted(trace.seconds_to(wanted) for trace in traces[arm])
+    return ordered[len(ordered) // 2] / whole
+
+
 def markdown(setting: Setting, traces: Traces) -> str:
-    """Return the report of one target."""
-    target, seeds = setting.surrogate.table.target, len(traces[BASELINE])
+    """Return the report of one target under one surrogate."""
+    at = moments(traces)
+    rows = []
+    for arm, of_arm in traces.items():
+        share = share_of_time(traces, arm)
+        rows.append(
+            [
+                arm,
+                str(len(of_arm)),
+                *(f"{100 * mean_after(of_arm, n):.1f}" for n in at),
+                *(difference(of_arm, traces[UNPRUNED], n).shown() for n in at),
+                f"{share:.2f}" if math.isfinite(share) else "never",
+                f"{np.median([trace.seconds[-1] for trace in of_arm]):.0f}",
+                f"{100 * np.mean([trace.pruned for trace in of_arm]) / setting.trials:.0f} %",
+                f"{100 * np.mean([t.best_seen[-1] - t.accuracy[-1] for t in of_arm]):+.1f}",
+            ]
+        )
+    head = [
+        "arm",
+        "searches",
+        *(f"{n} trials" for n in at),
+        *(f"minus `{UNPRUNED}`, {n}" for n in at),
+    ]
+    head += ["share of TPE's seconds to its result", "seconds", "pruned", "best seen flatters by"]
     lines = [
-        report(setting.surrogate),
-        *landscape(setting),
+        f"### {setting.target}, {setting.surrogate.model}",
         "",
-        f"### {target}: {seeds} searches of {setting.trials} trials an arm",
+        landscape(setting),
         "",
-        *accuracy_table(setting, traces),
+        "Expected accuracy of the incumbent, per cent, mean of the searches; differences paired by "
+        f"seed, with standard error, bold from {100 * NONE:.1f} points and two errors.",
         "",
-        *seconds_table(setting, traces),
-        "",
-        *goals(setting, traces),
+        *table_lines(head, rows),
         "",
     ]
     return "\n".join(lines)
 
 
-def landscape(setting: Setting) -> list[str]:
-    """Say where the default and the prior lie on the surrogate, before any search."""
-    surrogate, prior = setting.surrogate, setting.priors["prior"]
-    known = [setting.space.plain_default(), prior.mode, prior.opposite]
-    default, mode, opposite = surrogate.mean_curves(known)[:, -1]
-    uniform = surrogate.mean_curves(_uniform(setting.space))[:, -1]
-    source = "" if setting.measured else " (**measures written by hand**)"
-    return [
-        f"Expected accuracy: plain default {_pct(default)}, prior's mode {_pct(mode)}, opposite "
-        f"mode {_pct(opposite)}; of {UNIFORM_DRAWS} uniform draws the median "
-        f"{_pct(float(np.median(uniform)))}, the best 1 % {_pct(np.quantile(uniform, 0.99))}, the "
-        f"best {_pct(uniform.max())}.",
-        "",
-        f"Prior: weight of 'do not fit' {prior.unfit:.2f}, inverted "
-        f"{setting.priors['inverted'].unfit:.2f}{source}; the measures cost "
-        f"{setting.prior_seconds:.0f} s, which arms with a prior pay first.",
-    ]
-
-
-def _uniform(space: SearchSpace) -> list[Hyperparameters]:
-    generator = np.random.default_rng(0)
-    columns: dict[str, NDArray[Any]] = {}
-    for name, found in space.distributions().items():
-        if isinstance(found, IntDistribution):
-            columns[name] = generator.integers(found.low, found.high + 1, UNIFORM_DRAWS)
-        elif found.log:
-            ends = math.log10(found.low), math.log10(found.high)
-            columns[name] = 10 ** generator.uniform(*ends, UNIFORM_DRAWS)
-        else:
-            columns[name] = generator.uniform(found.low, found.high, UNIFORM_DRAWS)
-    return [
-        Hyperparameters.from_dict({name: column[i] for name, column in columns.items()})
-        for i in range(UNIFORM_DRAWS)
-    ]
-
-
-def accuracy_table(setting: Setting, traces: Traces) -> list[str]:
-    """Return the accuracies after shares of the trials and of plain TPE's seconds."""
-    trials = [setting.trials // 4, setting.trials // 2, setting.trials]
-    whole = baseline_seconds(traces)
-    moments: list[tuple[str, Callable[[Trace], float]]] = [
-        (f"{n} trials", partial(Trace.after_trials, n=n)) for n in trials
-    ]
-    moments += [
-        (f"{s:.0f} s", partial(Trace.at_seconds, seconds=s)) for s in (whole / 4, whole / 2, whole)
-    ]
-    moments.append((f"best seen, {setting.trials} trials", lambda trace: trace.best_seen[-1]))
-    rows = [
-        [arm, *(_range([figure(one) for one in of_arm]) for _, figure in moments)]
-        for arm, of_arm in traces.items()
-    ]
-    return [
-        "Expected accuracy of the incumbent, per cent: median (10 % to 90 % of the searches). "
-        f"{whole:.0f} s is what plain TPE takes for {setting.trials} trials.",
-        "",
-        *table_lines(["arm", *(name for name, _ in moments)], rows),
-    ]
-
-
-def seconds_table(setting: Setting, traces: Traces) -> list[str]:
-    """Return how long each arm takes to be as good as plain TPE is in the end."""
-    whole, wanted = baseline_seconds(traces), baseline_accuracy(traces)
-    rows = []
-    for arm, of_arm in traces.items():
-        seconds = [trace.seconds_to(wanted) for trace in of_arm]
-        median = _median(seconds)
-        rows.append(
-            [
-                arm,
-                _seconds(median),
-                f"{100 * np.mean(np.isfinite(seconds)):.0f} %",
-                f"{median / whole:.2f}" if math.isfinite(median) else "-",
-                _seconds(together_seconds(of_arm, wanted)),
-                f"{_median([trace.seconds[-1] for trace in of_arm]):.0f}",
-                f"{100 * np.mean([trace.pruned for trace in of_arm]) / setting.trials:.0f} %",
-            ]
-        )
+def landscape(setting: Setting) -> str:
+    """Say where what is queued lies on the surrogate."""
+    queue = queue_of(_ours("MPRSO"), setting, 0)
     names = [
-        "arm",
-        "seconds to it",
-        "searches that reach it",
-        f"share of {whole:.0f} s",
-        "median search is there",
+        "plain default",
+        "mode",
+        "from the probe",
+        "range rate, 2 layers",
+        "3 layers",
+        "opposite",
     ]
-    return [
-        f"When the incumbent first is as good as plain TPE's median after {setting.trials} trials, "
-        f"{_pct(wanted)}: the median over the searches (an incumbent can get worse again), and "
-        "when the median of all incumbents is.",
-        "",
-        *table_lines([*names, f"seconds of {setting.trials} trials", "pruned"], rows),
-    ]
+    if len(queue) < len(names):
+        names.remove("from the probe")
+    values = setting.surrogate.mean_curves([one.params for one in queue])[:, -1]
+    told = [f"{name} {100 * v:.1f}" for name, v in zip(names, values, strict=True)]
+    return f"Expected of what is queued, per cent: {', '.join(told)}."
 
 
-def goals(setting: Setting, traces: Traces) -> list[str]:
-    """Return a line for each goal that an arm is held against."""
-    makers = {"fast": _fast_goal, "robust": _robust_goal}
-    return [
-        f"- {arm}: {makers[goal](setting, traces, arm)}"
-        for arm, goal in GOALS.items()
-        if arm in traces
-    ]
-
-
-def _fast_goal(setting: Setting, traces: Traces, arm: str) -> str:
-    ratio = time_to_baseline(traces, arm) / baseline_seconds(traces)
-    verdict = _verdict(ratio <= GOAL_SHARE)
-    return (
-        f"takes {_times(ratio)} of plain TPE's {setting.trials}-trial seconds to its accuracy; "
-        f"goal at most {GOAL_SHARE:.2f}: {verdict}"
-    )
-
-
-def _robust_goal(setting: Setting, traces: Traces, arm: str) -> str:
-    ratio = time_to_baseline(traces, arm) / time_to_baseline(traces, BASELINE)
-    ends = [_median([trace.accuracy[-1] for trace in traces[one]]) for one in (arm, BASELINE)]
-    return (
-        f"with the prior's sign flipped, takes {_times(ratio)} of the seconds that plain TPE takes "
-        f"to the same accuracy; goal at most {1 + GOAL_LOSS:.2f}: "
-        f"{_verdict(ratio <= 1 + GOAL_LOSS)}; after {setting.trials} trials "
-        f"{100 * (ends[0] - ends[1]):+.1f} points against plain TPE"
-    )
-
-
-def baseline_seconds(traces: Traces) -> float:
-    """Return the median seconds of plain TPE's searches."""
-    return _median([trace.seconds[-1] for trace in traces[BASELINE]])
-
-
-def baseline_accuracy(traces: Traces) -> float:
-    """Return the median accuracy that plain TPE ends with."""
-    return _median([trace.accuracy[-1] for trace in traces[BASELINE]])
-
-
-def time_to_baseline(traces: Traces, arm: str) -> float:
-    """Return the median seconds of an arm to plain TPE's accuracy."""
-    wanted = baseline_accuracy(traces)
-    return _median([trace.seconds_to(wanted) for trace in traces[arm]])
-
-
-def together_seconds(of_arm: Sequence[Trace], wanted: float) -> float:
-    """Return when half of the searches are as good as that at the same moment."""
-    for moment in sorted({seconds for trace in of_arm for seconds in trace.seconds}):
-        accuracies = [trace.at_seconds(moment) for trace in of_arm]
-        if not any(map(math.isnan, accuracies)) and _median(accuracies) >= wanted:
-            return moment
-    return math.inf
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.0f}" if math.isfinite(value) else "never"
-
-
-def _median(values: Sequence[float]) -> float:
-    """Return the median; infinity is a value like others."""
-    ordered = sorted(values)
-    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return low if low == high else (low + high) / 2
-
-
-def _range(values: Sequence[float]) -> str:
-    if np.isnan(values).any():
-        return "-"
-    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9])
-    return f"{100 * middle:.1f} ({100 * low:.1f}-{100 * high:.1f})"
-
-
-def _pct(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f}" if math.isfinite(ratio) else "no finite multiple"
-
-
-def _verdict(met: bool) -> str:
-    return "met" if met else "missed"
+def summary(found: Mapping[tuple[str, str], Traces]) -> str:
+    """Return the differences of all arms on all targets after 8 and 16 trials."""
+    at = [n for n in (8, 16) if n in moments(next(iter(found.values())))]
+    lines = []
+    for n in at:
+        head = ["arm", *(f"{target}, {kind}" for target, kind in found), "mean", "least"]
+        rows = []
+        for arm in next(iter(found.values())):
+            each = [difference(traces[arm], traces[UNPRUNED], n) for traces in found.values()]
+            means = [one.mean for one in each]
+            ends = [f"{100 * np.mean(means):+.1f}", f"{100 * min(means):+.1f}"]
+            rows.append([arm, *(one.shown() for one in each), *ends])
+        lines += [f"### After {n} trials, points minus `{UNPRUNED}`", ""]
+        lines += [*table_lines(head, rows), ""]
+    return "\n".join(lines)
 
 
 def table_lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a Markdown table."""
     return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
 
 
 def document(setting: Setting, traces: Traces) -> dict[str, Any]:
-    """Return one target's figures for the JSON file."""
-    surrogate = setting.surrogate
+    """Return one target's figures under one surrogate for the JSON file."""
+    surrogate, at = setting.surrogate, moments(traces)
     return {
         "fine_tunes": len(surrogate.table.curves),
         "epoch_seconds": round(surrogate.table.epoch_seconds, 3),
-        "surrogate": surrogate.model,
         "scores": {name: asdict(scores) for name, scores in surrogate.scores.items()},
-        "measured": setting.measured,
-        "prior_seconds": round(setting.prior_seconds, 1),
-        "priors": {name: prior.as_dict() for name, prior in setting.priors.items()},
-        "baseline_seconds": round(baseline_seconds(traces), 1),
-        "baseline_accuracy": round(baseline_accuracy(traces), 4),
-        "seconds_to_it": {arm: rounded([time_to_baseline(traces, arm)], 1)[0] for arm in traces},
-        "traces": {arm: [_compact(trace) for trace in of_arm] for arm, of_arm in traces.items()},
-    }
-
-
-def _compact(trace: Trace) -> dict[str, Any]:
-    return {
-        "seconds": rounded(trace.seconds, 1),
-        "accuracy": rounded(trace.accuracy, 4),
-        "best_seen": rounded(trace.best_seen, 4),
-        "origins": trace.origins,
-        "pruned": trace.pruned,
+        "arms": {
+            arm: {
+                "accuracy": {n: rounded([mean_after(of_arm, n)], 4)[0] for n in at},
+                "minus_no_pruner": {
+                    n: rounded(asdict(difference(of_arm, traces[UNPRUNED], n)).values(), 4)
+                    for n in at
+                },
+                "share_of_seconds": rounded([share_of_time(traces, arm)], 3)[0],
+                "seconds": rounded([float(np.median([t.seconds[-1] for t in of_arm]))], 1)[0],
+                "pruned": rounded([float(np.mean([t.pruned for t in of_arm]))], 2)[0],
+                "best_seen": rounded([float(np.mean([t.best_seen[-1] for t in of_arm]))], 4)[0],
+            }
+            for arm, of_arm in traces.items()
+        },
     }
 
 
@@ -637,7 +620,9 @@ def commit() -> str:
         return done.stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--", str(HERE), str(HERE.parents[1] / "tlsearch"))
+        changed = git(
+            "status", "--porcelain", "--", f"{HERE}/*.py", str(HERE.parents[1] / "tlsearch")
+        )
         return git("rev-parse", "HEAD") + (" with changes" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

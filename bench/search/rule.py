@@ -66,7 +66,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     for target in options.targets or targets_with_table():
         surrogate = fit_surrogate(read_table(target))
-        measures = Measures.from_dict(measures_of(target)[0])
+        measures = Measures.from_dict(measures_of(target))
         knobs = [knob_of(name, surrogate, *columns_of(target)) for name in HYPERPARAMETER_NAMES]
         print(markdown(target, surrogate, measures, knobs), flush=True)
         found[target] = {knob.name: vars_of(knob) for knob in knobs}
@@ -79,7 +79,7 @@ def columns_of(target: str) -> tuple[Prior, Prior]:
 
     They are those of training as long as the paper's, so that their rates are a decade apart.
     """
-    measures = Measures.from_dict(measures_of(target)[0])
+    measures = Measures.from_dict(measures_of(target))
     table = read_table(target)
     recipe = load_spec(HERE / f"{target}.toml").recipe.model_copy(update={"epochs": LONG})
     priors = []

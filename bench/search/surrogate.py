@@ -18,7 +18,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,9 @@ class Table:
     def features(self, hyperparameters: Hyperparameters, canonical: bool) -> list[float]:
         """Return what the regression sees; rates and strengths as log10.
 
+        The last feature is 1 where training starts from the linear probe (`reinit_layers` 0), which
+        is another kind of training: its batch norm is frozen.
+
         Args:
             hyperparameters: of one trial.
             canonical: knobs without effect at their neutral value, alpha's being its least.
@@ -86,7 +89,7 @@ class Table:
             math.log10(max(values[name], self.space.ranges[name].low, 1e-9))
             for name in ("high_lr", "low_lr_ratio", "alpha", "beta")
         ]
-        return [*layers, *rates]
+        return [*layers, *rates, float(values["reinit_layers"] == 0)]
 
 
 @dataclass(frozen=True)
@@ -245,6 +248,7 @@ def targets_with_table() -> list[str]:
     return sorted(path.stem.removeprefix("table-") for path in RESULTS.glob("table-*.jsonl"))
 
 
+@cache
 def read_table(target: str) -> Table:
     """Read a table, without the trials that failed."""
     lines = (RESULTS / f"table-{target}.jsonl").read_text().splitlines()
