@@ -43,10 +43,10 @@ TOP_SHARE = 0.1
 # The number at the end is warmup_fraction. With 10 epochs patient cannot speak before the 5th.
 PRUNERS: Mapping[str, PrunerSpec] = {
     "none": PrunerSpec(name="none"),
-    **{f"median, {w}": PrunerSpec(name="median", warmup_fraction=w) for w in (0.1, 0.25, 0.5, 0.7)},
+    **{f"median, {w}": PrunerSpec(name="median", warmup_fraction=w) for w in (0.2, 0.3, 0.5, 0.7)},
     **{
         f"percentile 25, {w}": PrunerSpec(name="percentile", percentile=25, warmup_fraction=w)
-        for w in (0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8)
+        for w in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
     },
     **{
         f"successive_halving 3, {w}": PrunerSpec(name="successive_halving", warmup_fraction=w)
