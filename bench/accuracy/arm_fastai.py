@@ -69,13 +69,14 @@ def interpreter() -> Path:
     """
     folder = cache() / "fastai"
     python = folder / "bin" / "python"
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    ours = folder / "lib" / version / "site-packages" / "ours.pth"
     if (folder / "complete").exists():
+        ours.write_text(f"{sysconfig.get_path('purelib')}\n")  # that of another tree may be gone
         return python
     try:
         _install([sys.executable, "-m", "venv", "--clear", folder])
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        ours = sysconfig.get_path("purelib")
-        (folder / "lib" / version / "site-packages" / "ours.pth").write_text(f"{ours}\n")
+        ours.write_text(f"{sysconfig.get_path('purelib')}\n")
         install: list[str | Path] = [
             python,
             "-m",

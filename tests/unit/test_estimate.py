@@ -42,13 +42,17 @@ def trial(number: int, params: Hyperparameters | None, accuracy: float, **more) 
 
 
 def search(seed: int, n: int) -> list[TrialRecord]:
-    """Trials whose accuracy is a share of N_VAL images."""
+    """Trials whose accuracy is a share of N_VAL images, of which some are hard for all of them.
+
+    The half of the variance that is common to all is left out: no estimate can know it.
+    """
     generator = np.random.default_rng(seed)
     found = [drawn(generator) for _ in range(n)]
-    return [
-        trial(number, params, float(generator.binomial(N_VAL, truth(params)) / N_VAL))
-        for number, params in enumerate(found)
-    ]
+    accuracies = []
+    for params in found:
+        independent = generator.binomial(N_VAL, truth(params)) / N_VAL
+        accuracies.append(truth(params) + math.sqrt(0.5) * (independent - truth(params)))
+    return [trial(number, *each) for number, each in enumerate(zip(found, accuracies, strict=True))]
 
 
 def test_it_takes_the_luck_out_of_the_best():
@@ -64,7 +68,7 @@ def test_it_takes_the_luck_out_of_the_best():
         seen_errors.append(best.val_accuracy - truth(best.params))
         errors.append(error)
         within.append(abs(error) < 2 * found[best.number].sd)
-    assert np.mean(seen_errors) > 0.02
+    assert np.mean(seen_errors) > 0.012
     assert abs(np.mean(errors)) < 0.01
     assert np.std(errors) < np.sqrt(np.mean(np.square(seen_errors)))
     assert sum(within) >= 11

@@ -2,7 +2,8 @@
 
 It models the scores on a scale without ends (`tlsearch.estimate.link`), with a constant mean and a
 Matern 5/2 kernel with a length scale for each hyperparameter. The noise of a trial is what the
-validation images leave open, plus a training noise that is the same for all and fitted.
+validation images leave open, as far as trials differ in it, plus a training noise that is the same
+for all and fitted.
 
 With 4 to 20 trials the likelihood alone says little of nine parameters, so each has a prior and
 the most probable ones are used. Source of the length scales': Hvarfner, Hellsten, Nardi, "Vanilla
@@ -26,13 +27,16 @@ from tlsearch.estimate.link import Linked
 
 Array = NDArray[np.float64]
 
+# All trials are validated on the same images, and are mostly wrong on the same ones. So much is left
+# of the variance that images of their own would give the difference of two trials (decision 13).
+_OWN_NOISE = 0.5
 RESTARTS = 1  # beside the start at the priors' medians
 _LENGTHS, _SIGNALS = (0.05, 50.0), (0.05, 20.0)  # bounds, in cubes and in the data's variances
 _LENGTH_SPREAD = math.sqrt(3)  # of its log-normal prior
 _SIGNAL_SPREAD = 0.6
-_TRAINING_NOISE = 0.3  # its prior's median, as a share of the noise of the validation images
+_TRAINING_NOISE = 0.3  # its prior's median, as a share of what the images leave open
 _TRAINING_SPREAD = 1.0
-_TRAINING_BOUNDS = 20.0  # times less and more than the noise of the validation images
+_TRAINING_BOUNDS = 40.0  # times less and more than that
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 
 
@@ -45,7 +49,7 @@ class ScoreProcess:
     """
 
     def __init__(self, cube: Array, linked: Linked) -> None:
-        values, noise = linked.values, linked.noise
+        values, noise = linked.values, _OWN_NOISE * linked.noise
         self._back = linked.back
         self._mean = float(values.mean())
         self._scale = max(float(values.std()), math.sqrt(float(np.median(noise))))
