@@ -27,8 +27,8 @@ from tlsearch.estimate.link import Linked
 
 Array = NDArray[np.float64]
 
-# All trials are validated on the same images, and are mostly wrong on the same ones. So much is left
-# of the variance that images of their own would give the difference of two trials (decision 13).
+# All trials are validated on the same images, and are mostly wrong on the same ones. So much is
+# left of the variance that images of their own would give their difference (decision 13).
 _OWN_NOISE = 0.5
 RESTARTS = 1  # beside the start at the priors' medians
 _LENGTHS, _SIGNALS = (0.05, 50.0), (0.05, 20.0)  # bounds, in cubes and in the data's variances
