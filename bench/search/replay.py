@@ -412,10 +412,10 @@ def search(setting: Setting, arm_name: str, seed: int) -> Trace:
 def study_of(arm: Arm, setting: Setting, seed: int) -> optuna.Study:
     """Return an arm's study with its queued trials."""
     prior = setting.prior_of(arm.prior, setting.space_of(arm)) if arm.prior else None
-    follows = arm.sampler == "earned_prior" and prior is not None
+    followed = normal_priors(prior) if prior and arm.sampler == "earned_prior" else None
     study = optuna.create_study(
         direction="maximize",
-        sampler=build_sampler(_sampler(arm, seed), normal_priors(prior) if follows else None),
+        sampler=build_sampler(_sampler(arm, seed), followed),
         pruner=build_pruner(arm.pruner, setting.epochs),
     )
     for one in queue_of(arm, setting, seed):
