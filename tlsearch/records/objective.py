@@ -2,7 +2,7 @@
 
 Inside, an objective is a score: larger is better, whatever the figure. The score of `log_loss` is
 the figure times -1, that of the others the figure itself; `score_of` and `figure_of` are the only
-places that know (docs/decisions/0017-objectives.md).
+places that know (docs/decisions/0024-objectives.md).
 """
 
 from collections.abc import Mapping

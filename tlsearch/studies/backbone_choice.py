@@ -3,7 +3,7 @@
 All candidates are compared by fixed features, which cost seconds. The best few become studies with
 room for the first trials only: fixed features, the plain default, the prior's mode. The one with
 the best answer gets the rest of the budget and is the study that is searched
-(docs/decisions/0016-which-backbone.md).
+(docs/decisions/0023-which-backbone.md).
 """
 
 import math
