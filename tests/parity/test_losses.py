@@ -118,6 +118,7 @@ def unequal() -> FineTuneData:
     train.labels, train.places, train.sizes = (
         each[kept] for each in (train.labels, train.places, train.sizes)
     )
+    train.host_labels = train.labels
     return images
 
 

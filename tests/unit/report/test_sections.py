@@ -131,7 +131,7 @@ def test_figure_1_counts_and_medians_are_those_of_the_trials(emoji, sections):
         if t.params.canonical(17).low_layers == 0 or t.params.canonical(17).low_lr_ratio >= 0.5
     ]
     shown = cells(sections["figure-1"])
-    assert shown["trials with one rate"][0] == str(len(one)) == "51"
+    assert shown["trials with one rate"][0] == str(len(one)) == "40"
     best = max(one, key=lambda t: t.val_accuracy)
     assert shown["best rate"][0] == f"{best.params.high_lr:.3g}"
     ends = [10 ** (k / 3) for k in range(-9, -2)]

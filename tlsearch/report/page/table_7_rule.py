@@ -135,7 +135,8 @@ def findings(facts: Facts) -> list[Finding]:
             "More layers reinitialised",
             has_new_layers,
             ("Yes", "No"),
-            "yes: 2 or more, the classifier among them",
+            "yes: 2 or more, the classifier among them; trials from the linear probe, which have none "
+            "and which the paper has not, are left out",
         ),
         (
             "Low layers at a low rate",
@@ -145,8 +146,10 @@ def findings(facts: Facts) -> list[Finding]:
         ),
     ]
     found = []
+    from_random = [t for t in facts.fine_tuned if t.params.reinit_layers > 0]
     for row, is_so, words, means in rows:
-        said, why = _compare(facts.fine_tuned, is_so, words, LEVEL / len(rows))
+        trials = from_random if is_so is has_new_layers else facts.fine_tuned
+        said, why = _compare(trials, is_so, words, LEVEL / len(rows))
         found.append(Finding(row, rule[row] if rule else None, said, why, means))
     return found
 
