@@ -135,8 +135,8 @@ def findings(facts: Facts) -> list[Finding]:
             "More layers reinitialised",
             has_new_layers,
             ("Yes", "No"),
-            "yes: 2 or more, the classifier among them; trials from the linear probe, which have none "
-            "and which the paper has not, are left out",
+            "yes: 2 or more, the classifier among them; trials from the linear probe, which have "
+            "none and which the paper has not, are left out",
         ),
         (
             "Low layers at a low rate",
