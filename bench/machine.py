@@ -57,10 +57,10 @@ def cpu_name() -> str:
 
 
 def _busy_ticks(process: str) -> int:
-    """Return the CPU ticks of a process and of all its descendants."""
+    """Return the CPU ticks of a process and its descendants, those it waited for too."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return int(fields[11]) + int(fields[12]) + sum(map(_busy_ticks, children))
+    return sum(map(int, fields[11:15])) + sum(map(_busy_ticks, children))
 
 
 def _git(*arguments: str) -> str:
