@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import Neighbours, commit, cpu_name
+from tlsearch.threads import with_short_spin
 
 from . import gpu, images, reading, table
 from .places import RESULTS, ROOT
@@ -123,6 +124,8 @@ def _trial(given: argparse.Namespace, folder: Path, arm: str, size: int, seed: i
         words += [f"--{name}", f"{value}"]
     environment = {k: v for k, v in os.environ.items() if k not in _FASTER_THREADS}
     environment["OMP_NUM_THREADS"] = f"{given.threads}"
+    if arm != PLAIN:
+        environment = with_short_spin(environment)  # as every command of tlsearch does
     neighbours = Neighbours()
     printed = run([sys.executable, "-m", "bench.engine.trial", *words], environment)
     others = neighbours.cores()
