@@ -304,7 +304,8 @@ SELECT names.study,
        tlsearch.read_number(found ->> 'feature_seconds') AS feature_seconds,
        tlsearch.read_number(found ->> 'lr_range_seconds') AS lr_range_seconds,
        tlsearch.read_number(found ->> 'random_init_seconds') AS random_init_seconds,
-       found -> 'sizes' AS sizes
+       found -> 'sizes' AS sizes,
+       coalesce(found ->> 'objective', 'accuracy') AS objective
 FROM tlsearch.study_names AS names JOIN study_user_attributes AS attr USING (study_id)
 CROSS JOIN LATERAL tlsearch.read_json(attr.value_json) AS found
 WHERE attr.key = 'measures' AND jsonb_typeof(found) = 'object';
@@ -312,7 +313,7 @@ COMMENT ON VIEW tlsearch.measures IS
     'How well the pretrained weights fit: the domain measures of every study that has them';
 COMMENT ON COLUMN tlsearch.measures.study IS 'The study''s name';
 COMMENT ON COLUMN tlsearch.measures.fixed_features IS
-    'Validation accuracy of a linear classifier on frozen features, a fraction';
+    'Validation accuracy of a linear classifier on frozen features, a fraction; see objective';
 COMMENT ON COLUMN tlsearch.measures.random_init IS
     'Validation accuracy of the same network trained from random weights, a fraction';
 COMMENT ON COLUMN tlsearch.measures.fit IS
@@ -333,3 +334,5 @@ COMMENT ON COLUMN tlsearch.measures.lr_range_seconds IS 'Time of the range test'
 COMMENT ON COLUMN tlsearch.measures.random_init_seconds IS 'Time from random weights';
 COMMENT ON COLUMN tlsearch.measures.sizes IS
     'Fixed features at other image sizes: [{image_size, val_accuracy, lead {gain, error}}, ...]';
+COMMENT ON COLUMN tlsearch.measures.objective IS
+    'What fixed_features and random_init are: accuracy, of several labels mean_average_precision';

@@ -25,6 +25,7 @@ backbone.model = "test_efficientnet"
 backbone.weights = "{weights}"
 budget.trials = 6
 sampler.startup_trials = 3
+measures.sizes = [48]
 
 [recipe]
 image_size = 32
@@ -50,7 +51,9 @@ def test_from_the_spec_to_predictions(tlsearch: Command, spec: Path, tmp_path: P
     assert "val mean average precision " in tlsearch.run("worker", "patches").stdout
     best = tlsearch.json("best", "patches", "--top", "6")
     assert {trial["objective"] for trial in best} == {"mean_average_precision"}
-    assert {trial["origin"] for trial in best} >= {"fixed_features", "default"}
+    assert {trial["origin"] for trial in best} >= {
+        *("fixed_features", "default", "prior", "range_rate")
+    }
     figures = [trial["val_objective"] for trial in best]
     assert figures == sorted(figures, reverse=True)
     assert 0 < figures[-1] <= figures[0] <= 1
@@ -71,9 +74,28 @@ def test_from_the_spec_to_predictions(tlsearch: Command, spec: Path, tmp_path: P
     html = (page / "index.html").read_text()
     assert "This study makes mean average precision best" in html
     assert "average precision of each class" in html
-    for command in ("measures", "prior"):
-        assert "of one label an image" in tlsearch.run(command, "patches", rc=2).stderr
-    assert "goes by what accuracy" in tlsearch.run("plan", str(spec), rc=2).stderr
+    measured = tlsearch.json("measures", "patches")
+    (floor,) = (trial for trial in best if trial["origin"] == "fixed_features")
+    assert measured["objective"] == "mean_average_precision"
+    assert measured["fixed_features"] == pytest.approx(floor["val_objective"], abs=1e-6)
+    assert 0 < measured["random_init"] <= 1
+    assert measured["fit"] == measured["random_init"] - measured["fixed_features"]
+    assert 0 < measured["fit_error"] < 0.5
+    assert measured["lr_range"] > 0
+    assert measured["fisher"] is measured["fisher_ratio"] is measured["emd"] is None
+    (size,) = measured["sizes"]
+    assert size["lead"]["gain"] == pytest.approx(size["val_accuracy"] - measured["fixed_features"])
+    assert "the paper's are accuracies" in tlsearch.run("measures", "patches").stdout
+    prior = tlsearch.json("prior", "patches")
+    assert 0 < prior["unfit"] < 1
+    (at_range,) = (trial for trial in best if trial["origin"] == "range_rate")
+    assert at_range["params"]["high_lr"] == pytest.approx(measured["lr_range"])
+    plan = tlsearch.json("plan", str(spec), "--minutes", "60", "--sizes", "48")
+    assert plan["fixed_features_in"] == "mean_average_precision"
+    own = next(each for each in plan["sizes"] if each["image_size"] == 32)
+    assert own["probe"]["val_accuracy"] == pytest.approx(measured["fixed_features"])
+    assert plan["proposed"]["trials"] >= 8
+    assert "fixed features by mean average precision" in tlsearch.run("plan", str(spec)).stdout
 
     folder, photo = tmp_path / "model", str(tmp_path / "patches" / "1.png")
     exported = tlsearch.json("export", "patches", "--out", str(folder), "--onnx")

@@ -20,7 +20,15 @@ from tlsearch.evaluation import (
 from tlsearch.evaluation.drawn import drawn_interval
 from tlsearch.finetune.losses import build_loss
 from tlsearch.finetune.several_labels import SeveralLabelsLoss, figures_of_several
-from tlsearch.measures import Features, linear_probe, per_image, right_of, score_error
+from tlsearch.measures import (
+    Features,
+    fixed_features,
+    linear_probe,
+    measure_features,
+    per_image,
+    right_of,
+    score_error,
+)
 from tlsearch.measures.folds import folds_of_several
 from tlsearch.measures.several_labels import average_precision_of_each
 from tlsearch.predict.mean import mean_of
@@ -197,6 +205,30 @@ def test_the_probe_is_logistic_regression_of_each_class():
         )
     again = linear_probe(Features(values, labels), 3)
     assert np.array_equal(again.weight, probe.weight)
+
+
+@pytest.mark.parametrize("folds", [None, np.arange(90) % 3])
+def test_fixed_features_are_measured_by_mean_average_precision(folds):
+    generator = np.random.default_rng(2)
+    values = generator.normal(size=(90, 6)).astype(np.float32)
+    noisy = values[:, :3] + generator.normal(size=(90, 3))
+    features = Features(values, (noisy > np.array([0.0, 0.5, 1.0])) * 1)
+    train, val = features, features
+    if folds is None:
+        train, val = features.taken(np.arange(90) < 60), features.taken(np.arange(90) >= 60)
+        logits = linear_probe(train, 3).logits(val.values)
+    else:
+        logits = np.empty((90, 3), np.float32)
+        for fold in range(3):
+            probe = linear_probe(features.taken(folds != fold), 3)
+            logits[folds == fold] = probe.logits(values[folds == fold])
+    found = fixed_features(train, val, folds=folds)
+    assert found.score == pytest.approx(macro_precision(expit(logits), val.labels), abs=1e-6)
+    assert found.val_accuracy == accuracy_score(val.labels, logits >= 0)
+    measured = measure_features(train, val, folds=folds)
+    assert measured.fixed.score == found.score
+    assert measured.fisher is measured.emd is measured.emd_similarity is None
+    assert measured.emd_source.startswith("left out")
 
 
 def test_folds_share_every_class():

@@ -139,7 +139,9 @@ def test_the_defaults_of_several_labels():
     several = parse_spec({**SPEC, "data": data})
     assert several.objective == "mean_average_precision"
     assert (several.recipe.loss, several.recipe.label_smoothing) == ("bce", 0.0)
-    assert several.measures.when == "off"
+    assert several.measures.when == "worker"
+    earlier = {**to_toml_dict(several), "measures": {"when": "off"}}
+    assert parse_spec(earlier).measures.when == "off"
     assert parse_spec(to_toml_dict(several)) == several
     assert parse_spec(with_legacy_values(to_toml_dict(several))) == several
 
@@ -150,7 +152,8 @@ def test_the_defaults_of_several_labels():
         ({"objective": "accuracy"}, "is of one label an image; where data.multi_label = true give"),
         ({"recipe": {"loss": "cross_entropy"}}, 'set "bce" or "focal"'),
         ({"recipe": {"sampling": "balanced"}}, "lets each class come as often"),
-        ({"measures": {"when": "worker"}}, "the measures, and the prior from them"),
+        ({"measures": {"source": "photos"}}, "measures.source and prior.emd_weight are of"),
+        ({"prior": {"emd_weight": 0.1}}, "classes that share no image; leave them out"),
         ({"budget": {"target_accuracy": 0.9}}, "budget.target_accuracy is of one label"),
         ({"data": {"path": "x"}, "recipe": {"loss": "bce"}}, "is of several labels an image"),
         ({"data": {"path": "x"}, "objective": "mean_average_precision"}, "of several labels"),

@@ -178,3 +178,12 @@ def test_two_classifiers_on_the_same_images():
     assert probe.gain_error == pytest.approx((1 - 1 / 4) ** 0.5 / 4)
     assert compared(own, own, 1.0).gain_error == 0
     assert compared(np.ones(4, bool), own, 1.0).error > 0
+
+
+def test_of_several_labels_what_each_image_is_worth_is_compared():
+    own, better = np.array([0.2, 0.4, 0.6, 0.8]), np.array([0.4, 0.6, 0.6, 1.2])
+    probe = compared(better, own, 1.0)
+    assert probe.val_accuracy == pytest.approx(0.7)
+    assert probe.gain == pytest.approx(0.2)
+    assert probe.error == pytest.approx(better.std(ddof=1) / 2)
+    assert probe.gain_error == pytest.approx((better - own).std(ddof=1) / 2)

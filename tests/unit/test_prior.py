@@ -7,32 +7,31 @@ import pytest
 
 from tlsearch.errors import SpecError
 from tlsearch.prior import most_starting_trials, starting_trials
+from tlsearch.prior.fit import FISHER_MIDDLE, FISHER_SCALE, fisher_unfit, unfit_weight
 from tlsearch.prior.rule import (
     DISAGREEMENT,
-    FISHER_MIDDLE,
-    FISHER_SCALE,
     RULES,
     SHORT_STEPS,
     build_prior,
     density,
-    fisher_unfit,
     rule_of,
-    unfit_weight,
 )
 from tlsearch.records import HYPERPARAMETER_NAMES, Measures, Prior, Range
+from tlsearch.report.measures_table import footnotes, meaning, measures_rows
 from tlsearch.space import resolve
 from tlsearch.spec import KnobsSpec, PriorSpec, RecipeSpec, SpaceSpec
 
 DEPTHS = ("reinit_layers", "low_layers", "l2sp_layers")
 
+FLOOR = 0.4  # of the Fisher score
 # The measures of nobody in particular: they speak for neither column.
 NEUTRAL = Measures(
     fixed_features=0.7,
     fixed_features_strength=0.01,
     random_init=0.7,
     random_init_epochs=60,
-    fisher=FISHER_MIDDLE * 0.4,
-    fisher_floor=0.4,
+    fisher=FISHER_MIDDLE * FLOOR,
+    fisher_floor=FLOOR,
     fisher_floor_spread=0.01,
     emd=60.0,
     emd_similarity=0.55,
@@ -49,7 +48,7 @@ DOES_NOT_FIT = {"random_init": 0.95}
 
 def fisher(z):
     """A score that speaks for the left column, or below 0 for the right one."""
-    return {"fisher": NEUTRAL.fisher * math.exp(z * FISHER_SCALE)}
+    return {"fisher": FISHER_MIDDLE * FLOOR * math.exp(z * FISHER_SCALE)}
 
 
 # Images with which 200 epochs are long training, whatever the batches.
@@ -106,15 +105,57 @@ class TestUnfitWeight:
     def test_fisher_score_at_its_floor_speaks_against_the_weights(self):
         """And ten times it for them, neither for sure: it tells easy from hard targets as much."""
         at_floor, tenfold = (
-            fisher_unfit(replace(NEUTRAL, fisher=factor * NEUTRAL.fisher_floor))
-            for factor in (1, 10)
+            fisher_unfit(replace(NEUTRAL, fisher=factor * FLOOR)) for factor in (1, 10)
         )
+        assert at_floor is not None
+        assert tenfold is not None
         assert 0.7 < at_floor < 0.95
         assert 0.05 < tenfold < 0.3
 
     def test_fisher_alone(self):
         weights = [fisher_unfit(replace(NEUTRAL, **fisher(z))) for z in (-1, 0, 1)]
         assert weights == pytest.approx([0.841345, 0.5, 0.158655], abs=1e-6)
+
+
+class TestSeveralLabels:
+    MEASURED = replace(
+        NEUTRAL,
+        fixed_features=0.8,
+        random_init=0.4,
+        fisher=None,
+        fisher_floor=None,
+        fisher_floor_spread=None,
+        emd=None,
+        emd_similarity=None,
+        objective="mean_average_precision",
+        fixed_features_error=0.03,
+        random_init_error=0.04,
+    )
+
+    def test_the_errors_are_those_of_mean_average_precision(self):
+        assert self.MEASURED.fit_error == pytest.approx(0.05)
+        assert Measures.from_dict(json.loads(json.dumps(self.MEASURED.as_dict()))) == self.MEASURED
+
+    def test_the_fit_alone_decides(self):
+        space = resolve(SpaceSpec(), 22)
+        found = [
+            build_prior(each, 22, space.ranges, PriorSpec(), RecipeSpec(), LONG)
+            for each in (self.MEASURED, replace(self.MEASURED, random_init=None))
+        ]
+        assert found[0].unfit == unfit_weight(-0.4, 0.05)
+        assert (found[1].unfit, found[1].disagreement) == (0.5, 0.0)
+        assert found[0].disagreement == 0
+        assert "half way" in found[1].beliefs["alpha"].moved_by
+
+    def test_what_is_shown_says_so(self):
+        rows = {row[0]: row[1] for row in measures_rows(self.MEASURED)}
+        assert (rows["fixed features"], rows["difference"]) == ("80.0 %", "-40.0 +- 5.0")
+        assert rows["Fisher score"] == rows["  ratio"] == rows["EMD similarity"] == "-"
+        assert "mean average precision; the paper's are accuracies" in " ".join(
+            footnotes(self.MEASURED)
+        )
+        failed = replace(self.MEASURED, random_init=None)
+        assert "lies half way between the two columns" in meaning(failed, None)
 
 
 class TestFitError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlsearch.cli.display import columns, rising_as_json
 from tlsearch.records.format import duration, percent
+from tlsearch.records.objective import ACCURACY, MEAN_AVERAGE_PRECISION, Objective, words
 from tlsearch.report.rising import rising_sentence
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def plan_as_json(plan: "Plan") -> dict[str, Any]:
         "budget_seconds": plan.seconds,
         "workers": plan.workers,
         "device": plan.device,
+        "fixed_features_in": _figure(plan),
         "n_train": plan.n_train,
         "n_val": plan.n_val,
         "sizes": [asdict(facts) for facts in plan.sizes],
@@ -106,7 +108,15 @@ def _size_lines(plan: "Plan") -> list[str]:
     ]
     aligned = columns([heading, *(row[:-1] for row in rows)])
     remarks = ["", *(row[-1] for row in rows)]
-    return [f"{line}  {remark}".rstrip() for line, remark in zip(aligned, remarks, strict=True)]
+    lines = [f"{line}  {remark}".rstrip() for line, remark in zip(aligned, remarks, strict=True)]
+    if plan.spec.data.multi_label:
+        lines.append(f"fixed features by {words(_figure(plan))}")
+    return lines
+
+
+def _figure(plan: "Plan") -> Objective:
+    """Return what fixed features are measured in."""
+    return MEAN_AVERAGE_PRECISION if plan.spec.data.multi_label else ACCURACY
 
 
 def _size_cells(facts: "SizeFacts", own: int) -> list[str]:
@@ -183,6 +193,11 @@ def _proposal(plan: "Plan", chosen: "Combination") -> list[str]:
         '"rule" is points over this spec at 10 epochs by a rule of thumb, to compare them by; '
         "measures come before the search; pruning will save some of it",
     ]
+    if plan.spec.data.multi_label:
+        lines.append(
+            "the rule was made from accuracies of one label an image; mean average precision "
+            "stands in their place here, untested"
+        )
     if plan.cost is not None:
         lines[1:1] = _cost_lines("it costs", plan.cost, plan.device)
     if plan.own is not None:

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from tlsearch.measures.features import Features, Labels, Matrix
 from tlsearch.measures.kept_probe import kept_linear_probe
 from tlsearch.measures.linear_probe import LinearProbe, Mask
+from tlsearch.measures.per_image import Values, per_image, right_of
+from tlsearch.records.objective import MEAN_AVERAGE_PRECISION
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +24,20 @@ class FixedFeatures:
     Attributes:
         val_accuracy: top-1 on validation, a fraction.
         probe: the classifier, fitted to all training images.
-        right: which validation images are predicted right, bool (n_val,).
+        right: which validation images are predicted right, bool (n_val,); of several labels those
+            all of whose labels are.
+        values: what each of them is worth, float64 (n_val,): their mean is `score`.
     """
 
     val_accuracy: float
     probe: LinearProbe
     right: Mask
+    values: Values
+
+    @property
+    def score(self) -> float:
+        """The accuracy; of several labels an image the mean average precision."""
+        return float(self.values.mean())
 
 
 def fixed_features(train: Features, val: Features, *, folds: Labels | None = None) -> FixedFeatures:
@@ -41,14 +52,22 @@ def fixed_features(train: Features, val: Features, *, folds: Labels | None = Non
     Raises:
         DataError: the training images are all of one class.
     """
-    n_classes = 1 + int(max(train.labels.max(), val.labels.max()))
+    several = train.labels.ndim == 2
+    of_labels = train.labels, val.labels
+    n_classes = train.labels.shape[1] if several else 1 + int(max(e.max() for e in of_labels))
     probe = kept_linear_probe(train, n_classes)
     if folds is None:
-        right = probe.right(val)
+        logits = probe.logits(val.values)
     else:
-        probes = probes_of_folds(train, folds, n_classes)
-        right = logits_of_folds(probes, val, folds).argmax(axis=1) == val.labels
-    return FixedFeatures(float(right.mean()), probe, right)
+        logits = logits_of_folds(probes_of_folds(train, folds, n_classes), val, folds)
+    if several:
+        shares = expit(logits.astype(np.float64))
+        right = right_of(shares, val.labels)
+        values = per_image(MEAN_AVERAGE_PRECISION, shares, val.labels)
+    else:
+        right = logits.argmax(axis=1) == val.labels
+        values = right.astype(np.float64)
+    return FixedFeatures(float(right.mean()), probe, right, values)
 
 
 def probes_of_folds(features: Features, folds: Labels, n_classes: int) -> tuple[LinearProbe, ...]:

@@ -17,6 +17,7 @@ from tlsearch.measures.fixed_features import FixedFeatures, fixed_features
 
 PROXY = "proxy: rows of the pretrained classifier"
 NOTHING = "nothing known about the source"
+OF_ONE_LABEL = "left out, as it goes by the mean image of a class, and classes share images here"
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,13 @@ class FeatureMeasures:
 
     Attributes:
         fixed: the linear classifier.
-        fisher: the Fisher score and its floor.
-        emd: distance from the source; None where nothing is known about the source.
-        emd_source: what was taken as the source.
+        fisher: the Fisher score and its floor; None where an image has several labels.
+        emd: distance from the source; None where nothing is known about the source, and likewise.
+        emd_source: what was taken as the source, or why nothing was.
     """
 
     fixed: FixedFeatures
-    fisher: FisherScore
+    fisher: FisherScore | None
     emd: float | None
     emd_source: str
 
@@ -61,10 +62,11 @@ def measure_features(
     Raises:
         DataError: there is one class, as many images as classes, or no varying feature.
     """
+    fixed = fixed_features(train, val, folds=folds)
+    if train.labels.ndim == 2:
+        return FeatureMeasures(fixed, None, None, OF_ONE_LABEL)
     distance, stood = _distance(train, source, source_rows)
-    return FeatureMeasures(
-        fixed_features(train, val, folds=folds), fisher_score(train), distance, stood
-    )
+    return FeatureMeasures(fixed, fisher_score(train), distance, stood)
 
 
 def _distance(

@@ -7,7 +7,7 @@ difference from fixed features is clear also with hyperparameters that are not t
 import math
 
 from tlsearch.records import Hyperparameters, Range, measures_study_name
-from tlsearch.records.objective import ACCURACY
+from tlsearch.records.objective import ACCURACY, MEAN_AVERAGE_PRECISION
 from tlsearch.spec import (
     BudgetSpec,
     MeasuresSpec,
@@ -52,7 +52,8 @@ def random_init_spec(spec: StudySpec, n_body_layers: int) -> StudySpec:
                 }
             ),
             "space": SpaceSpec(**fixed),
-            "objective": ACCURACY,  # the measures are accuracies
+            # What the measures are in, whatever the search makes best.
+            "objective": MEAN_AVERAGE_PRECISION if spec.data.multi_label else ACCURACY,
             "measures": MeasuresSpec(when="off"),
             "prior": PriorSpec(),
             "sampler": SamplerSpec(name="random"),

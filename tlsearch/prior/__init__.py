@@ -1,5 +1,6 @@
 """The prior: from the domain measures to the start of the search and its queued trials."""
 
+from tlsearch.prior.fit import fisher_unfit, unfit_weight
 from tlsearch.prior.queue import most_starting_trials, normal_priors, starting_trials
 from tlsearch.prior.rule import (
     DISAGREEMENT,
@@ -7,11 +8,9 @@ from tlsearch.prior.rule import (
     build_prior,
     check_overrides,
     density,
-    fisher_unfit,
     lr_scale,
     prior_of,
     rule_of,
-    unfit_weight,
 )
 
 __all__ = [

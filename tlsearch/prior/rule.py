@@ -17,16 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlsearch.errors import SpecError
+from tlsearch.prior.fit import fisher_unfit, unfit_by
 from tlsearch.records import DEPTHS, HYPERPARAMETER_NAMES, Belief, Measures, Prior, Range
 from tlsearch.space import SearchSpace
 from tlsearch.spec import Optimizer, PriorSpec, RecipeSpec, StudySpec
 
-# A difference between the two accuracies (fractions) that is several times this is decisive.
-FIT_SCALE = 0.05
-# The ratio of the Fisher score to its floor at which it favours neither column, and the change (as
-# a logarithm) that favours one. It is wide: the score also depends on how hard the target is.
-FISHER_MIDDLE = 3.0
-FISHER_SCALE = 1.0
 # A distance between the two weights, Fisher's and the accuracies', that we call disagreement.
 DISAGREEMENT = 0.5
 # With fewer steps than this, a low rate cannot move the weights far enough: a tenth of the paper's
@@ -35,8 +30,6 @@ SHORT_STEPS = 4000
 # What the paper's alpha and beta, which are for SGD, are multiplied by. AdamW's decay does not pass
 # through its division by the size of the gradients, and its rates are lower (`tlsearch.space`).
 STRENGTH_UNIT: Mapping[Optimizer, float] = {"sgd": 1.0, "adamw": 10.0}
-# The paper's four similarities lie between .536 and .568.
-EMD_MIDDLE, EMD_SCALE = 0.55, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +121,11 @@ def build_prior(
         SpecError: a value of the user that is outside the study's ranges.
     """
     check_overrides(spec, ranges)
-    unfit, by = _unfit(measures, spec.emd_weight)
+    unfit, by = unfit_by(measures, spec.emd_weight)
     fisher = fisher_unfit(measures)
-    disagreement = abs(unfit - fisher) if measures.fit is not None else 0.0
+    disagreement = 0.0
+    if measures.fit is not None and fisher is not None:
+        disagreement = abs(unfit - fisher)
     scale, scale_from = lr_scale(spec, recipe, measures.lr_range)
     steps = recipe.epochs * max(1, n_train // recipe.batch_size)
     beliefs = {}
@@ -139,24 +134,6 @@ def build_prior(
         own = _in_own_units(belief, name, n_body_layers, scale, STRENGTH_UNIT[recipe.optimizer])
         beliefs[name] = _overridden(own, name, ranges[name], spec)
     return Prior(unfit, disagreement, scale, scale_from, beliefs)
-
-
-def unfit_weight(fit: float, error: float) -> float:
-    """Return the weight of "the pretrained weights do not fit", from 0 to 1.
-
-    It is the normal distribution function of `fit`, scaled by its standard error and `FIT_SCALE`:
-    0.5 where there is no difference, and never near 0 or 1 with few validation images.
-
-    Args:
-        fit: accuracy from random weights minus that of fixed features, a fraction.
-        error: standard error of that difference.
-    """
-    return _normal(fit / math.hypot(FIT_SCALE, error))
-
-
-def fisher_unfit(measures: Measures) -> float:
-    """Return the same weight, computed from the Fisher score alone."""
-    return _normal(-math.log(measures.fisher_ratio / FISHER_MIDDLE) / FISHER_SCALE)
 
 
 def lr_scale(spec: PriorSpec, recipe: RecipeSpec, lr_range: float | None) -> tuple[float, str]:
@@ -230,18 +207,6 @@ def check_overrides(spec: PriorSpec, ranges: Mapping[str, Range]) -> None:
         raise SpecError(problems)
 
 
-def _unfit(measures: Measures, emd_weight: float) -> tuple[float, str]:
-    """Return the weight of the column "do not fit" and the name of the measure behind it."""
-    if measures.fit is not None and measures.fit_error is not None:
-        weight, by = unfit_weight(measures.fit, measures.fit_error), "random init - fixed features"
-    else:  # the paper's second choice, and a weak one
-        weight, by = 0.5 + (fisher_unfit(measures) - 0.5) / 2, "Fisher score (halved)"
-    if emd_weight and measures.emd_similarity is not None:
-        emd = _normal((EMD_MIDDLE - measures.emd_similarity) / EMD_SCALE)
-        weight, by = (1 - emd_weight) * weight + emd_weight * emd, f"{by}, EMD"
-    return weight, by
-
-
 def rule_of(name: str, steps: int) -> Rule:
     """Return the rule of a hyperparameter for a training of `steps` steps.
 
@@ -291,7 +256,3 @@ def _overridden(belief: Belief, name: str, allowed: Range, spec: PriorSpec) -> B
         rule=f"set by the spec; {ruled}",
         moved_by="[prior]" if mode is not None else belief.moved_by,
     )
-
-
-def _normal(z: float) -> float:
-    return 0.5 * (1 + math.erf(z / math.sqrt(2)))

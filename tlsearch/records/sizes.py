@@ -15,7 +15,8 @@ class SizeMeasure:
 
     Attributes:
         image_size: side of the square the network sees, pixels.
-        val_accuracy: of a linear classifier on the features at this size, a fraction.
+        val_accuracy: of a linear classifier on the features at this size, a fraction; of several
+            labels an image its mean average precision.
         lead: over those at the recipe's size.
         seconds: it took.
     """

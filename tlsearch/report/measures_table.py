@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tlsearch.prior import DISAGREEMENT, unfit_weight
 from tlsearch.records import Measures, Prior, SizeMeasure
 from tlsearch.records.format import percent, points
+from tlsearch.records.objective import ACCURACY, words
 
 # Plested et al., Table 1 and Table 7; accuracies in per cent.
 PAPER = ("Caltech", "DTD", "Cars", "Aircraft")
@@ -28,9 +29,9 @@ def measures_rows(measures: Measures) -> list[list[str]]:
         **{f"  at {s.image_size} px": _size(s) for s in measures.sizes},
         "random initialisation": random_init,
         "difference": difference + error,
-        "Fisher score": f"{measures.fisher:.2f}",
-        "  with labels permuted": f"{measures.fisher_floor:.2f}",
-        "  ratio": f"{measures.fisher_ratio:.2f}",
+        "Fisher score": _hundredths(measures.fisher),
+        "  with labels permuted": _hundredths(measures.fisher_floor),
+        "  ratio": _hundredths(measures.fisher_ratio),
         "EMD similarity": "-"
         if measures.emd_similarity is None
         else f"{measures.emd_similarity:.3f}",
@@ -43,6 +44,10 @@ def measures_rows(measures: Measures) -> list[list[str]]:
     return [["measure", "this study", *PAPER], *rows]
 
 
+def _hundredths(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
 def _size(size: SizeMeasure) -> str:
     gain, error = 100 * size.lead.gain, 100 * size.lead.error
     return f"{percent(size.val_accuracy)} ({gain:+.1f} +- {error:.1f})"
@@ -50,11 +55,20 @@ def _size(size: SizeMeasure) -> str:
 
 def footnotes(measures: Measures) -> Sequence[str]:
     """Return how the measures were taken and how long that took."""
+    of_several: tuple[str, ...] = ()
+    if measures.objective != ACCURACY:
+        of_several = (
+            f"fixed features, random initialisation: {words(measures.objective)}; the paper's are "
+            "accuracies",
+            "Fisher score: left out, as it is of classes that share no image",
+        )
     return (
         f"random initialisation: {measures.random_init_epochs} epochs, "
         f"{measures.random_init_seconds:.0f} s; features: {measures.feature_seconds:.1f} s; "
         f"range test: {measures.lr_range_seconds:.1f} s",
-        f"EMD: {measures.emd_source}; compare it only between targets of the same network",
+        f"EMD: {measures.emd_source}"
+        + ("" if of_several else "; compare it only between targets of the same network"),
+        *of_several,
     )
 
 
@@ -66,9 +80,12 @@ def meaning(measures: Measures, prior: Prior | None) -> str:
         prior: the prior from these measures; None where the study does not use one.
     """
     if measures.fit is None or measures.fit_error is None:
+        instead = "uses the Fisher score instead, with half its weight"
+        if measures.fisher is None:
+            instead = "lies half way between the two columns of the paper"
         return (
             "Training from random weights failed, so it is unknown how well the pretrained weights "
-            "fit; the prior uses the Fisher score instead, with half its weight."
+            f"fit; the prior {instead}."
         )
     unfit = unfit_weight(measures.fit, measures.fit_error)
     difference = points(measures.fit)

@@ -199,8 +199,6 @@ def _measured(facts: StudyFacts) -> str:
         )
         said = f" {size[0].upper()}{_plain(size[1:])}." if size else ""
         return f"{title}{meaning(facts.measures, facts.prior)}{said}\n\n{table}"
-    if facts.study.spec.data.multi_label:
-        return f"{title}Not measured: the measures are of one label an image."
     if facts.study.spec.measures.when == "off":
         return f'{title}Not measured, because the spec says `measures.when = "off"`.'
     if facts.unmeasured is not None:

@@ -6,13 +6,12 @@ from typing import Any
 from tlsearch.records.objective import MEAN_AVERAGE_PRECISION, OF_ONE_LABEL, OF_SEVERAL_LABELS
 from tlsearch.spec.fields import Table
 from tlsearch.spec.running import BudgetSpec
-from tlsearch.spec.search import MeasuresSpec
+from tlsearch.spec.search import MeasuresSpec, PriorSpec
 from tlsearch.spec.training import BackboneSpec, RecipeSpec
 
 _WITH = "where data.multi_label = true"
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "recipe": {"loss": "bce", "label_smoothing": 0.0},
-    "measures": {"when": "off"},
 }
 
 
@@ -73,7 +72,9 @@ def check_recipe_of(recipe: RecipeSpec, *, several: bool) -> None:
         )
 
 
-def check_search(backbone: BackboneSpec, measures: MeasuresSpec, budget: BudgetSpec) -> None:
+def check_search(
+    backbone: BackboneSpec, measures: MeasuresSpec, prior: PriorSpec, budget: BudgetSpec
+) -> None:
     """Check what goes by accuracy of one label an image.
 
     Raises:
@@ -84,10 +85,10 @@ def check_search(backbone: BackboneSpec, measures: MeasuresSpec, budget: BudgetS
             "backbone.candidates and backbone.image_sizes are compared by accuracy of one label an "
             f"image; name one network {_WITH}"
         )
-    if measures.when != "off":
+    if measures.source is not None or prior.emd_weight:
         raise ValueError(
-            f'measures.when = "{measures.when}": the measures, and the prior from them, are of one '
-            f"label an image; leave it out {_WITH}"
+            "measures.source and prior.emd_weight are of the earth mover's distance, which goes by "
+            f"classes that share no image; leave them out {_WITH}"
         )
     if budget.target_accuracy is not None:
         raise ValueError(

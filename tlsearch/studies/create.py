@@ -228,7 +228,8 @@ def _attrs(checked: CheckedStudy, test_sha256: str) -> dict[str, Any]:
 
 def _check_measurable(spec: StudySpec, catalog: Catalog) -> None:
     n_train, n_classes = len(catalog.train), len(catalog.class_names)
-    if spec.measures.when != "off" and n_train <= n_classes:
+    needs_spread = spec.measures.when != "off" and not spec.data.multi_label  # the Fisher score
+    if needs_spread and n_train <= n_classes:
         raise SpecError(
             [
                 f"{spec.data.path}: {n_train} training images of {n_classes} classes leave no "

@@ -7,7 +7,6 @@ from statistics import fmean
 
 from tlsearch.backbones import native_size
 from tlsearch.data import find_images
-from tlsearch.errors import SpecError
 from tlsearch.postgres import embedded
 from tlsearch.report.rising import Rising, read_rising
 from tlsearch.spec import StudySpec, spec_hash
@@ -113,17 +112,9 @@ def plan_study(
         say: told what is going on.
 
     Raises:
-        SpecError: images have several labels.
         InputError: images or network cannot be used, or no such device.
         StorageError: the database cannot be used.
     """
-    if spec.data.multi_label:
-        raise SpecError(
-            [
-                "data.multi_label = true: a plan goes by what accuracy of one label an image "
-                "gains; create the study, and set its budget with tlsearch budget"
-            ]
-        )
     began = time.monotonic()
     hours = spec.budget.gpu_hours if gpu_hours is None else gpu_hours
     seconds, where = None if hours is None else 3600 * hours, choose_device(device)

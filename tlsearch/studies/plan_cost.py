@@ -83,7 +83,7 @@ def with_disk(
     pace = facts.pace
     assert pace is not None
     images = round(facts.image_bytes * (n_images[1] if spec.data.folds else sum(n_images)))
-    floor = spec.measures.when != "off"  # its model is kept as well
+    floor = _has_floor(spec)  # its model is kept as well
     kept = min(spec.checkpoints.keep_best, one.trials) + floor
     running = min(workers, one.trials)
     networks = networks_of(spec, keeps=spec.checkpoints.keep_best > 0)
@@ -108,5 +108,9 @@ def planned_trials(spec: StudySpec) -> int:
     points = grid_points(spec.sampler)
     if points is None:
         return spec.budget.trials
-    queued = 1 if spec.measures.when == "off" else 2  # the plain default; the floor
+    queued = 2 if _has_floor(spec) else 1  # the plain default; the floor
     return min(spec.budget.trials, points + queued)
+
+
+def _has_floor(spec: StudySpec) -> bool:
+    return spec.measures.when != "off" or spec.data.multi_label

@@ -33,8 +33,9 @@ class Probe:
     """How good fixed features are at one image size.
 
     Attributes:
-        val_accuracy: of a linear classifier on them, a fraction.
-        error: its standard error from the number of validation images.
+        val_accuracy: of a linear classifier on them, a fraction; of several labels an image its
+            mean average precision.
+        error: its standard error by the validation images.
         gain: over the spec's size.
         gain_error: its standard error; both classifiers see the same validation images.
         seconds: that features and classifier took.

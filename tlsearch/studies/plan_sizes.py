@@ -22,7 +22,7 @@ from tlsearch.errors import (
 )
 from tlsearch.finetune import FineTuneData
 from tlsearch.finetune.pace import FEWEST_BURSTS, Pace, measure_pace, sample_size
-from tlsearch.measures import features_of_splits, fixed_features, right_alone
+from tlsearch.measures import features_of_splits, fixed_features, right_alone, score_error
 from tlsearch.records.format import duration
 from tlsearch.records.precision import difference_error, standard_error
 from tlsearch.spec import RecipeSpec, StudySpec
@@ -36,7 +36,7 @@ _LOOKED_AT = 64  # images whose stored size is read
 _SLOWER = 1.5  # a burst may take this many times what pixels alone say
 
 Say = Callable[[str], None]
-Correct = NDArray[np.bool_]
+Correct = NDArray[np.bool_] | NDArray[np.float64]
 
 
 def candidate_sizes(image_size: int, native: int | None) -> list[int]:
@@ -64,7 +64,7 @@ class SizeMeasurer:
         seconds: about how long all of it may take. The spec's own size is measured in any case.
         say: told what is going on, before each thing that may take a second.
         correct: by size, for each validation image, whether a classifier on fixed features is
-            right; filled by `measure`.
+            right, of several labels what it is worth; filled by `measure`.
     """
 
     spec: StudySpec
@@ -162,7 +162,10 @@ class SizeMeasurer:
         return replace(facts, probe=compared(correct, self.correct.get(own, correct), seconds))
 
     def _correct_at(self, size: int) -> Correct:
-        """Return for each validation image whether a classifier on fixed features is right."""
+        """Return for each validation image whether a classifier on fixed features is right.
+
+        Of several labels an image it is what the image is worth to mean average precision.
+        """
         recipe, backbone = self._recipe(size), self._backbone(size)
         train, val = features_of_splits(
             backbone,
@@ -179,7 +182,7 @@ class SizeMeasurer:
         folds = None if self.catalog.folds is None else np.array(self.catalog.folds)
         found = fixed_features(train, val, folds=folds)
         self._fit_seconds = time.monotonic() - began
-        return found.right
+        return found.values if self.spec.data.multi_label else found.right
 
     def _go_on(self, size: int) -> None:
         """Say how long it took so far; give up where that is more than was expected."""
@@ -217,9 +220,16 @@ def _nearest(found: dict[int, SizeFacts], size: int) -> Pace | None:
 
 
 def compared(correct: Correct, own: Correct, seconds: float) -> Probe:
-    """Compare a classifier with another one, `own`, on the same n images: bool (n,) each."""
+    """Compare a classifier with another one, `own`, on the same n images.
+
+    Both are bool (n,), which images are right; or float64 (n,), what each is worth.
+    """
     n = len(correct)
-    better, worse = right_alone(correct, own)
+    if correct.dtype != np.bool_:
+        gains = correct - own.astype(np.float64)
+        errors = score_error(correct.astype(np.float64)), score_error(gains)
+        return Probe(float(correct.mean()), errors[0], float(gains.mean()), errors[1], seconds)
+    better, worse = right_alone(correct.astype(np.bool_), own.astype(np.bool_))
     accuracy = float(correct.mean())
     return Probe(
         val_accuracy=accuracy,

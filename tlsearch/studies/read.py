@@ -118,11 +118,6 @@ class StudyReader:
 def not_measured(storage: RDBStorage, study: StoredStudy) -> StudyError:
     """Return the error that says why a study has no measures, and what to do."""
     name = study.name
-    if study.spec.data.multi_label:
-        return StudyError(
-            f"study {name!r} has no measures, and no prior from them: they are of one label an "
-            "image, and its images may have several"
-        )
     if study.spec.measures.when == "off":
         return StudyError(
             f'study {name!r} has no measures, as its spec says measures.when = "off"; create a '

@@ -16,7 +16,7 @@ from tlsearch.records import (
     TrialRecord,
     measures_study_name,
 )
-from tlsearch.records.format import percent
+from tlsearch.records.objective import Objective, val_words
 from tlsearch.store.claims import Claim
 from tlsearch.store.locks import sole_attempt
 from tlsearch.store.measures import (
@@ -121,7 +121,9 @@ class Measuring:
                 f"study {name!r}, which trains from random weights, is gone; create the study "
                 "again under another name to have it measured"
             )
-        progress = _RandomInitProgress(self._context.progress, study.spec.recipe.epochs)
+        progress = _RandomInitProgress(
+            self._context.progress, study.spec.recipe.epochs, study.spec.objective
+        )
         context = self._context.for_study(study, progress)
         trials = context.retry.call(lambda: OptunaTrials(context.database, study))
         return TrialRunner(context, self._materials, trials), study.study_id
@@ -154,11 +156,12 @@ class _RandomInitProgress(SilentProgress):
 
     progress: Progress
     epochs: int
+    objective: Objective
 
     def epoch(self, number: int, report: EpochReport) -> None:
         """Show the epoch that ended."""
         del number
         self.progress.measuring(
             f"measuring: training from random weights, epoch {report.epoch}/{self.epochs}, "
-            f"val {percent(report.val_accuracy)}"
+            f"val {val_words(self.objective, report.score(self.objective), None)}"
         )

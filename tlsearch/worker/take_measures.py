@@ -12,12 +12,15 @@ from tlsearch.finetune import lr_range_test
 from tlsearch.measures import (
     FeatureMeasures,
     Features,
+    FixedFeatures,
     features_of,
     fixed_features,
     measure_features,
     right_alone,
+    score_error,
 )
-from tlsearch.records import Measures, SizeMeasure, TrialRecord, size_lead
+from tlsearch.records import Lead, Measures, SizeMeasure, TrialRecord, size_lead
+from tlsearch.records.objective import ACCURACY, MEAN_AVERAGE_PRECISION
 from tlsearch.worker.context import WorkerContext
 from tlsearch.worker.floor import features_of_study
 from tlsearch.worker.materials import TrainingMaterials
@@ -44,19 +47,21 @@ def take_measures(
         train, val = features_of_study(context, materials)
         of_features = _feature_measures(context, materials, train, val)
     between = time.monotonic()
-    sizes = _sizes(context, materials, of_features.fixed.right)
+    sizes = _sizes(context, materials, of_features.fixed)
     before_range = time.monotonic()
     lr_range = _lr_range(context, materials)
     end = time.monotonic()
     complete = random_init.state == "complete"
+    fixed, fisher, own = of_features.fixed, of_features.fisher, random_init.own
+    by_accuracy = random_init.objective == ACCURACY
     return Measures(
-        fixed_features=of_features.fixed.val_accuracy,
-        fixed_features_strength=of_features.fixed.probe.strength,
-        random_init=random_init.val_accuracy if complete else None,
+        fixed_features=fixed.score,
+        fixed_features_strength=fixed.probe.strength,
+        random_init=random_init.score if complete else None,
         random_init_epochs=random_init.epochs,
-        fisher=of_features.fisher.score,
-        fisher_floor=of_features.fisher.floor,
-        fisher_floor_spread=of_features.fisher.floor_spread,
+        fisher=None if fisher is None else fisher.score,
+        fisher_floor=None if fisher is None else fisher.floor,
+        fisher_floor_spread=None if fisher is None else fisher.floor_spread,
         emd=of_features.emd,
         emd_similarity=of_features.emd_similarity,
         emd_source=of_features.emd_source,
@@ -66,6 +71,9 @@ def take_measures(
         lr_range_seconds=round(end - before_range, 3),
         random_init_seconds=random_init.seconds or 0.0,
         sizes=sizes,
+        objective=random_init.objective,
+        fixed_features_error=None if by_accuracy else score_error(fixed.values),
+        random_init_error=own.error if own is not None and complete else None,
     )
 
 
@@ -86,14 +94,14 @@ def _folds(materials: TrainingMaterials) -> NDArray[np.int64] | None:
 
 
 def _sizes(
-    context: WorkerContext, materials: TrainingMaterials, right_before: NDArray[np.bool_]
+    context: WorkerContext, materials: TrainingMaterials, before: FixedFeatures
 ) -> tuple[SizeMeasure, ...]:
     """Measure fixed features at the sizes that the spec names.
 
     Args:
         context: of the worker.
         materials: of the study.
-        right_before: which validation images fixed features get right at the recipe's size.
+        before: fixed features at the recipe's size.
     """
     spec = context.study.spec
     found = []
@@ -107,10 +115,19 @@ def _sizes(
             context.progress.preparing(str(error))
             continue
         fixed = fixed_features(train, val, folds=_folds(materials))
-        lead = size_lead(*right_alone(fixed.right, right_before), len(right_before))
         seconds = round(time.monotonic() - start, 3)
-        found.append(SizeMeasure(size, fixed.val_accuracy, lead, seconds))
+        lead = _lead(fixed, before, several=spec.data.multi_label)
+        found.append(SizeMeasure(size, fixed.score, lead, seconds))
     return tuple(found)
+
+
+def _lead(fixed: FixedFeatures, before: FixedFeatures, *, several: bool) -> Lead:
+    """Return how far one classifier leads another on the same validation images."""
+    n = len(before.right)
+    if not several:
+        return size_lead(*right_alone(fixed.right, before.right), n)
+    gains = fixed.values - before.values
+    return Lead(float(gains.mean()), score_error(gains), n, MEAN_AVERAGE_PRECISION)
 
 
 def _source(context: WorkerContext, materials: TrainingMaterials) -> tuple[str, Features] | None:

@@ -40,11 +40,6 @@ def _is_off(facts: Facts) -> bool:
 
 
 def _missing(facts: Facts) -> str:
-    if facts.study.spec.data.multi_label:
-        return (
-            "Nothing was measured: the measures are of one label an image, and here an image may "
-            "have several."
-        )
     if _is_off(facts):
         return (
             'Nothing was measured, because the spec says measures.when = "off". A study with '
