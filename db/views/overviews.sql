@@ -305,7 +305,9 @@ SELECT names.study,
        tlsearch.read_number(found ->> 'lr_range_seconds') AS lr_range_seconds,
        tlsearch.read_number(found ->> 'random_init_seconds') AS random_init_seconds,
        found -> 'sizes' AS sizes,
-       coalesce(found ->> 'objective', 'accuracy') AS objective
+       coalesce(found ->> 'objective', 'accuracy') AS objective,
+       tlsearch.read_number(found ->> 'fixed_features_error') AS fixed_features_error,
+       tlsearch.read_number(found ->> 'random_init_error') AS random_init_error
 FROM tlsearch.study_names AS names JOIN study_user_attributes AS attr USING (study_id)
 CROSS JOIN LATERAL tlsearch.read_json(attr.value_json) AS found
 WHERE attr.key = 'measures' AND jsonb_typeof(found) = 'object';
@@ -336,3 +338,7 @@ COMMENT ON COLUMN tlsearch.measures.sizes IS
     'Fixed features at other image sizes: [{image_size, val_accuracy, lead {gain, error}}, ...]';
 COMMENT ON COLUMN tlsearch.measures.objective IS
     'What fixed_features and random_init are: accuracy, of several labels mean_average_precision';
+COMMENT ON COLUMN tlsearch.measures.fixed_features_error IS
+    'Standard error of fixed_features where it is no accuracy';
+COMMENT ON COLUMN tlsearch.measures.random_init_error IS
+    'Standard error of random_init where it is no accuracy';
