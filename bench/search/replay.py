@@ -77,7 +77,6 @@ class Arm:
             from the Probe, the Range test's rate with two random layers, the Same with three, the
             Opposite mode, draWs from the prior, a Grid of rate and `reinit_layers`.
         floor: the least `reinit_layers`.
-        startup_trials: finished trials before TPE draws.
     """
 
     sampler: str
@@ -85,7 +84,6 @@ class Arm:
     prior: str | None = None
     queue: str = ""
     floor: int = 0
-    startup_trials: int = SamplerSpec().startup_trials
 
 
 def _ours(queue: str = WHOLE_QUEUE, **changes: Any) -> Arm:
@@ -415,16 +413,12 @@ def study_of(arm: Arm, setting: Setting, seed: int) -> optuna.Study:
     followed = normal_priors(prior) if prior and arm.sampler == "earned_prior" else None
     study = optuna.create_study(
         direction="maximize",
-        sampler=build_sampler(_sampler(arm, seed), followed),
+        sampler=build_sampler(SamplerSpec(name=arm.sampler, seed=seed), followed),
         pruner=build_pruner(arm.pruner, setting.epochs),
     )
     for one in queue_of(arm, setting, seed):
         study.add_trial(waiting(one))
     return study
-
-
-def _sampler(arm: Arm, seed: int) -> SamplerSpec:
-    return SamplerSpec(name=arm.sampler, seed=seed, startup_trials=arm.startup_trials)
 
 
 def train(study: optuna.Study, trial: optuna.Trial, curve: Sequence[float]) -> int:

@@ -3,9 +3,10 @@
 import os
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 from unicodedata import normalize
 
 from tlsearch.data.bucket import fetch_files
@@ -20,6 +21,7 @@ from tlsearch.errors import DataError
 from tlsearch.spec import S3, ColumnsSpec, DataSpec
 
 _LEAST_WEIGHT = 1e-6
+Value = TypeVar("Value")
 
 
 def read_manifest(
@@ -90,19 +92,30 @@ def _used(table: Table, columns: ColumnsSpec) -> dict[str, str]:
 
 
 def _weights(table: Table, name: str, cells: Sequence[str]) -> list[float]:
-    found = [_number(cell) for cell in cells]
+    advice = (
+        f"write a number from {_LEAST_WEIGHT:g} to {1 / _LEAST_WEIGHT:g} in each row, and drop "
+        "rows that shall not count"
+    )
+    return _read(table, name, cells, _number, advice)
+
+
+def _read(
+    table: Table,
+    name: str,
+    cells: Sequence[str],
+    reader: Callable[[str], Value | None],
+    advice: str,
+) -> list[Value]:
+    """Return what a reader makes of each cell of a column; refuses those it returns None for."""
+    found = [reader(cell) for cell in cells]
     odd = [
         f"{cell!r} ({table.place(k)})"
-        for k, (cell, weight) in enumerate(zip(cells, found, strict=True))
-        if weight is None
+        for k, (cell, value) in enumerate(zip(cells, found, strict=True))
+        if value is None
     ]
     if odd:
-        raise DataError(
-            f"{table.where}: the column {name!r} has {listed(odd)}; write a number from "
-            f"{_LEAST_WEIGHT:g} to {1 / _LEAST_WEIGHT:g} in each row, and drop rows that shall not "
-            "count"
-        )
-    return [weight for weight in found if weight is not None]
+        raise DataError(f"{table.where}: the column {name!r} has {listed(odd)}; {advice}")
+    return [value for value in found if value is not None]
 
 
 def _number(cell: str) -> float | None:
@@ -171,23 +184,17 @@ def _file(folder: Path, cell: str) -> _File | None:
 
 
 def _splits(table: Table, name: str, cells: Sequence[str]) -> list[str]:
-    found = [split_of(cell) for cell in cells]
-    odd = [
-        f"{cell!r} ({table.place(k)})"
-        for k, (cell, split) in enumerate(zip(cells, found, strict=True))
-        if split is None
-    ]
-    if odd:
-        raise DataError(
-            f"{table.where}: the column {name!r} has {listed(odd)}; write train, val or test in "
-            'each row, or set data.columns.split = "" to have the images split'
-        )
+    advice = (
+        'write train, val or test in each row, or set data.columns.split = "" to have the images '
+        "split"
+    )
+    found = _read(table, name, cells, split_of, advice)
     if TRAIN not in found:
         raise DataError(
             f"{table.where}: the column {name!r} has no train; give images for training, or set "
             'data.columns.split = "" to have the images split'
         )
-    return [split for split in found if split is not None]
+    return found
 
 
 def _names(table: Table, files: Sequence[_File], splits: Sequence[str] | None) -> list[str]:

@@ -60,12 +60,11 @@ def fixed_features(train: Features, val: Features, *, folds: Labels | None = Non
         logits = probe.logits(val.values)
     else:
         logits = logits_of_folds(probes_of_folds(train, folds, n_classes), val, folds)
+    shares = expit(logits.astype(np.float64)) if several else logits
+    right = right_of(shares, val.labels)
     if several:
-        shares = expit(logits.astype(np.float64))
-        right = right_of(shares, val.labels)
         values = per_image(MEAN_AVERAGE_PRECISION, shares, val.labels)
     else:
-        right = logits.argmax(axis=1) == val.labels
         values = right.astype(np.float64)
     return FixedFeatures(float(right.mean()), probe, right, values)
 

@@ -23,6 +23,7 @@ from tlsearch.evaluation import (
 )
 from tlsearch.measures import as_predicted
 from tlsearch.records import PredictedLabel, TrainOn
+from tlsearch.records.format import LABEL_SEPARATOR
 from tlsearch.records.objective import THRESHOLD
 from tlsearch.records.tested import ClassFigure, TestGain, TestResult, WrongImage
 from tlsearch.report.paired import paired_gain
@@ -160,7 +161,7 @@ class TestTables:
         rows: list[list[object]] = [[*head, *(f"probability {name}" for name in names)]]
         labels, said = as_predicted(self.labels), self._said()
         for k, ref in enumerate(self.refs):
-            both = [self._names(labels[k], "|"), self._names(said[k], "|")]
+            both = [self._names(labels[k], LABEL_SEPARATOR), self._names(said[k], LABEL_SEPARATOR)]
             shares = [f"{share:.6f}" for share in self.together[k]]
             is_right = int(labels[k] == said[k])
             rows.append([ref.name, *both, is_right, right[k], n_models, *shares])
@@ -176,7 +177,7 @@ class TestTables:
     def _names(self, label: PredictedLabel, between: str = ", ") -> str:
         if isinstance(label, int):
             return self.class_names[label]
-        none = "" if between == "|" else "(none)"
+        none = "" if between == LABEL_SEPARATOR else "(none)"
         return between.join(self.class_names[k] for k in label) or none
 
     def _gain(self, other: Tried) -> TestGain:
