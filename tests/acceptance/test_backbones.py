@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.conftest import storage_at, wait_until
 from tests.acceptance.test_workers import records_of
+from tlsearch.records.objective import words
 from tlsearch.studies.backbone_choice import FIRST_TRIALS
 
 OWN, OTHER = "tiny-test_efficientnet-32", "tiny-test_resnet-32"
@@ -67,6 +68,28 @@ def test_from_the_candidates_to_a_searched_study(tlsearch, open_spec, storage_ur
         assert [r.origin for r in records_of(storage_url, study)] == origins
 
 
+@pytest.mark.parametrize("objective", ["log_loss", "macro_f1"])
+def test_the_comparison_is_by_the_objective(tlsearch, open_spec, storage_url, objective):
+    path = open_spec(trials=7)
+    path.write_text(f'objective = "{objective}"\n{path.read_text()}')
+    queued = tlsearch.json("backbones", str(path), "--queue-only")
+    rows = queued["screened"]
+    figures = [row["val_objective"] for row in rows]
+    assert figures == sorted(figures, reverse=objective == "macro_f1")
+    assert [row["val_accuracy"] for row in rows] == [None, None]
+    (other,) = (row for row in rows if row["model"] == "test_resnet")
+    (own,) = (row for row in rows if row["model"] == "test_efficientnet")
+    better = other["val_objective"] - own["val_objective"]
+    assert other["gain"] == pytest.approx(-better if objective == "log_loss" else better)
+    said = tlsearch.run("backbones", str(path), "--queue-only").stdout
+    assert f"fixed features: {words(objective)} of a linear classifier" in said
+    tlsearch.run("worker", *queued["studies"])
+    for row in rows:
+        (name,) = (each for each in queued["studies"] if row["model"] in each)
+        (floor,) = (r for r in records_of(storage_url, name) if r.origin == "fixed_features")
+        assert row["val_objective"] == pytest.approx(floor.val_objective, abs=1e-6)
+
+
 @pytest.mark.slow
 def test_a_killed_choice_goes_on(tlsearch, open_spec, storage_url):
     """At any moment: while networks are compared, and in the first trials of the second one."""
@@ -116,9 +139,12 @@ def test_other_bad_input(tlsearch, open_spec, tmp_path):
     )
     table = tmp_path / "table.csv"
     table.write_text("name,accuracy\nx,1\n")
-    for path, words in ((table, "needs the columns model and top1"), (tmp_path, "cannot be read")):
+    for path, sentence in (
+        (table, "needs the columns model and top1"),
+        (tmp_path, "cannot be read"),
+    ):
         refused = tlsearch.run("backbones", spec, "--imagenet", str(path), rc=2)
-        assert words in refused.stderr
+        assert sentence in refused.stderr
     assert "choose it first" in tlsearch.run("create", spec, rc=2).stderr
 
 

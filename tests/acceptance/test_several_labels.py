@@ -124,3 +124,21 @@ def test_from_the_spec_to_predictions(tlsearch: Command, spec: Path, tmp_path: P
         "must lie between 0 and 1"
         in tlsearch.run("predict", str(folder), photo, "--threshold", "2", rc=2).stderr
     )
+
+
+def test_a_network_is_chosen_by_mean_average_precision(tlsearch: Command, spec: Path) -> None:
+    sizes = "backbone.image_sizes = [32, 48]\n"
+    path = spec.with_name("sizes.toml")
+    text = spec.read_text().replace("budget.trials = 6", f"budget.trials = 8\n{sizes}")
+    path.write_text(text.replace("measures.sizes = [48]\n", ""))
+    found = tlsearch.json("backbones", str(path))
+    assert (found["step"], found["objective"]) == ("done", "mean_average_precision")
+    figures = {row["image_size"]: row["val_objective"] for row in found["screened"]}
+    assert sorted(figures) == [32, 48]
+    assert all(0 < figure <= 1 for figure in figures.values())
+    assert all(row["val_accuracy"] is None for row in found["screened"])
+    assert sum(each["ended"] for each in found["entrants"]) == 8
+    for each in found["entrants"]:
+        best = tlsearch.json("best", each["study"], "--top", "8")
+        (floor,) = (trial for trial in best if trial["origin"] == "fixed_features")
+        assert floor["val_objective"] == pytest.approx(figures[each["image_size"]], abs=1e-6)

@@ -5,10 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from tlsearch.cli.display import columns
 from tlsearch.records.format import percent
-from tlsearch.records.objective import gain_unit, shown, signed_gain
+from tlsearch.records.objective import (
+    ACCURACY,
+    figure_or_none,
+    gain_unit,
+    shown,
+    signed_gain,
+    words,
+)
 
 if TYPE_CHECKING:
     from tlsearch.records import Answer, TrialRecord
+    from tlsearch.records.objective import Objective
     from tlsearch.studies.backbone_choice import BackboneChoice, Entrant
     from tlsearch.studies.backbone_screen import Screened
 
@@ -26,23 +34,28 @@ def screened_lines(choice: "BackboneChoice") -> list[str]:
     lines = columns([heading, *rows])
     return [
         *(f"{line}  {remark}".rstrip() for line, remark in zip(lines, remarks, strict=True)),
-        "fixed features: a linear classifier on the frozen network, on validation; gain: over the "
-        "spec's own network; -> = is trained",
+        f"fixed features: {words(choice.spec.objective)} of a linear classifier on the frozen "
+        "network, on validation; gain: over the spec's own network; -> = is trained",
     ]
+
+
+def _width(objective: "Objective", sd: float) -> str:
+    return signed_gain(objective, sd).lstrip("+")
 
 
 def _cells(row: "Screened", choice: "BackboneChoice") -> list[str]:
     trained = {(each.candidate.model, each.candidate.image_size) for each in choice.entrants}
     mark = "->" if (row.model, row.image_size) in trained else ""
     cells = [mark, row.model, str(row.image_size)]
-    if row.val_accuracy is None or row.error is None:
+    if row.score is None or row.error is None:
         return [*cells, "-", "-", "-", "-"]
-    gain = f"{100 * (row.gain or 0):+.1f} +- {100 * (row.gain_error or 0):.1f}"
+    by = row.objective
+    gain = f"{signed_gain(by, row.gain or 0)} +- {_width(by, row.gain_error or 0)}"
     return [
         *cells,
         f"{(row.parameters or 0) / 1e6:.1f} M",
         f"{row.images_per_second or 0:.0f}",
-        f"{percent(row.val_accuracy)} +- {100 * row.error:.1f}",
+        f"{shown(by, row.score)} +- {_width(by, row.error)}",
         gain if row.gain_error else "-",
     ]
 
@@ -64,7 +77,7 @@ def next_lines(choice: "BackboneChoice") -> list[str]:
         gain, error = choice.lead
         chance = "" if gain > 2 * error else ", which may be chance"
         objective = choice.spec.objective
-        by = f"{signed_gain(objective, gain)} +- {signed_gain(objective, error).lstrip('+')}"
+        by = f"{signed_gain(objective, gain)} +- {_width(objective, error)}"
         ahead = f", {by}{gain_unit(objective)} over the next one{chance}"
     return [
         *lines,
@@ -93,12 +106,12 @@ def _val(found: "TrialRecord | Answer | None") -> str:
 
 
 def choice_as_json(choice: "BackboneChoice") -> dict[str, Any]:
-    """Return the choice as plain values; accuracies are fractions."""
+    """Return the choice as plain values; fractions, a log loss in nats."""
     lead = choice.lead
     return {
         "name": choice.spec.name,
         "objective": choice.spec.objective,
-        "screened": [row.as_dict() for row in choice.screened],
+        "screened": [_screened_as_json(row) for row in choice.screened],
         "entrants": [
             {
                 "study": each.study,
@@ -117,4 +130,15 @@ def choice_as_json(choice: "BackboneChoice") -> dict[str, Any]:
         "lead_error": None if lead is None else lead[1],
         "step": choice.step,
         "studies": choice.studies,
+    }
+
+
+def _screened_as_json(row: "Screened") -> dict[str, Any]:
+    """Return a row; `val_accuracy` is None where another objective was measured."""
+    values = row.as_dict()
+    score = values.pop("score")
+    return {
+        **values,
+        "val_accuracy": score if row.objective == ACCURACY else None,
+        "val_objective": figure_or_none(row.objective, score),
     }

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from tlsearch.measures.features import Features, Labels, Matrix
 from tlsearch.measures.kept_probe import kept_linear_probe
 from tlsearch.measures.linear_probe import LinearProbe, Mask
 from tlsearch.measures.per_image import Values, per_image, right_of
-from tlsearch.records.objective import MEAN_AVERAGE_PRECISION
+from tlsearch.records.objective import MEAN_AVERAGE_PRECISION, Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,28 @@ class FixedFeatures:
         right: which validation images are predicted right, bool (n_val,); of several labels those
             all of whose labels are.
         values: what each of them is worth, float64 (n_val,): their mean is `score`.
+        logits: the outputs for each of them, float32 (n_val, n_classes).
+        labels: theirs, as of their features.
     """
 
     val_accuracy: float
     probe: LinearProbe
     right: Mask
     values: Values
+    logits: Matrix
+    labels: Labels
 
     @property
     def score(self) -> float:
         """The accuracy; of several labels an image the mean average precision."""
         return float(self.values.mean())
+
+    def worth(self, objective: Objective) -> Values:
+        """Return what each validation image is worth by another objective, float64 (n_val,)."""
+        several = self.labels.ndim == 2
+        logits = self.logits.astype(np.float64)
+        shares = expit(logits) if several else softmax(logits, axis=1)
+        return per_image(objective, shares, self.labels)
 
 
 def fixed_features(train: Features, val: Features, *, folds: Labels | None = None) -> FixedFeatures:
@@ -66,7 +77,7 @@ def fixed_features(train: Features, val: Features, *, folds: Labels | None = Non
         values = per_image(MEAN_AVERAGE_PRECISION, shares, val.labels)
     else:
         values = right.astype(np.float64)
-    return FixedFeatures(float(right.mean()), probe, right, values)
+    return FixedFeatures(float(right.mean()), probe, right, values, logits, val.labels)
 
 
 def probes_of_folds(features: Features, folds: Labels, n_classes: int) -> tuple[LinearProbe, ...]:

@@ -7,7 +7,7 @@ from tlsearch.records.objective import MEAN_AVERAGE_PRECISION, OF_ONE_LABEL, OF_
 from tlsearch.spec.fields import Table
 from tlsearch.spec.running import BudgetSpec
 from tlsearch.spec.search import MeasuresSpec, PriorSpec
-from tlsearch.spec.training import BackboneSpec, RecipeSpec
+from tlsearch.spec.training import RecipeSpec
 
 _WITH = "where data.multi_label = true"
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -72,19 +72,12 @@ def check_recipe_of(recipe: RecipeSpec, *, several: bool) -> None:
         )
 
 
-def check_search(
-    backbone: BackboneSpec, measures: MeasuresSpec, prior: PriorSpec, budget: BudgetSpec
-) -> None:
+def check_search(measures: MeasuresSpec, prior: PriorSpec, budget: BudgetSpec) -> None:
     """Check what goes by accuracy of one label an image.
 
     Raises:
         ValueError: something is asked for that several labels do not allow.
     """
-    if backbone.is_open:
-        raise ValueError(
-            "backbone.candidates and backbone.image_sizes are compared by accuracy of one label an "
-            f"image; name one network {_WITH}"
-        )
     if measures.source is not None or prior.emd_weight:
         raise ValueError(
             "measures.source and prior.emd_weight are of the earth mover's distance, which goes by "

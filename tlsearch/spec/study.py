@@ -71,7 +71,7 @@ class StudySpec(Table):
         check_objective(self.objective, several=several)
         check_recipe_of(self.recipe, several=several)
         if several:
-            check_search(self.backbone, self.measures, self.prior, self.budget)
+            check_search(self.measures, self.prior, self.budget)
         return self
 
     @model_serializer(mode="wrap")

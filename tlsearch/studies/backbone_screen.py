@@ -12,10 +12,12 @@ import torch
 from tlsearch.backbones import load_backbone
 from tlsearch.data import Catalog
 from tlsearch.errors import InputError, SpecError
+from tlsearch.records.objective import ACCURACY, Objective
 from tlsearch.spec import BackboneSpec, CandidateSpec, StudySpec
 from tlsearch.studies.plan_sizes import Correct, SizeMeasurer, compared
 
 Say = Callable[[str], None]
+_FORMER_NAMES = {"val_accuracy": "score"}  # when all went by accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,14 @@ class Screened:
         image_size: pixels.
         parameters: of the pretrained network, its classifier included; None where it is refused.
         images_per_second: of training on this device, without validation; None likewise.
-        val_accuracy: of a linear classifier on fixed features, a fraction; None likewise.
+        score: of a linear classifier on fixed features, by the objective, larger is better; None
+            likewise.
         error: its standard error from the number of validation images.
         gain: over the first candidate that is not refused.
         gain_error: its standard error; both classifiers see the same validation images.
         imagenet: top-1 on ImageNet by the table that was given, a fraction; None = not in it.
         refused: why it cannot be used; None where it can.
+        objective: the study's.
     """
 
     model: str
@@ -40,12 +44,13 @@ class Screened:
     image_size: int
     parameters: int | None = None
     images_per_second: float | None = None
-    val_accuracy: float | None = None
+    score: float | None = None
     error: float | None = None
     gain: float | None = None
     gain_error: float | None = None
     imagenet: float | None = None
     refused: str | None = None
+    objective: Objective = ACCURACY
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -54,7 +59,8 @@ class Screened:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Screened":
         """Return what `as_dict` described."""
-        return cls(**values)
+        named = {_FORMER_NAMES.get(name, name): value for name, value in values.items()}
+        return cls(**named)
 
 
 def candidates_of(spec: StudySpec) -> list[CandidateSpec]:
@@ -132,7 +138,7 @@ def _screened(
 ) -> tuple[Screened, Correct | None]:
     backbone, size = spec.backbone, spec.recipe.image_size
     who = backbone.model, backbone.weights, size
-    measurer = SizeMeasurer(spec, catalog, device, math.inf, say)
+    measurer = SizeMeasurer(spec, catalog, device, math.inf, say, spec.objective)
     try:
         loaded = load_backbone(*who)
         (facts,) = measurer.measure([size])
@@ -146,18 +152,19 @@ def _screened(
         *who,
         parameters=sum(tensor.numel() for tensor in loaded.state.values()),
         images_per_second=1 / facts.pace.step_image,
-        val_accuracy=probe.val_accuracy,
+        score=probe.val_accuracy,
         error=probe.error,
         gain=probe.gain,
         gain_error=probe.gain_error,
+        objective=spec.objective,
     )
     return row, correct
 
 
 def ranked(rows: Sequence[Screened]) -> list[Screened]:
     """Return those that can be used, the best fixed features first; of equals the faster one."""
-    usable = [row for row in rows if row.val_accuracy is not None]
-    return sorted(usable, key=lambda row: (-(row.val_accuracy or 0), -(row.images_per_second or 0)))
+    usable = [row for row in rows if row.score is not None]
+    return sorted(usable, key=lambda row: (-(row.score or 0), -(row.images_per_second or 0)))
 
 
 def read_imagenet(path: Path) -> dict[str, float]:

@@ -34,7 +34,7 @@ class Probe:
 
     Attributes:
         val_accuracy: of a linear classifier on them, a fraction; of several labels an image its
-            mean average precision.
+            mean average precision, or its score by another objective that was asked for.
         error: its standard error by the validation images.
         gain: over the spec's size.
         gain_error: its standard error; both classifiers see the same validation images.

@@ -24,6 +24,7 @@ from tlsearch.finetune import FineTuneData
 from tlsearch.finetune.pace import FEWEST_BURSTS, Pace, measure_pace, sample_size
 from tlsearch.measures import features_of_splits, fixed_features, right_alone, score_error
 from tlsearch.records.format import duration
+from tlsearch.records.objective import ACCURACY, MEAN_AVERAGE_PRECISION, Objective
 from tlsearch.records.precision import difference_error, standard_error
 from tlsearch.spec import RecipeSpec, StudySpec
 from tlsearch.studies.plan_rule import Probe, SizeFacts
@@ -63,8 +64,10 @@ class SizeMeasurer:
         device: where to train.
         seconds: about how long all of it may take. The spec's own size is measured in any case.
         say: told what is going on, before each thing that may take a second.
+        objective: what fixed features are compared by; None = accuracy, of several labels mean
+            average precision.
         correct: by size, for each validation image, whether a classifier on fixed features is
-            right, of several labels what it is worth; filled by `measure`.
+            right, or what the image is worth to another objective; filled by `measure`.
     """
 
     spec: StudySpec
@@ -72,6 +75,7 @@ class SizeMeasurer:
     device: torch.device
     seconds: float
     say: Say
+    objective: Objective | None = None
     _began: float = field(default_factory=time.monotonic)
     correct: dict[int, Correct] = field(default_factory=dict)
     _fit_seconds: float = 0.0
@@ -164,7 +168,7 @@ class SizeMeasurer:
     def _correct_at(self, size: int) -> Correct:
         """Return for each validation image whether a classifier on fixed features is right.
 
-        Of several labels an image it is what the image is worth to mean average precision.
+        By another objective it is what the image is worth to it.
         """
         recipe, backbone = self._recipe(size), self._backbone(size)
         train, val = features_of_splits(
@@ -182,7 +186,9 @@ class SizeMeasurer:
         folds = None if self.catalog.folds is None else np.array(self.catalog.folds)
         found = fixed_features(train, val, folds=folds)
         self._fit_seconds = time.monotonic() - began
-        return found.values if self.spec.data.multi_label else found.right
+        several = self.spec.data.multi_label
+        objective = self.objective or (MEAN_AVERAGE_PRECISION if several else ACCURACY)
+        return found.right if objective == ACCURACY else found.worth(objective)
 
     def _go_on(self, size: int) -> None:
         """Say how long it took so far; give up where that is more than was expected."""
