@@ -29,6 +29,7 @@ from tlsearch.finetune.batch_norm import (
     clean_sample,
     pretrained_batch_norms,
     recalibrate,
+    recalibrate_on,
 )
 from tlsearch.finetune.evaluate import evaluate
 from tlsearch.finetune.training import Training
@@ -110,6 +111,19 @@ class TestRecalibrate:
         recalibrate(model, unused)
         assert len(next(unused)) == 4
         assert_same_bits(model.state_dict(), before)
+
+
+def test_large_images_go_through_it_in_smaller_batches(shipped_images, monkeypatch):
+    """The same images, each once, in batches of which none is larger than validation's."""
+    monkeypatch.setattr("tlsearch.finetune.batch_norm.evaluated_at_once", lambda _: 40)
+    model = build(PLAIN_NETWORK, 10, seed=4)
+    lengths: list[int] = []
+    model.register_forward_pre_hook(lambda _, given: lengths.append(len(given[0])))
+    before = model.state_dict()["bn1.running_mean"].clone()
+    recalibrate_on(model, shipped_images.train, RECALIBRATED, stand_in(PLAIN_NETWORK).statistics)
+    assert sum(lengths) == len(shipped_images.train) == 300
+    assert max(lengths) <= 40
+    assert not torch.equal(model.state_dict()["bn1.running_mean"], before)
 
 
 class TestSample:

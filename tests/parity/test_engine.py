@@ -182,7 +182,7 @@ def test_accuracy_counts_the_right_ones(shipped_images):
 
 def test_predictions_are_those_of_the_images_in_order(shipped_images, monkeypatch):
     """In batches that do not divide the number of images, against one image at a time."""
-    monkeypatch.setattr("tlsearch.finetune.evaluate._BATCH_SIZE", 64)
+    monkeypatch.setattr("tlsearch.finetune.evaluate.evaluated_at_once", lambda _: 64)
     backbone = stand_in("test_efficientnet")
     with torch.random.fork_rng():
         torch.manual_seed(0)

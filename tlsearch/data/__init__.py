@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from tlsearch.data.heap import kept_memory
     from tlsearch.data.imageset import ImageSet, TrainingData
     from tlsearch.data.kept_names import content_of_test_images, keep_names, what_changed
-    from tlsearch.data.memory import as_text, enough_memory, free_bytes, in_batches_that_fit
+    from tlsearch.data.memory import (
+        as_text,
+        enough_memory,
+        evaluated_at_once,
+        free_bytes,
+        in_batches_that_fit,
+    )
     from tlsearch.data.mixing import mixed_batches
     from tlsearch.data.needs import decoded_bytes
     from tlsearch.data.pipeline import (
@@ -58,6 +64,7 @@ _HOMES = {
     "content_of_test_images": "kept_names",
     "decoded_bytes": "needs",
     "enough_memory": "memory",
+    "evaluated_at_once": "memory",
     "evaluation_batches": "pipeline",
     "features_folder": "cache",
     "find_copies": "duplicates",
@@ -111,6 +118,7 @@ __all__ = [
     "content_of_test_images",
     "decoded_bytes",
     "enough_memory",
+    "evaluated_at_once",
     "evaluation_batches",
     "features_folder",
     "find_copies",

@@ -180,12 +180,8 @@ def _read_as(path: Path | PackedFile, rawmode: str) -> Values:
 def _largest(image: Image.Image) -> int:
     if image.mode not in ("L", "RGB"):
         return 255  # of palettes, inks and transparent images it says nothing
-    return max(high for _, high in _bands(image))
-
-
-def _bands(image: Image.Image) -> list[tuple[int, int]]:
-    extrema = image.getextrema()
-    return [extrema] if image.mode == "L" else list(extrema)  # type: ignore[list-item, arg-type]
+    counts = np.array(image.histogram()).reshape(-1, 256)  # a third of the time of getextrema
+    return int(np.flatnonzero(counts.sum(axis=0)).max())
 
 
 def _brightened(image: Image.Image, most: int, unit: int) -> Image.Image:

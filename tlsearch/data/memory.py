@@ -12,6 +12,9 @@ T = TypeVar("T")
 
 FEWER_IMAGES = "lower recipe.image_size or data.train_per_class, or take a machine with more memory"
 
+_MOST_AT_ONCE, _FEWEST_AT_ONCE = 200, 16
+_UP_TO = 128  # pixels: the largest images of which there are `_MOST_AT_ONCE`
+
 _CGROUP = Path("/sys/fs/cgroup")
 _STATUS, _MEMINFO, _OWN_CGROUP = "/proc/self/status", "/proc/meminfo", "/proc/self/cgroup"
 _RECLAIMABLE = ("inactive_file", "active_file", "slab_reclaimable")
@@ -32,6 +35,19 @@ def free_bytes() -> int | None:
 def as_text(n_bytes: int) -> str:
     """Return `340 MB` or `12 GB`."""
     return f"{n_bytes / 1e6:.3g} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:.3g} GB"
+
+
+def evaluated_at_once(image_size: int) -> int:
+    """Return how many images go through a network at once where nothing is learned from them.
+
+    `_MOST_AT_ONCE`, and of larger images as many as have their pixels together, so that memory does
+    not grow with the size. On a CPU larger batches are not faster, and far larger ones are slower.
+
+    Args:
+        image_size: side of the square that the network sees, pixels.
+    """
+    as_many_pixels = _MOST_AT_ONCE * _UP_TO**2 // image_size**2
+    return max(_FEWEST_AT_ONCE, min(_MOST_AT_ONCE, as_many_pixels))
 
 
 def in_batches_that_fit(largest: int, run: Callable[[int], T]) -> T:

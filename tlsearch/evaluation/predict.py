@@ -9,12 +9,17 @@ import torch
 from torch import nn
 
 from tlsearch.backbones import InputStatistics
-from tlsearch.data import CENTRE, DeviceImages, View, evaluation_batches
+from tlsearch.data import (
+    CENTRE,
+    DeviceImages,
+    View,
+    evaluated_at_once,
+    evaluation_batches,
+    kept_memory,
+)
 from tlsearch.evaluation.combine import Probabilities
 from tlsearch.finetune.guards import mixed_precision
 from tlsearch.spec import RecipeSpec
-
-_BATCH_SIZE = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,11 +63,12 @@ def predict(
     assert views[0] == CENTRE
     model.eval()
     started = time.monotonic()
-    single = _shares(model, images, recipe, statistics, CENTRE)
-    seconds_single = (time.monotonic() - started) / len(images)
-    total = single.copy()
-    for view in views[1:]:
-        total += _shares(model, images, recipe, statistics, view)
+    with kept_memory(images.device):
+        single = _shares(model, images, recipe, statistics, CENTRE)
+        seconds_single = (time.monotonic() - started) / len(images)
+        total = single.copy()
+        for view in views[1:]:
+            total += _shares(model, images, recipe, statistics, view)
     seconds = (time.monotonic() - started) / len(images)
     return CropPredictions(single, total / len(views), len(views), seconds_single, seconds)
 
@@ -76,10 +82,10 @@ def _shares(
     view: View,
 ) -> Probabilities:
     """Return probabilities (n, n_classes) for one crop of each image."""
-    orders = torch.split(torch.arange(len(images)), _BATCH_SIZE)
-    mean, std = statistics.mean, statistics.std
+    seen, mean, std = recipe.for_evaluation(), statistics.mean, statistics.std
+    orders = torch.split(torch.arange(len(images)), evaluated_at_once(seen.image_size))
     found = []
-    for batch, _ in evaluation_batches(images, recipe.for_evaluation(), mean, std, orders, view):
+    for batch, _ in evaluation_batches(images, seen, mean, std, orders, view):
         with mixed_precision(batch.device):
             outputs = model(batch)
         found.append(outputs.float())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tlsearch.backbones import InputStatistics
-from tlsearch.data import DeviceImages
+from tlsearch.data import DeviceImages, kept_memory
 from tlsearch.finetune.batch_norm import recalibrate_on
 from tlsearch.spec import RecipeSpec
 
@@ -81,7 +81,8 @@ def recalibrated(
         statistics: of the pixels.
     """
     if recipe.batch_norm != "frozen":
-        recalibrate_on(model, clean, recipe, statistics)
+        with kept_memory(clean.device):
+            recalibrate_on(model, clean, recipe, statistics)
     return model
 
 

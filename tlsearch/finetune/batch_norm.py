@@ -16,7 +16,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlsearch.backbones import InputStatistics, Layers
-from tlsearch.data import DeviceImages, evaluation_batches, in_batches_that_fit, seed_from
+from tlsearch.data import (
+    DeviceImages,
+    evaluated_at_once,
+    evaluation_batches,
+    in_batches_that_fit,
+    seed_from,
+)
 from tlsearch.finetune.guards import mixed_precision
 from tlsearch.spec import RecipeSpec
 
@@ -24,7 +30,7 @@ from tlsearch.spec import RecipeSpec
 # tenth of an epoch. Few images are all used, although that costs up to a third of an epoch.
 LEAST_IMAGES = 512
 SHARE = 0.25
-_BATCH_SIZE = 200  # as for validation, so it needs no more memory
+_BATCH_SIZE = 200
 
 
 def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
@@ -85,7 +91,8 @@ def recalibrate_on(
         batches = evaluation_batches(clean, seen, mean, std, orders)
         recalibrate(model, (images for images, _ in batches))
 
-    in_batches_that_fit(max(map(len, sample)), recalibrated)
+    at_once = min(max(map(len, sample)), evaluated_at_once(seen.image_size))
+    in_batches_that_fit(at_once, recalibrated)
 
 
 @torch.no_grad()

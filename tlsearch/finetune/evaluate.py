@@ -6,15 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from tlsearch.backbones import InputStatistics
-from tlsearch.data import DeviceImages, in_batches_that_fit, val_batches
+from tlsearch.data import DeviceImages, evaluated_at_once, in_batches_that_fit, val_batches
 from tlsearch.finetune.figures import figures_of
 from tlsearch.finetune.guards import mixed_precision
 from tlsearch.finetune.several_labels import figures_of_several
 from tlsearch.records import PredictedLabel
 from tlsearch.records.objective import THRESHOLD, Figures
 from tlsearch.spec import RecipeSpec
-
-_BATCH_SIZE = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,17 +62,18 @@ def evaluate(
     The model is in evaluation mode afterwards.
     """
     model.eval()
-    mean, std = statistics.mean, statistics.std
+    seen, mean, std = recipe.for_evaluation(), statistics.mean, statistics.std
 
     def outputs_in(batch_size: int) -> Tensor:
         found = []
-        for batch, _ in val_batches(images, recipe.for_evaluation(), mean, std, batch_size):
+        for batch, _ in val_batches(images, seen, mean, std, batch_size):
             with mixed_precision(batch.device):
                 outputs = model(batch)
             found.append(outputs.float())
         return torch.cat(found)
 
-    return Evaluation.of(in_batches_that_fit(_BATCH_SIZE, outputs_in), images.labels)
+    outputs = in_batches_that_fit(evaluated_at_once(seen.image_size), outputs_in)
+    return Evaluation.of(outputs, images.labels)
 
 
 def _several(probabilities: Tensor) -> tuple[tuple[int, ...], ...]:

@@ -16,6 +16,7 @@ from tlsearch.data import (
     DeviceImages,
     ImageSet,
     TrainingData,
+    evaluated_at_once,
     features_folder,
     in_batches_that_fit,
     kept_memory,
@@ -27,7 +28,6 @@ from tlsearch.errors import BackboneError, DataError, first_line
 from tlsearch.spec import RecipeSpec
 
 VERSION = 1  # raise it when the features change
-_BATCH_SIZE = 200
 _SAME = 1e-5  # of the largest value: a smaller difference is rounding, not one between images
 
 Matrix = NDArray[np.float32]
@@ -175,7 +175,7 @@ def _extract(
         return np.concatenate(found)
 
     with kept_memory(images.device):
-        return in_batches_that_fit(_BATCH_SIZE, extracted)
+        return in_batches_that_fit(evaluated_at_once(recipe.image_size), extracted)
 
 
 def _frozen(backbone: Backbone) -> nn.Module:

@@ -10,10 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tlsearch.data import load_catalog, load_training_data, memory
+from tlsearch.data import evaluated_at_once, load_catalog, load_training_data, memory
 from tlsearch.data.imageset import canvas_bytes, canvas_shapes, packed, places_of
 from tlsearch.errors import MemoryShortage, is_memory_shortage
 from tlsearch.spec import DataSpec
+
+
+@pytest.mark.parametrize(
+    ("image_size", "n_images"),
+    [(32, 200), (128, 200), (144, 158), (224, 65), (384, 22), (1024, 16)],
+)
+def test_fewer_of_larger_images_are_evaluated_at_once(image_size, n_images):
+    assert evaluated_at_once(image_size) == n_images
 
 
 def stored_sizes(aspects: list[float], short: int = 64) -> np.ndarray:
