@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from recipe import CPU, _probe
+from recipe import CPU, probe_of
 from scipy.stats import spearmanr
 from surrogate import RESULTS
 from table import HERE, TARGETS, write_digits
@@ -105,7 +105,7 @@ def train(target: str, n_trials: int) -> None:
     images = load_training_data(catalog, recipe.image_size, recipe.eval_crop, recipe.resize)
     data = FineTuneData.on_device(images, CPU)
     backbone = load_backbone(spec.backbone.model, spec.backbone.weights, recipe.image_size)
-    head, _ = _probe(spec, backbone, catalog.fingerprint, images)
+    head, _ = probe_of(spec, backbone, catalog.fingerprint, images)
     table = (RESULTS / f"table-{target}.jsonl").read_text().splitlines()[1:]
     for row in map(json.loads, table[:n_trials]):
         key = {"target": target, "trial": row["number"]}
@@ -121,7 +121,7 @@ def train(target: str, n_trials: int) -> None:
         finally:
             validation.evaluate = evaluate  # type: ignore[attr-defined]
         if not curves.by_images[f"{FEWER[0]}"]:
-            continue
+            continue  # from the probe
         with LINES.open("a") as file:
             line = key | {"n_val": len(data.val), "curves": curves.by_images}
             file.write(json.dumps(line) + "\n")

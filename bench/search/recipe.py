@@ -80,7 +80,7 @@ def train(target: str, arms: Sequence[str], n_seeds: int, epochs: int) -> None:
     images = load_training_data(catalog, recipe.image_size, recipe.eval_crop)
     data = FineTuneData.on_device(images, CPU)
     backbone = load_backbone(spec.backbone.model, spec.backbone.weights, recipe.image_size)
-    head, fixed = _probe(spec, backbone, catalog.fingerprint, images)
+    head, fixed = probe_of(spec, backbone, catalog.fingerprint, images)
     for seed in range(n_seeds):
         for arm in arms:
             for start in STARTS:
@@ -91,7 +91,7 @@ def train(target: str, arms: Sequence[str], n_seeds: int, epochs: int) -> None:
                         file.write(json.dumps(key | found) + "\n")
 
 
-def _probe(
+def probe_of(
     spec: StudySpec, backbone: Backbone, fingerprint: str, images: TrainingData
 ) -> tuple[LinearHead, np.ndarray[Any, Any]]:
     """Return the linear probe, and its probabilities for the validation images."""

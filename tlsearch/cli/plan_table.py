@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlsearch.cli.display import columns, rising_as_json
 from tlsearch.records.format import duration, percent
-from tlsearch.records.objective import ACCURACY, MEAN_AVERAGE_PRECISION, Objective, words
+from tlsearch.records.objective import Objective, accuracy_or_precision, words
 from tlsearch.report.rising import rising_sentence
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _size_lines(plan: "Plan") -> list[str]:
 
 def _figure(plan: "Plan") -> Objective:
     """Return what fixed features are measured in."""
-    return MEAN_AVERAGE_PRECISION if plan.spec.data.multi_label else ACCURACY
+    return accuracy_or_precision(several=plan.spec.data.multi_label)
 
 
 def _size_cells(facts: "SizeFacts", own: int) -> list[str]:

@@ -180,7 +180,7 @@ def _read_as(path: Path | PackedFile, rawmode: str) -> Values:
 def _largest(image: Image.Image) -> int:
     if image.mode not in ("L", "RGB"):
         return 255  # of palettes, inks and transparent images it says nothing
-    counts = np.array(image.histogram()).reshape(-1, 256)  # a third of the time of getextrema
+    counts = np.array(image.histogram()).reshape(-1, 256)  # faster than getextrema
     return int(np.flatnonzero(counts.sum(axis=0)).max())
 
 

@@ -30,7 +30,7 @@ from tlsearch.spec import RecipeSpec
 # tenth of an epoch. Few images are all used, although that costs up to a third of an epoch.
 LEAST_IMAGES = 512
 SHARE = 0.25
-_BATCH_SIZE = 200
+_BATCH_SIZE = 200  # the most images that are normalised by their own statistics together
 
 
 def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:

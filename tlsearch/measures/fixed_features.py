@@ -14,7 +14,7 @@ from tlsearch.measures.features import Features, Labels, Matrix
 from tlsearch.measures.kept_probe import kept_linear_probe
 from tlsearch.measures.linear_probe import LinearProbe, Mask
 from tlsearch.measures.per_image import Values, per_image, right_of
-from tlsearch.records.objective import MEAN_AVERAGE_PRECISION, Objective
+from tlsearch.records.objective import Objective, accuracy_or_precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,20 @@ class FixedFeatures:
         probe: the classifier, fitted to all training images.
         right: which validation images are predicted right, bool (n_val,); of several labels those
             all of whose labels are.
-        values: what each of them is worth, float64 (n_val,): their mean is `score`.
-        logits: the outputs for each of them, float32 (n_val, n_classes).
+        shares: the probabilities of the classes for each of them, float64 (n_val, n_classes).
         labels: theirs, as of their features.
     """
 
     val_accuracy: float
     probe: LinearProbe
     right: Mask
-    values: Values
-    logits: Matrix
+    shares: Values
     labels: Labels
+
+    @property
+    def values(self) -> Values:
+        """What each validation image is worth, float64 (n_val,): their mean is `score`."""
+        return self.worth(accuracy_or_precision(several=self.labels.ndim == 2))
 
     @property
     def score(self) -> float:
@@ -44,11 +47,8 @@ class FixedFeatures:
         return float(self.values.mean())
 
     def worth(self, objective: Objective) -> Values:
-        """Return what each validation image is worth by another objective, float64 (n_val,)."""
-        several = self.labels.ndim == 2
-        logits = self.logits.astype(np.float64)
-        shares = expit(logits) if several else softmax(logits, axis=1)
-        return per_image(objective, shares, self.labels)
+        """Return what each validation image is worth by an objective, float64 (n_val,)."""
+        return per_image(objective, self.shares, self.labels)
 
 
 def fixed_features(train: Features, val: Features, *, folds: Labels | None = None) -> FixedFeatures:
@@ -71,13 +71,10 @@ def fixed_features(train: Features, val: Features, *, folds: Labels | None = Non
         logits = probe.logits(val.values)
     else:
         logits = logits_of_folds(probes_of_folds(train, folds, n_classes), val, folds)
-    shares = expit(logits.astype(np.float64)) if several else logits
+    logits = logits.astype(np.float64)
+    shares = expit(logits) if several else softmax(logits, axis=1)
     right = right_of(shares, val.labels)
-    if several:
-        values = per_image(MEAN_AVERAGE_PRECISION, shares, val.labels)
-    else:
-        values = right.astype(np.float64)
-    return FixedFeatures(float(right.mean()), probe, right, values, logits, val.labels)
+    return FixedFeatures(float(right.mean()), probe, right, shares, val.labels)
 
 
 def probes_of_folds(features: Features, folds: Labels, n_classes: int) -> tuple[LinearProbe, ...]:

@@ -7,7 +7,7 @@ difference from fixed features is clear also with hyperparameters that are not t
 import math
 
 from tlsearch.records import Hyperparameters, Range, measures_study_name
-from tlsearch.records.objective import ACCURACY, MEAN_AVERAGE_PRECISION
+from tlsearch.records.objective import accuracy_or_precision
 from tlsearch.spec import (
     BudgetSpec,
     MeasuresSpec,
@@ -53,7 +53,7 @@ def random_init_spec(spec: StudySpec, n_body_layers: int) -> StudySpec:
             ),
             "space": SpaceSpec(**fixed),
             # What the measures are in, whatever the search makes best.
-            "objective": MEAN_AVERAGE_PRECISION if spec.data.multi_label else ACCURACY,
+            "objective": accuracy_or_precision(several=spec.data.multi_label),
             "measures": MeasuresSpec(when="off"),
             "prior": PriorSpec(),
             "sampler": SamplerSpec(name="random"),

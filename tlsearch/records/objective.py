@@ -69,6 +69,11 @@ def attr(objective: Objective) -> str:
     return f"val_{objective}"
 
 
+def accuracy_or_precision(*, several: bool) -> Objective:
+    """Return accuracy, or where images have several labels mean average precision."""
+    return MEAN_AVERAGE_PRECISION if several else ACCURACY
+
+
 def score_of(objective: Objective, figure: float) -> float:
     """Return the score of a figure: larger is better."""
     return -figure if objective in _MINIMISED else figure

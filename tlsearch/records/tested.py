@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tlsearch.records.format import percent
 from tlsearch.records.html import html_table
-from tlsearch.records.objective import ACCURACY, MEAN_AVERAGE_PRECISION, Objective, words
+from tlsearch.records.objective import Objective, accuracy_or_precision, words
 
 Prediction = Literal[
     "single crop", "10-crop", "ensemble", "ensemble, 10-crop", "uniform soup", "greedy soup"
@@ -162,7 +162,7 @@ class TestResult:
     def objective(self) -> Objective:
         """What the means and gains are of."""
         several = any(figure.average_precisions for figure in self.figures)
-        return MEAN_AVERAGE_PRECISION if several else ACCURACY
+        return accuracy_or_precision(several=several)
 
     @property
     def is_first(self) -> bool:

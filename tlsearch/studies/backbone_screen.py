@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Screened:
         images_per_second: of training on this device, without validation; None likewise.
         score: of a linear classifier on fixed features, by the objective, larger is better; None
             likewise.
-        error: its standard error from the number of validation images.
+        error: its standard error by the validation images.
         gain: over the first candidate that is not refused.
         gain_error: its standard error; both classifiers see the same validation images.
         imagenet: top-1 on ImageNet by the table that was given, a fraction; None = not in it.
@@ -129,7 +129,7 @@ def screen(
         )
         first = correct if first is None else first
         top1 = imagenet.get(row.model, imagenet.get(row.model.partition(".")[0]))
-        found.append(Screened.from_dict(row.as_dict() | {"imagenet": top1}))
+        found.append(replace(row, imagenet=top1))
     return found
 
 
@@ -137,26 +137,25 @@ def _screened(
     spec: StudySpec, catalog: Catalog, device: torch.device, first: Correct | None, say: Say
 ) -> tuple[Screened, Correct | None]:
     backbone, size = spec.backbone, spec.recipe.image_size
-    who = backbone.model, backbone.weights, size
+    row = Screened(backbone.model, backbone.weights, size, objective=spec.objective)
     measurer = SizeMeasurer(spec, catalog, device, math.inf, say, spec.objective)
     try:
-        loaded = load_backbone(*who)
+        loaded = load_backbone(backbone.model, backbone.weights, size)
         (facts,) = measurer.measure([size])
     except InputError as error:
-        return Screened(*who, refused=str(error)), None
+        return replace(row, refused=str(error)), None
     if facts.pace is None or facts.probe is None:
-        return Screened(*who, refused=facts.refused or facts.no_probe), None
+        return replace(row, refused=facts.refused or facts.no_probe), None
     correct = measurer.correct[size]
     probe = compared(correct, correct if first is None else first, facts.probe.seconds)
-    row = Screened(
-        *who,
+    row = replace(
+        row,
         parameters=sum(tensor.numel() for tensor in loaded.state.values()),
         images_per_second=1 / facts.pace.step_image,
         score=probe.val_accuracy,
         error=probe.error,
         gain=probe.gain,
         gain_error=probe.gain_error,
-        objective=spec.objective,
     )
     return row, correct
 

@@ -24,7 +24,7 @@ from tlsearch.finetune import FineTuneData
 from tlsearch.finetune.pace import FEWEST_BURSTS, Pace, measure_pace, sample_size
 from tlsearch.measures import features_of_splits, fixed_features, right_alone, score_error
 from tlsearch.records.format import duration
-from tlsearch.records.objective import ACCURACY, MEAN_AVERAGE_PRECISION, Objective
+from tlsearch.records.objective import ACCURACY, Objective, accuracy_or_precision
 from tlsearch.records.precision import difference_error, standard_error
 from tlsearch.spec import RecipeSpec, StudySpec
 from tlsearch.studies.plan_rule import Probe, SizeFacts
@@ -187,7 +187,7 @@ class SizeMeasurer:
         found = fixed_features(train, val, folds=folds)
         self._fit_seconds = time.monotonic() - began
         several = self.spec.data.multi_label
-        objective = self.objective or (MEAN_AVERAGE_PRECISION if several else ACCURACY)
+        objective = self.objective or accuracy_or_precision(several=several)
         return found.right if objective == ACCURACY else found.worth(objective)
 
     def _go_on(self, size: int) -> None:
