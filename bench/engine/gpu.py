@@ -28,6 +28,7 @@ from bench.machine import commit, cpu_name
 from . import images
 from .places import home
 from .process import run
+from .trial import OURS, PLAIN_STEP, STEP_GRAPH
 
 Line = dict[str, Any]
 N_CLASSES = 10
@@ -51,7 +52,11 @@ class Plan:
         trials: of each process.
     """
 
-    networks: tuple[tuple[str, int], ...] = (("resnet50", 224), ("inception_v4", 299))
+    networks: tuple[tuple[str, int], ...] = (
+        ("tf_efficientnet_lite0", 64),
+        ("resnet50", 224),
+        ("inception_v4", 299),
+    )
     device: str = "cuda"
     step_seconds: float = 5.0
     train: int = 2000
@@ -59,7 +64,7 @@ class Plan:
     epochs: int = 3
     batch_size: int = 32
     beside: tuple[int, ...] = (1, 2, 4)
-    trials: int = 6
+    trials: int = 4
 
 
 SMALL = replace(Plan(), step_seconds=1.0, train=200, val=40, epochs=2, beside=(1, 2), trials=2)
@@ -95,15 +100,21 @@ def measured(plan: Plan) -> Iterator[Line]:
 
 
 def steps(plan: Plan, model: str, weights: Path, size: int) -> Iterator[Line]:
-    """Yield images a second of a plain step, and of ours with all terms, on made-up images."""
+    """Yield images a second of a plain step, and of ours with all terms, on made-up images.
+
+    On a GPU a third arm replays the plain step as a CUDA graph: what the launches of its kernels
+    cost, and so what a graph of ours could gain at most.
+    """
     device = torch.device(plan.device)
     pixels = torch.randn(plan.batch_size, 3, size, size, device=device)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(plan.batch_size, device=device) % N_CLASSES
     arms: dict[str, Callable[[], Step]] = {
-        "plain step": lambda: _plain_step(model, device),
-        "tlsearch": lambda: _our_step(model, weights, size, device),
+        PLAIN_STEP: lambda: _plain_step(model, device),
+        OURS: lambda: _our_step(model, weights, size, device),
     }
+    if plan.device == "cuda":
+        arms[STEP_GRAPH] = lambda: _graph_of(_plain_step(model, device), pixels, labels)
     for arm, make in arms.items():
         step = make()
         n_steps, seconds = _timed(partial(step, pixels, labels), plan)
@@ -226,6 +237,20 @@ def _plain_step(model: str, device: torch.device) -> Step:
         optimizer.step()
 
     return step
+
+
+def _graph_of(step: Step, pixels: Tensor, labels: Tensor) -> Step:
+    """Return the replay of a step on these very tensors, recorded after a few that warm it up."""
+    beside = torch.cuda.Stream()
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        for _ in range(3):
+            step(pixels, labels)
+    torch.cuda.current_stream().wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(pixels, labels)
+    return lambda _pixels, _labels: graph.replay()
 
 
 def _our_step(model: str, weights: Path, size: int, device: torch.device) -> Step:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .places import HERE, RESULTS
 from .reading import AFTER_CHECK, ALONE, CHECK, CREATE
-from .trial import LABELS, OURS, PLAIN
+from .trial import LABELS, OURS, PLAIN, PLAIN_STEP
 
 Line = dict[str, Any]
 README = HERE / "README.md"
@@ -234,7 +234,7 @@ def _of_step(lines: Sequence[Line], of: Line) -> float:
         float(line["images_a_second"])
         for line in lines
         if line["kind"] == "step"
-        and line["arm"] != OURS
+        and line["arm"] == PLAIN_STEP
         and (line["model"], line["size"]) == (of["model"], of["size"])
     )
 
