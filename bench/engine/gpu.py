@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -24,11 +25,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.machine import commit, cpu_name
+from tlsearch.finetune.pass_graph import VARIABLE
 
 from . import images
 from .places import home
 from .process import run
-from .trial import OURS, PLAIN_STEP, STEP_GRAPH
+from .trial import BY_KERNEL, OURS, PLAIN_STEP, STEP_GRAPH
 
 Line = dict[str, Any]
 N_CLASSES = 10
@@ -90,20 +92,21 @@ def measured(plan: Plan) -> Iterator[Line]:
     folder = images.for_trials(plan.train, plan.val)
     with tempfile.TemporaryDirectory() as scratch:
         for model, size in plan.networks:
-            weights = _weights(model)
-            for line in steps(plan, model, weights, size):
-                yield {"kind": "step", "model": model, "size": size, **line}
-            line = training(plan, model, weights, size, folder, Path(scratch))
-            yield {"kind": "training", "model": model, "size": size, **line}
-            for line in hours(plan, model, weights, size, folder, Path(scratch)):
+            name = {"model": model, "size": size}
+            for line in steps(plan, model, _weights(model), size):
+                yield {"kind": "step", **name, **line}
+            for line in trainings(plan, model, _weights(model), size, folder, Path(scratch)):
+                yield {"kind": "training", **name, **line}
+        for model, size in plan.networks if plan.beside else ():
+            for line in hours(plan, model, _weights(model), size, folder, Path(scratch)):
                 yield {"kind": "hour", "model": model, "size": size, **line}
 
 
 def steps(plan: Plan, model: str, weights: Path, size: int) -> Iterator[Line]:
     """Yield images a second of a plain step, and of ours with all terms, on made-up images.
 
-    On a GPU a third arm replays the plain step as a CUDA graph: what the launches of its kernels
-    cost, and so what a graph of ours could gain at most.
+    On a GPU two arms more: the plain step as a CUDA graph, which is what the launches of its
+    kernels cost, and ours without its graph.
     """
     device = torch.device(plan.device)
     pixels = torch.randn(plan.batch_size, 3, size, size, device=device)
@@ -114,6 +117,7 @@ def steps(plan: Plan, model: str, weights: Path, size: int) -> Iterator[Line]:
         OURS: lambda: _our_step(model, weights, size, device),
     }
     if plan.device == "cuda":
+        arms[BY_KERNEL] = lambda: _our_step(model, weights, size, device, by_kernel=True)
         arms[STEP_GRAPH] = lambda: _graph_of(_plain_step(model, device), pixels, labels)
     for arm, make in arms.items():
         step = make()
@@ -121,8 +125,13 @@ def steps(plan: Plan, model: str, weights: Path, size: int) -> Iterator[Line]:
         yield {"arm": arm, "images_a_second": n_steps * plan.batch_size / seconds}
 
 
-def training(plan: Plan, model: str, weights: Path, size: int, folder: Path, scratch: Path) -> Line:
-    """Return where the time of a whole training goes, from files to the last validation."""
+def trainings(
+    plan: Plan, model: str, weights: Path, size: int, folder: Path, scratch: Path
+) -> Iterator[Line]:
+    """Yield where the time of a whole training goes, from files to the last validation.
+
+    One that is not counted comes first: libraries set themselves up for each shape they see.
+    """
     from tlsearch.backbones import load_backbone
     from tlsearch.data import load_catalog, load_for_recipe
     from tlsearch.finetune import FineTuneData, fine_tune
@@ -134,11 +143,22 @@ def training(plan: Plan, model: str, weights: Path, size: int, folder: Path, scr
     pixels = load_for_recipe(load_catalog(DataSpec(path=f"{folder}")), recipe)
     data = FineTuneData.on_device(pixels, device)
     reading = time.perf_counter() - began
-    result = fine_tune(load_backbone(model, f"{weights}", size), data, recipe, _all_terms(), device)
-    assert result.times is not None
-    times = {name: getattr(result.times, name) for name in ("batches", "steps", "validation")}
-    rate = result.times.images / (result.times.batches + result.times.steps)
-    return {"reading": reading, **times, "seconds": result.seconds, "images_a_second": rate}
+    backbone = load_backbone(model, f"{weights}", size)
+    fine_tune(backbone, data, recipe.model_copy(update={"epochs": 1}), _all_terms(), device)
+    for arm in (BY_KERNEL, OURS) if plan.device == "cuda" else (OURS,):
+        with _graphs(arm):
+            result = fine_tune(backbone, data, recipe, _all_terms(), device)
+        assert result.times is not None
+        times = {name: getattr(result.times, name) for name in ("batches", "steps", "validation")}
+        rate = result.times.images / (result.times.batches + result.times.steps)
+        yield {
+            "arm": arm,
+            "reading": reading,
+            **times,
+            "seconds": result.seconds,
+            "images_a_second": rate,
+            "accuracy": result.curve[-1].val_accuracy,
+        }
 
 
 def hours(
@@ -241,7 +261,7 @@ def _plain_step(model: str, device: torch.device) -> Step:
 
 def _graph_of(step: Step, pixels: Tensor, labels: Tensor) -> Step:
     """Return the replay of a step on these very tensors, recorded after a few that warm it up."""
-    beside = torch.cuda.Stream()
+    beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     beside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(beside):
         for _ in range(3):
@@ -253,7 +273,20 @@ def _graph_of(step: Step, pixels: Tensor, labels: Tensor) -> Step:
     return lambda _pixels, _labels: graph.replay()
 
 
-def _our_step(model: str, weights: Path, size: int, device: torch.device) -> Step:
+@contextmanager
+def _graphs(arm: str) -> Iterator[None]:
+    """Let trainings that begin in the block use CUDA graphs, or not."""
+    if arm == BY_KERNEL:
+        os.environ[VARIABLE] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+
+
+def _our_step(
+    model: str, weights: Path, size: int, device: torch.device, *, by_kernel: bool = False
+) -> Step:
     from tlsearch.backbones import load_backbone
     from tlsearch.data import DeviceImages
     from tlsearch.data.imageset import packed
@@ -266,7 +299,8 @@ def _our_step(model: str, weights: Path, size: int, device: torch.device) -> Ste
     recipe = _recipe(Plan(), size)
     backbone = load_backbone(model, f"{weights}", size)
     data = FineTuneData(split, split, N_CLASSES)
-    training = Training.begin(backbone, data, recipe, _all_terms(), device)
+    with _graphs(BY_KERNEL if by_kernel else OURS):
+        training = Training.begin(backbone, data, recipe, _all_terms(), device)
     training.set_training_mode()
 
     def step(pixels: Tensor, labels: Tensor) -> None:

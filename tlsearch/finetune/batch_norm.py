@@ -111,13 +111,15 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     layers = tuple(batch_norms(model).values())
     if not layers:
         return
-    pooled = {layer: _Pooled() for layer in layers}
-    with _statistics_of_each_batch(layers, pooled):
+    pooled: _Pooled = {}
+    with _statistics_of_each_batch(layers) as seen:
         for images in batches:
             with mixed_precision(images.device):
                 model(images)
-    for layer, found in pooled.items():
-        found.write(layer)
+            for call in _nth_calls(seen):
+                _pool(pooled, call)
+            seen.clear()
+    _write(pooled)
 
 
 @contextmanager
@@ -128,8 +130,8 @@ def restored(tensors: Sequence[Tensor]) -> Iterator[None]:
         yield
     finally:
         with torch.no_grad():
-            for tensor, value in zip(tensors, before, strict=True):
-                tensor.copy_(value)
+            if before:
+                torch._foreach_copy_(list(tensors), before)
 
 
 def statistics_of(model: nn.Module) -> list[Tensor]:
@@ -141,52 +143,116 @@ def _buffers(layers: Iterable[nn.Module]) -> list[Tensor]:
     return [buffer for layer in layers for buffer in layer.buffers(recurse=False)]
 
 
-@dataclass(slots=True)
-class _Pooled:
-    """Mean and sum of squared deviations of what a layer has seen, float64 (channels,).
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What one call of a layer has seen, each channel, float64 (channels,).
 
-    Batches are joined as in Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm
-    for computing sample variances" (1979), equation 2.1.
+    Attributes:
+        layer: which.
+        n: values of a channel.
+        mean: their mean.
+        variance: unbiased.
     """
 
-    n: int = 0
-    mean: Tensor | None = None
-    squares: Tensor | None = None
+    layer: _BatchNorm
+    n: int
+    mean: Tensor
+    variance: Tensor
 
-    def add(self, n: int, mean: Tensor, variance: Tensor) -> None:
-        mean, squares = mean.double(), variance.double() * (n - 1)
-        if self.mean is None or self.squares is None:
-            self.n, self.mean, self.squares = n, mean, squares
-            return
-        total, away = self.n + n, mean - self.mean
-        self.squares = self.squares + squares + away.square() * (self.n * n / total)
-        self.mean = self.mean + away * (n / total)
-        self.n = total
 
-    def write(self, layer: _BatchNorm) -> None:
-        if self.mean is None or self.squares is None:  # the forward pass does not use it
-            return
-        assert layer.running_mean is not None
-        assert layer.running_var is not None
-        layer.running_mean.copy_(self.mean)
-        layer.running_var.copy_(self.squares / (self.n - 1))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moments:
+    """Of all that a layer has seen, each channel, float64 (channels,).
+
+    Attributes:
+        n: values of a channel.
+        mean: their mean.
+        squares: sum of their squared deviations from it.
+    """
+
+    n: int
+    mean: Tensor
+    squares: Tensor
+
+
+_Pooled = dict[_BatchNorm, _Moments]
+
+# What follows works on all layers at once, because a GPU takes longer to launch an operation on
+# so few numbers than to carry it out.
+
+
+def _nth_calls(seen: Sequence[_Seen]) -> list[_Pooled]:
+    """Return what the first call of each layer saw, the second of each that has one, and so on."""
+    scale: list[float] = [call.n - 1 for call in seen]
+    squares = torch._foreach_mul([call.variance for call in seen], scale)
+    calls: list[_Pooled] = []
+    for one, deviations in zip(seen, squares, strict=True):
+        call = next((call for call in calls if one.layer not in call), None)
+        if call is None:
+            calls.append(call := {})
+        call[one.layer] = _Moments(one.n, one.mean, deviations)
+    return calls
+
+
+def _pool(pooled: _Pooled, more: _Pooled) -> None:
+    """Add to each layer what one call more of it has seen.
+
+    As in Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+    variances" (1979), equation 2.1.
+    """
+    joined = [layer for layer in more if layer in pooled]
+    pooled.update({layer: found for layer, found in more.items() if layer not in pooled})
+    if not joined:
+        return
+    old, new = [pooled[layer] for layer in joined], [more[layer] for layer in joined]
+    totals = [one.n + other.n for one, other in zip(old, new, strict=True)]
+    away = torch._foreach_sub([m.mean for m in new], [m.mean for m in old])
+    between = torch._foreach_mul(away, away)
+    pairs = list(zip(old, new, totals, strict=True))
+    torch._foreach_mul_(between, [one.n * other.n / n for one, other, n in pairs])
+    squares = torch._foreach_add([m.squares for m in old], [m.squares for m in new])
+    torch._foreach_add_(squares, between)
+    torch._foreach_mul_(away, [other.n / n for _, other, n in pairs])
+    means = torch._foreach_add([m.mean for m in old], away)
+    for layer, n, mean, deviations in zip(joined, totals, means, squares, strict=True):
+        pooled[layer] = _Moments(n, mean, deviations)
+
+
+def _write(pooled: _Pooled) -> None:
+    """Set the running statistics of the layers that a forward pass uses."""
+    if not pooled:
+        return
+    scale: list[float] = [moments.n - 1 for moments in pooled.values()]
+    variances = torch._foreach_div([moments.squares for moments in pooled.values()], scale)
+    torch._foreach_copy_(
+        [tensor for layer in pooled for tensor in _running(layer)],
+        [
+            tensor
+            for moments, variance in zip(pooled.values(), variances, strict=True)
+            for tensor in (moments.mean, variance)
+        ],
+    )
+
+
+def _running(layer: _BatchNorm) -> tuple[Tensor, Tensor]:
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    return layer.running_mean, layer.running_var
 
 
 @contextmanager
-def _statistics_of_each_batch(
-    layers: Sequence[_BatchNorm], pooled: dict[_BatchNorm, _Pooled]
-) -> Iterator[None]:
-    """Let each call of a layer add the statistics of its input to those pooled.
+def _statistics_of_each_batch(layers: Sequence[_BatchNorm]) -> Iterator[list[_Seen]]:
+    """Yield a list to which each call of a layer adds the statistics of its input.
 
     In training mode and with a momentum of 1 a layer writes exactly these into its buffers.
     """
+    seen: list[_Seen] = []
 
     def add(layer: nn.Module, inputs: tuple[Tensor, ...], _: object) -> None:
         assert isinstance(layer, _BatchNorm)
-        assert layer.running_mean is not None
-        assert layer.running_var is not None
+        mean, variance = _running(layer)
         n = inputs[0].numel() // layer.num_features
-        pooled[layer].add(n, layer.running_mean, layer.running_var)
+        seen.append(_Seen(layer, n, mean.double(), variance.double()))
 
     momenta = [layer.momentum for layer in layers]
     hooks = [layer.register_forward_hook(add) for layer in layers]
@@ -195,7 +261,7 @@ def _statistics_of_each_batch(
             for layer in layers:
                 layer.train()
                 layer.momentum = 1.0
-            yield
+            yield seen
     finally:
         for hook in hooks:
             hook.remove()

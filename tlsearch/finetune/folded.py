@@ -127,6 +127,8 @@ class FoldedTraining:
             self.losses.append(network.run_epoch(epoch, self._stopping(number, should_stop)))
             self.states[number] = generators(self._device)
             network.optimizer.zero_grad(set_to_none=True)  # the next one needs the memory
+            if network.graph is not None:
+                network.graph.release()
         loss = fmean(self.losses[: len(self.folds)])
         self.losses.clear()
         return loss

@@ -31,6 +31,7 @@ from tlsearch.finetune.parts import (
     parts,
     too_much_at_once,
 )
+from tlsearch.finetune.pass_graph import PassGraph
 from tlsearch.finetune.schedule import rate_factor
 from tlsearch.finetune.start import starting_model, starting_recipe
 from tlsearch.finetune.stopwatch import Stopwatch
@@ -60,6 +61,7 @@ class Training:
         at_once: images of a step that pass through the network at once.
         head: label of the linear probe that the classifier started as; None = it was random.
         watch: measures where the time goes.
+        graph: replays the passes of whole batches; None on a CPU.
         losses: of the batches so far in the current epoch, scalars on the device.
         last: evaluation after the last epoch that ran here; None before the first.
         started: on the monotonic clock, minus the seconds before an interruption.
@@ -83,9 +85,12 @@ class Training:
     losses: list[Tensor] = field(default_factory=list)
     last: Evaluation | None = None
     watch: Stopwatch = field(init=False)
+    graph: PassGraph | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.watch = Stopwatch(self.data.train.device)
+        device = self.data.train.device
+        self.watch = Stopwatch(device)
+        self.graph = PassGraph.on(device, self.backbone.name, self.model)
 
     @classmethod
     def begin(
@@ -256,14 +261,19 @@ class Training:
         Raises:
             TooMuchAtOnce: a part is out of memory.
         """
-        total = torch.zeros((), device=images.device)
         with too_much_at_once():
-            for part, part_labels, share in parts(images, labels, self.at_once):
-                with mixed_precision(images.device):
-                    outputs = self.model(part)
-                loss = share * self.loss(outputs.float(), part_labels)
-                loss.backward()  # type: ignore[no-untyped-call]
-                total += loss.detach()
+            if self.graph is not None and len(images) <= self.at_once:
+                return self.graph(images, labels, self._by_parts)
+            return self._by_parts(images, labels)
+
+    def _by_parts(self, images: Tensor, labels: Tensor) -> Tensor:
+        total = torch.zeros((), device=images.device)
+        for part, part_labels, share in parts(images, labels, self.at_once):
+            with mixed_precision(images.device):
+                outputs = self.model(part)
+            loss = share * self.loss(outputs.float(), part_labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
         return total
 
     def _rate_factor(self) -> float:

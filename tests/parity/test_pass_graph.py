@@ -1,0 +1,158 @@
+"""The passes of a step as a CUDA graph do what they do kernel by kernel."""
+
+import gc
+import logging
+from itertools import islice
+
+import pytest
+import timm
+import torch
+from timm.models import register_model
+from torch import nn
+
+from tests.parity.conftest import stand_in
+from tests.parity.test_checkpoint import DROPPING
+from tests.parity.trainings import ALL_STEPS, KNOBS, PLAIN_NETWORK, RECIPE, STEPS
+from tlsearch.finetune import FineTuneData, fine_tune, pass_graph
+from tlsearch.finetune.guards import reproducible
+from tlsearch.finetune.training import Training
+
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
+    pytest.mark.xdist_group("pass graph"),
+]
+GPU = torch.device("cuda", 0)
+MIXED = RECIPE.model_copy(update={"mixup": 0.4, "ema_epochs": 1.0, "clip_norm": 1.0})
+ADAMW = RECIPE.model_copy(update={"optimizer": "adamw", "momentum": None})
+FROZEN = RECIPE.model_copy(update={"batch_norm": "frozen", "loss": "focal"})
+
+
+class Waiting(nn.Module):
+    """Waits for a value on the GPU, which no graph can."""
+
+    def forward(self, values):
+        return values * (1.0 if values.sum().item() > 0 else 0.5)
+
+
+@register_model
+def test_pass_graph_waiting(**arguments):
+    model = timm.create_model("test_convnext", **{"drop_rate": 0.3, **arguments})
+    model.norm_pre = Waiting()
+    return model
+
+
+test_pass_graph_waiting.__test__ = False
+
+
+@pytest.fixture(autouse=True)
+def same_kernels(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+
+
+@pytest.fixture(scope="module")
+def images(shipped_images):
+    train, val = (part.to(GPU) for part in (shipped_images.train, shipped_images.val))
+    return FineTuneData(train, val, n_classes=10)
+
+
+def begun(images, network=PLAIN_NETWORK, recipe=RECIPE, *, graph=True):
+    training = Training.begin(stand_in(network), images, recipe, KNOBS, GPU)
+    if not graph:
+        training.graph = None
+    training.set_training_mode()
+    return training
+
+
+def trained(training, steps):
+    """Train up to a step; return the losses of what was trained here."""
+    losses = []
+    while training.step < steps:
+        epoch, done = divmod(training.step, STEPS)
+        batch = next(islice(training.batches(epoch + 1), done, None))
+        losses.append(training.run_step(*batch, 1.0))
+    return torch.stack(losses).cpu()
+
+
+def weights_of(training):
+    return {name: tensor.cpu() for name, tensor in training.model.state_dict().items()}
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, MIXED, ADAMW, FROZEN])
+def test_it_trains_as_kernel_by_kernel(images, recipe):
+    losses, weights = [], []
+    for graph in (True, False):
+        with reproducible(0, GPU):
+            training = begun(images, recipe=recipe, graph=graph)
+            losses.append(trained(training, ALL_STEPS))
+        weights.append(weights_of(training))
+        assert (training.graph is not None and training.graph.recorded) == graph
+    torch.testing.assert_close(*losses, rtol=1e-3, atol=1e-3)
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], rtol=1e-2, atol=1e-3, msg=name)
+
+
+def test_dropout_differs_from_step_to_step_and_repeats_itself(images):
+    def losses():
+        with reproducible(0, GPU):
+            training = begun(images, DROPPING)
+            batch = next(training.batches(1))
+            return torch.stack([training.run_step(*batch, 0.0) for _ in range(8)]).cpu()
+
+    found = losses()
+    assert len(set(found[pass_graph.WARM_UP :].tolist())) == 8 - pass_graph.WARM_UP
+    torch.testing.assert_close(losses(), found, rtol=1e-4, atol=1e-4)
+
+
+def test_it_resumes_with_the_same_dropout(images):
+    with reproducible(0, GPU):
+        whole = trained(begun(images, DROPPING), ALL_STEPS)
+    with reproducible(0, GPU):
+        first = begun(images, DROPPING)
+        before = trained(first, 7)
+        data = first.checkpoint()
+    with reproducible(1, GPU):
+        second = begun(images, DROPPING)
+        second.restore(data)
+        after = trained(second, ALL_STEPS)
+    torch.testing.assert_close(torch.cat([before, after]), whole, rtol=1e-3, atol=1e-3)
+
+
+def test_what_cannot_be_recorded_runs_kernel_by_kernel(images, caplog):
+    with caplog.at_level(logging.WARNING), reproducible(0, GPU):
+        training = begun(images, "test_pass_graph_waiting")
+        losses = trained(training, ALL_STEPS)
+    assert training.graph is not None
+    assert not training.graph.recorded
+    assert losses.isfinite().all()
+    assert sum("cannot be recorded" in text for text in caplog.messages) == 1
+    with reproducible(0, GPU):
+        again = trained(begun(images, "test_pass_graph_waiting", graph=False), ALL_STEPS)
+    torch.testing.assert_close(losses, again, rtol=1e-3, atol=1e-3)
+    with reproducible(0, GPU):
+        other = begun(images, DROPPING)
+        trained(other, 6)
+    assert other.graph is not None
+    assert other.graph.recorded, "one network that fails spoils no other"
+
+
+def test_a_whole_training_learns_the_same(images, lite0, monkeypatch):
+    recipe = RECIPE.model_copy(update={"image_size": 64, "epochs": 6, "batch_size": 32})
+    with_graph = fine_tune(lite0, images, recipe, KNOBS, GPU)
+    monkeypatch.setenv(pass_graph.VARIABLE, "0")
+    without = fine_tune(lite0, images, recipe, KNOBS, GPU)
+    assert with_graph.curve[0].train_loss == pytest.approx(without.curve[0].train_loss, rel=0.02)
+    assert abs(with_graph.curve[-1].val_accuracy - without.curve[-1].val_accuracy) < 0.06
+
+
+def test_its_memory_comes_back(images):
+    def reserved():
+        gc.collect()
+        torch.cuda.empty_cache()
+        return torch.cuda.memory_reserved(GPU)
+
+    for _ in range(3):
+        trained(begun(images), 6)
+        before = reserved()
+    for _ in range(5):
+        trained(begun(images), 6)
+    assert reserved() <= before
