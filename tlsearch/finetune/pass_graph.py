@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -131,13 +132,19 @@ class PassGraph:
 
     def _recording(self, images: Tensor, labels: Tensor, passes: Passes) -> _Recorded:
         with torch.cuda.device(images.device):
-            graph = torch.cuda.CUDAGraph()
-            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            graph, stream = torch.cuda.CUDAGraph(), _recording_stream(images.device)
             # Other threads may use CUDA meanwhile.
             with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 loss = passes(images, labels)
         gradients = tuple((p, p.grad) for p in self._model.parameters() if p.grad is not None)
         return _Recorded(graph, images, labels, loss, gradients)
+
+
+@cache
+def _recording_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return one stream for all recordings: libraries keep workspaces for each that they see."""
+    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return stream
 
 
 def _is_memory_shortage(error: BaseException | None) -> bool:
