@@ -207,7 +207,9 @@ def _machine(head: Line, trials: Sequence[Line]) -> str:
 def cuda(lines: Sequence[Line]) -> str:
     """Return the tables of a GPU."""
     head, rest = lines[0], lines[1:]
-    rows = [["network", "pixels", "what", "images a second", "of the step alone"]]
+    steps = [["network", "pixels", "step", "images a second", "of the plain step"]]
+    trainings = [["network", "pixels", "whole training", "seconds", "batches", "steps"]]
+    trainings[0] += ["validation", "images a second"]
     hours = [["network", "pixels", "workers on the GPU", "trials", "trials an hour"]]
     for line in rest:
         name = [line["model"], f"{line['size']}"]
@@ -216,16 +218,21 @@ def cuda(lines: Sequence[Line]) -> str:
                 [*name, f"{line['workers']}", f"{line['trials']}", f"{line['an_hour']:.0f}"]
             )
             continue
-        what = f"{'step' if line['kind'] == 'step' else 'whole training'}: {line['arm']}"
-        share = f"{line['images_a_second'] / _of_step(rest, line):.0%}"
-        rows.append([*name, what, f"{line['images_a_second']:.0f}", share])
+        rate = f"{line['images_a_second']:.0f}"
+        if line["kind"] == "step":
+            share = f"{line['images_a_second'] / _of_step(rest, line):.0%}"
+            steps.append([*name, line["arm"], rate, share])
+        else:
+            seconds = [f"{line[part]:.2f}" for part in ("seconds", *PARTS[1:])]
+            trainings.append([*name, line["arm"], *seconds, rate])
     versions = ", ".join(f"{name} {number}" for name, number in head["versions"].items())
     foot = (
         f"{head['device']}; batches of {head['batch_size']}, {head['train']} training images, "
         f"{head['epochs']} epochs a trial; {versions}; commit {head['commit'][:12]}; "
         f"{head['started']}."
     )
-    return "\n\n".join(["### On a GPU", _table(rows), _table(hours), foot])
+    tables = [_table(table) for table in (steps, trainings, hours) if len(table) > 1]
+    return "\n\n".join(["### On a GPU", *tables, foot])
 
 
 def _of_step(lines: Sequence[Line], of: Line) -> float:

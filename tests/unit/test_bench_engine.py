@@ -119,5 +119,6 @@ def test_what_a_gpu_would_run_works_on_a_cpu(tmp_path, monkeypatch):
     assert [line["kind"] for line in lines] == ["step", "step", "training", "hour"]
     assert all(line["an_hour"] > 0 for line in lines if line["kind"] == "hour")
     shown = table.cuda([head, *lines])
-    assert "| step: tlsearch |" in shown
-    assert "| whole training: tlsearch |" in shown
+    assert "| network | pixels | step | images a second | of the plain step |" in shown
+    assert "| network | pixels | whole training | seconds | batches | steps | validation" in shown
+    assert "| network | pixels | workers on the GPU | trials | trials an hour |" in shown

@@ -13,19 +13,18 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor, nn
 
-from tlsearch.errors import is_memory_shortage
+from tlsearch.finetune.cuda_recording import CannotRecord, noting_waits, record
 
 WARM_UP = 3  # batches
 VARIABLE = "TLSEARCH_CUDA_GRAPHS"  # "0": every training runs kernel by kernel
 
 Passes = Callable[[Tensor, Tensor], Tensor]
 _log = logging.getLogger(__name__)
-_told: set[str] = set()  # networks of which the log says already that they cannot be recorded
+_cannot: set[str] = set()  # networks that cannot be recorded, as the log has said
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +75,7 @@ class PassGraph:
         self._name, self._model = name, model
         self._left = WARM_UP
         self._recorded: _Recorded | None = None
-        self._refused = False
+        self._refused = name in _cannot
 
     @classmethod
     def on(cls, device: torch.device, name: str, model: nn.Module) -> "PassGraph | None":
@@ -98,11 +97,10 @@ class PassGraph:
             passes: the same each time: returns the loss and adds its gradients to the model's,
                 which has none before.
         """
+        if self._left:
+            return self._warm(images, labels, passes)
         if self._recorded is None and not self._refused:
-            if self._left:
-                self._left -= 1
-            else:
-                self._recorded = self._record(images, labels, passes)
+            self._recorded = self._record(images, labels, passes)
         if self._recorded is None or not self._recorded.fits(images, labels):
             return passes(images, labels)
         return self._recorded.replay(images, labels)
@@ -111,44 +109,40 @@ class PassGraph:
         """Give the memory of the graph back; the next batch is recorded anew."""
         self._recorded = None
 
+    def _warm(self, images: Tensor, labels: Tensor, passes: Passes) -> Tensor:
+        """Run the passes kernel by kernel; the last time, look whether they wait for the GPU."""
+        self._left -= 1
+        if self._left or self._refused:
+            return passes(images, labels)
+        with noting_waits() as places:
+            loss = passes(images, labels)
+        if places:
+            self._refuse(f"it waits for a value on the GPU at {places[0]}")
+        return loss
+
     def _record(self, images: Tensor, labels: Tensor, passes: Passes) -> _Recorded | None:
         """Record the passes on copies of a batch, which does not run them; None = it cannot be."""
+        images, labels = images.clone(), labels.clone()
         try:
-            return self._recording(images.clone(), labels.clone(), passes)
-        except RuntimeError as error:
-            self._refused = True
+            graph, loss = record(lambda: passes(images, labels), images.device)
+        except CannotRecord as error:
             for parameter in self._model.parameters():
                 parameter.grad = None
-            if not _is_memory_shortage(error) and self._name not in _told:
-                _told.add(self._name)
-                why = str(error).strip().splitlines()[0]
-                _log.warning(
-                    "%s: a training step cannot be recorded as a CUDA graph (%s); its kernels are "
-                    "launched one by one, which is slower for small images",
-                    self._name,
-                    why,
-                )
+            if error.memory:  # another process may have taken it meanwhile
+                self._refused = True
+            else:
+                self._refuse(f"{error}")
             return None
-
-    def _recording(self, images: Tensor, labels: Tensor, passes: Passes) -> _Recorded:
-        with torch.cuda.device(images.device):
-            graph, stream = torch.cuda.CUDAGraph(), _recording_stream(images.device)
-            # Other threads may use CUDA meanwhile.
-            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-                loss = passes(images, labels)
         gradients = tuple((p, p.grad) for p in self._model.parameters() if p.grad is not None)
         return _Recorded(graph, images, labels, loss, gradients)
 
-
-@cache
-def _recording_stream(device: torch.device) -> torch.cuda.Stream:
-    """Return one stream for all recordings: libraries keep workspaces for each that they see."""
-    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    return stream
-
-
-def _is_memory_shortage(error: BaseException | None) -> bool:
-    """Return whether an error is one, or came of one while a recording ended."""
-    return error is not None and (
-        is_memory_shortage(error) or _is_memory_shortage(error.__context__)
-    )
+    def _refuse(self, why: str) -> None:
+        """Record no training of this network in this process, and say why."""
+        self._refused = True
+        _cannot.add(self._name)
+        _log.warning(
+            "%s: a training step cannot be a CUDA graph (%s); its kernels are launched one by one, "
+            "which takes longer",
+            self._name,
+            why,
+        )
