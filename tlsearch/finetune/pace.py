@@ -18,6 +18,7 @@ from tlsearch.finetune.evaluate import evaluate
 from tlsearch.finetune.guards import memory_errors, reproducible
 from tlsearch.finetune.images import FineTuneData
 from tlsearch.finetune.parts import in_parts_that_fit
+from tlsearch.finetune.pass_graph import WARM_UP
 from tlsearch.finetune.peak import Peak
 from tlsearch.finetune.training import Training
 from tlsearch.records import Hyperparameters
@@ -107,7 +108,8 @@ def measure_pace(
 ) -> Pace:
     """Time bursts: the steps of an epoch of the sample, what follows them, and a checkpoint.
 
-    The first burst warms up and is not counted.
+    The first bursts warm up and are not counted: one, and where steps are replayed as a CUDA graph
+    (`PassGraph`) those until they are. What its recording takes is part of the setup.
 
     Args:
         backbone: pretrained network, for the recipe's image size.
@@ -146,14 +148,17 @@ def _pace(
     with reproducible(recipe.seed, device), kept_memory(device):
         training = Training.begin(backbone, sample, recipe, plain, device)
         setup = time.monotonic() - began
-        for number in range(MOST_BURSTS + 1):
-            if number > FEWEST_BURSTS and time.monotonic() - began > seconds:
+        n_warm = 1 if training.graph is None else WARM_UP + 1
+        for number in range(n_warm + MOST_BURSTS):
+            if number >= n_warm + FEWEST_BURSTS and time.monotonic() - began > seconds:
                 break
             on_burst(number)
             found.append(_burst(training, number + 1))
         checkpoint = training.checkpoint()
     taken = peak.bytes()
-    steps, rests, vals, checkpoints = zip(*found[1:], strict=True)
+    steps, rests, vals, checkpoints = zip(*found[n_warm:], strict=True)
+    if training.graph is not None:
+        setup += max(0.0, found[WARM_UP][0] - median(steps))
     n_train, n_val = len(sample.train), len(sample.val)
     in_an_epoch = steps_of(recipe, n_train)
     closing = max(0.0, median(rests) - median(vals))
