@@ -12,7 +12,7 @@ WORKERS ?= auto
 UNIT_WORKERS ?= logical
 PYTEST := $(BIN)/python -m pytest --dist loadgroup
 
-.PHONY: quickstart test test-unit test-all check format clean
+.PHONY: quickstart test test-unit test-gpu test-all check format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/tlsearch quickstart
@@ -23,6 +23,10 @@ test: $(VENV)/.installed-dev
 # Without PostgreSQL: tests/conftest.py marks what needs it and fails what uses it without the mark.
 test-unit: $(VENV)/.installed-dev
 	$(PYTEST) -n $(UNIT_WORKERS) -m "not slow and not database" tests/unit tests/optuna_ext
+
+# What needs a GPU, on a machine with one; elsewhere it is skipped.
+test-gpu: $(VENV)/.installed-dev
+	TLSEARCH_TEST_GPU=1 $(PYTEST) -m gpu tests/acceptance/test_gpu.py tests/parity tests/unit
 
 test-all: $(VENV)/.installed-dev
 	$(PYTEST) -n $(WORKERS)

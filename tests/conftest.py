@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,6 +29,12 @@ from tlsearch.store.connect import open_storage
 # wait for one another while others have their core take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 threads.spin_shortly()  # where OMP_NUM_THREADS is set to more
+
+# A test that is not marked `gpu` is of the CPU, on any machine: figures are the same to the last
+# digit there alone.
+WITH_GPU = "TLSEARCH_TEST_GPU"
+if os.environ.get(WITH_GPU) != "1":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 # Where to put servers: in memory, if there is room, for disks of shared machines can be slow.
 MEMORY = Path("/dev/shm")
@@ -92,10 +99,21 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need PostgreSQL: `make test-unit` leaves them out."""
+    """Mark what needs PostgreSQL, which `make test-unit` leaves out; skip what needs a GPU."""
     for item in items:
+        if item.get_closest_marker("gpu") and not _sees_a_gpu():
+            item.add_marker(pytest.mark.skip(reason=f"no GPU, or {WITH_GPU} is not 1"))
         if SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("database")
+
+
+@cache
+def _sees_a_gpu() -> bool:
+    if os.environ.get(WITH_GPU) != "1":
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @pytest.fixture(autouse=True)

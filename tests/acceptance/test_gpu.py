@@ -14,10 +14,7 @@ from tlsearch.data import load_catalog
 from tlsearch.spec import DataSpec
 from tlsearch.store.studies import find_study
 
-pytestmark = [
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
-    pytest.mark.xdist_group("gpu"),
-]
+pytestmark = [pytest.mark.gpu, pytest.mark.xdist_group("gpu")]
 
 
 def test_two_workers_share_a_gpu_and_its_model_predicts_on_a_cpu(

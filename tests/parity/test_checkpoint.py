@@ -316,7 +316,7 @@ class TestWhatIsKept:
         assert [len(curve_of(data)) for data in kept] == [1]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 def test_cuda_resumes_with_its_own_generator(shipped_images):
     device = torch.device("cuda")
     training = Training.begin(stand_in(DROPPING), shipped_images, RECIPE, KNOBS, device)

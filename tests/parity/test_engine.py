@@ -248,7 +248,7 @@ class TestSchedule:
         assert self.factors(schedule="constant", warmup_epochs=0) == [1.0] * 50
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 def test_cuda_agrees_with_the_cpu(shipped_images, lite0):
     recipe = RECIPE.model_copy(update={"epochs": 3})
     device = torch.device("cuda")

@@ -29,7 +29,7 @@ def test_the_bursts_before_a_graph_is_replayed_do_not_count(
     assert min(pace.setup, pace.step_image, pace.val_image) > 0
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_the_pace_of_a_gpu_is_that_of_its_graph(shipped_images):
     device = torch.device("cuda", 0)
     sample = type(shipped_images)(

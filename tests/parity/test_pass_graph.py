@@ -18,10 +18,7 @@ from tlsearch.finetune import FineTuneData, fine_tune, pass_graph
 from tlsearch.finetune.guards import reproducible
 from tlsearch.finetune.training import Training
 
-pytestmark = [
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
-    pytest.mark.xdist_group("pass graph"),
-]
+pytestmark = [pytest.mark.gpu, pytest.mark.xdist_group("pass graph")]
 GPU = torch.device("cuda", 0)
 MIXED = RECIPE.model_copy(update={"mixup": 0.4, "ema_epochs": 1.0, "clip_norm": 1.0})
 ADAMW = RECIPE.model_copy(update={"optimizer": "adamw", "momentum": None})

@@ -25,7 +25,7 @@ def test_blocks_are_added_up():
     assert (times.batches, times.images) == (0, 24)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_a_gpu_is_measured_by_its_own_events():
     device = torch.device("cuda")
     watch, matrix = Stopwatch(device), torch.rand(4096, 4096, device=device)

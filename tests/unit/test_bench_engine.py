@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +78,6 @@ def test_the_peak_is_that_of_the_command_alone():
         process.run([sys.executable, "-c", "print('no such thing'); exit(3)"], os.environ)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so_in_one_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["run", "--device", "cuda", "--results", f"{tmp_path}"])
     with pytest.raises(SystemExit) as ended:

@@ -181,7 +181,7 @@ def evenly(values: torch.Tensor, n: int) -> bool:
     return bool(stats.chisquare(torch.bincount(values, minlength=n).numpy()).pvalue > 1e-4)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_a_gpu_augments_the_same():
     images = some_images(600)
     draws = draw_augmentations(len(images), recipe(augment="trivial"), 0)

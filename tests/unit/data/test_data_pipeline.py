@@ -246,7 +246,7 @@ def test_where_the_pixels_lie_changes_no_bit(sizes, scale):
     assert torch.equal(whole[0][:7], whole[0][7:])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("there", [False, True])
 def test_a_gpu_sees_the_same_crops(there):
     images = image_set(SIZES)

@@ -137,7 +137,7 @@ def test_mixed_batches_are_channels_last_and_sum_to_one():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_a_gpu_mixes_the_same():
     spec = recipe(mixup=0.4, cutmix=1.0)
     ((pixels, labels),) = mixed_batches([(PIXELS, LABELS)], spec, CLASSES, 1)
