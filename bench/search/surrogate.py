@@ -17,7 +17,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -37,6 +37,11 @@ RESULTS = Path(__file__).resolve().parent / "results"
 FOLDS, REPEATS, TREES = 10, 3, 200
 ALIKE = 40  # trials of the table, by expected accuracy, that a residual is taken from
 NOISE = 1_954  # keeps its generators apart from the samplers', which begin with the seed
+
+# Accuracies below count as this one. At rates from .05 on some of these long trainings with batches
+# of 8 diverge, to anything between 7 and 45 %: no model of 160 trials knows to what, and one that
+# tries is wrong about the others (R2 of the Gaussian process -0.09; with the floor 0.57).
+FLOORS: Mapping[str, float] = {"emoji-long": 0.47}
 
 Array = NDArray[np.float64]
 Predict = Callable[[Array], Array]
@@ -278,7 +283,11 @@ def fit_surrogate(
         table: what to fit them to.
         models: the candidates.
         forms: whether each sees canonical hyperparameters; both are tried.
+
+    Returns:
+        One whose table has no accuracy below that of `FLOORS`.
     """
+    table = replace(table, curves=np.maximum(table.curves, FLOORS.get(table.target, 0.0)))
     scores, best = {}, None
     for canonical in forms:
         features = np.array([table.features(one, canonical) for one in table.hyperparameters])
