@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from tests.parity.conftest import stand_in
 from tests.parity.trainings import (
@@ -103,6 +104,42 @@ class TestRecalibrate:
             recalibrate(model, [*batches_of([4]), torch.zeros(4, 5, 32, 32)])
         assert_same_bits(model.state_dict(), before)
         assert not any(layer._forward_hooks for layer in batch_norms(model).values())
+
+    def test_a_layer_counts_as_often_as_it_is_called(self):
+        class Network(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.twice, self.never = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+            def forward(self, images):
+                return self.twice(2 * self.twice(images) + 1)
+
+        model, batches = Network(), batches_of([4, 6])
+        recalibrate(model, iter(batches))
+        seconds = []
+        for images in batches:
+            variance, mean = torch.var_mean(images.double(), (0, 2, 3), correction=0, keepdim=True)
+            seconds.append(2 * (images - mean) / (variance + model.twice.eps).sqrt() + 1)
+        variance, mean = torch.var_mean(torch.cat([*batches, *seconds]), (0, 2, 3))
+        found = dict(model.named_buffers())
+        torch.testing.assert_close(found["twice.running_mean"], mean.float())
+        torch.testing.assert_close(found["twice.running_var"], variance.float())
+        assert found["never.running_mean"].tolist() == [0, 0, 0]
+        assert found["never.running_var"].tolist() == [1, 1, 1]
+
+    def test_no_layer_is_called(self):
+        class Network(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.never = nn.BatchNorm2d(3)
+
+            def forward(self, images):
+                return images
+
+        model = Network()
+        before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        recalibrate(model, iter(batches_of([4, 6])))
+        assert_same_bits(dict(model.named_buffers()), before)
 
     def test_without_such_layers_no_image_is_used(self):
         model = build(CONVNEXT, 10, seed=4)

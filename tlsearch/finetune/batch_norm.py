@@ -183,6 +183,8 @@ _Pooled = dict[_BatchNorm, _Moments]
 
 def _nth_calls(seen: Sequence[_Seen]) -> list[_Pooled]:
     """Return what the first call of each layer saw, the second of each that has one, and so on."""
+    if not seen:  # the forward pass uses none of the layers
+        return []
     scale: list[float] = [call.n - 1 for call in seen]
     squares = torch._foreach_mul([call.variance for call in seen], scale)
     calls: list[_Pooled] = []
