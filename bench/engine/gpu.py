@@ -11,12 +11,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import timm
@@ -25,7 +26,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.machine import commit, cpu_name
-from tlsearch.finetune.pass_graph import VARIABLE
+from tlsearch.finetune.cuda_recording import record
+from tlsearch.finetune.pass_graph import VARIABLE, WARM_UP
 
 from . import images
 from .places import home
@@ -98,8 +100,9 @@ def measured(plan: Plan) -> Iterator[Line]:
             for line in trainings(plan, model, _weights(model), size, folder, Path(scratch)):
                 yield {"kind": "training", **name, **line}
         for model, size in plan.networks if plan.beside else ():
+            name = {"model": model, "size": size}
             for line in hours(plan, model, _weights(model), size, folder, Path(scratch)):
-                yield {"kind": "hour", "model": model, "size": size, **line}
+                yield {"kind": "hour", **name, **line}
 
 
 def steps(plan: Plan, model: str, weights: Path, size: int) -> Iterator[Line]:
@@ -114,10 +117,10 @@ def steps(plan: Plan, model: str, weights: Path, size: int) -> Iterator[Line]:
     labels = torch.arange(plan.batch_size, device=device) % N_CLASSES
     arms: dict[str, Callable[[], Step]] = {
         PLAIN_STEP: lambda: _plain_step(model, device),
-        OURS: lambda: _our_step(model, weights, size, device),
+        OURS: lambda: _our_step(OURS, model, weights, size, device),
     }
     if plan.device == "cuda":
-        arms[BY_KERNEL] = lambda: _our_step(model, weights, size, device, by_kernel=True)
+        arms[BY_KERNEL] = lambda: _our_step(BY_KERNEL, model, weights, size, device)
         arms[STEP_GRAPH] = lambda: _graph_of(_plain_step(model, device), pixels, labels)
     for arm, make in arms.items():
         step = make()
@@ -261,32 +264,18 @@ def _plain_step(model: str, device: torch.device) -> Step:
 
 def _graph_of(step: Step, pixels: Tensor, labels: Tensor) -> Step:
     """Return the replay of a step on these very tensors, recorded after a few that warm it up."""
-    beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    beside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(beside):
-        for _ in range(3):
-            step(pixels, labels)
-    torch.cuda.current_stream().wait_stream(beside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    for _ in range(WARM_UP):
         step(pixels, labels)
+    graph, _ = record(partial(step, pixels, labels), pixels.device)
     return lambda _pixels, _labels: graph.replay()
 
 
-@contextmanager
-def _graphs(arm: str) -> Iterator[None]:
+def _graphs(arm: str) -> AbstractContextManager[Any]:
     """Let trainings that begin in the block use CUDA graphs, or not."""
-    if arm == BY_KERNEL:
-        os.environ[VARIABLE] = "0"
-    try:
-        yield
-    finally:
-        os.environ.pop(VARIABLE, None)
+    return patch.dict(os.environ, {VARIABLE: "0" if arm == BY_KERNEL else "1"})
 
 
-def _our_step(
-    model: str, weights: Path, size: int, device: torch.device, *, by_kernel: bool = False
-) -> Step:
+def _our_step(arm: str, model: str, weights: Path, size: int, device: torch.device) -> Step:
     from tlsearch.backbones import load_backbone
     from tlsearch.data import DeviceImages
     from tlsearch.data.imageset import packed
@@ -299,7 +288,7 @@ def _our_step(
     recipe = _recipe(Plan(), size)
     backbone = load_backbone(model, f"{weights}", size)
     data = FineTuneData(split, split, N_CLASSES)
-    with _graphs(BY_KERNEL if by_kernel else OURS):
+    with _graphs(arm):
         training = Training.begin(backbone, data, recipe, _all_terms(), device)
     training.set_training_mode()
 

@@ -208,8 +208,7 @@ def cuda(lines: Sequence[Line]) -> str:
     """Return the tables of a GPU."""
     head, rest = lines[0], lines[1:]
     steps = [["network", "pixels", "step", "images a second", "of the plain step"]]
-    trainings = [["network", "pixels", "whole training", "seconds", "batches", "steps"]]
-    trainings[0] += ["validation", "images a second"]
+    trainings = [["network", "pixels", "whole training", "seconds", *PARTS[1:], "images a second"]]
     hours = [["network", "pixels", "workers on the GPU", "trials", "trials an hour"]]
     for line in rest:
         name = [line["model"], f"{line['size']}"]

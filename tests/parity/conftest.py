@@ -22,6 +22,12 @@ def shipped_images() -> FineTuneData:
     return FineTuneData.on_device(load_training_data(catalog, 64, 1.0), torch.device("cpu"))
 
 
+@pytest.fixture(scope="session")
+def images_on_gpu(shipped_images: FineTuneData) -> FineTuneData:
+    train, val = (part.to("cuda:0") for part in (shipped_images.train, shipped_images.val))
+    return FineTuneData(train, val, n_classes=10)
+
+
 def stand_in(name: str, image_size: int = 64) -> Backbone:
     """A backbone whose 'pretrained' weights are random: for structure, not for accuracy."""
     model = build(name, n_classes=3, seed=1234, image_size=image_size)

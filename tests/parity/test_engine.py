@@ -12,7 +12,7 @@ from torch import nn
 from tests.parity.conftest import stand_in
 from tlsearch.data import train_batches
 from tlsearch.errors import TrialFailure
-from tlsearch.finetune import FineTuneData, fine_tune, initial_model
+from tlsearch.finetune import fine_tune, initial_model
 from tlsearch.finetune.evaluate import evaluate
 from tlsearch.finetune.schedule import rate_factor
 from tlsearch.finetune.training import Training
@@ -249,11 +249,8 @@ class TestSchedule:
 
 
 @pytest.mark.gpu
-def test_cuda_agrees_with_the_cpu(shipped_images, lite0):
+def test_cuda_agrees_with_the_cpu(shipped_images, images_on_gpu, lite0):
     recipe = RECIPE.model_copy(update={"epochs": 3})
-    device = torch.device("cuda")
-    train, val = (part.to(device) for part in (shipped_images.train, shipped_images.val))
-    moved = FineTuneData(train, val, n_classes=10)
     on_cpu = fine_tune(lite0, shipped_images, recipe, PLAIN, CPU)
-    on_gpu = fine_tune(lite0, moved, recipe, PLAIN, device)
+    on_gpu = fine_tune(lite0, images_on_gpu, recipe, PLAIN, torch.device("cuda", 0))
     assert on_gpu.curve[0].train_loss == pytest.approx(on_cpu.curve[0].train_loss, rel=0.1)

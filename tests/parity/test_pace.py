@@ -30,11 +30,8 @@ def test_the_bursts_before_a_graph_is_replayed_do_not_count(
 
 
 @pytest.mark.gpu
-def test_the_pace_of_a_gpu_is_that_of_its_graph(shipped_images):
+def test_the_pace_of_a_gpu_is_that_of_its_graph(images_on_gpu):
     device = torch.device("cuda", 0)
-    sample = type(shipped_images)(
-        shipped_images.train.to(device), shipped_images.val.to(device), n_classes=10
-    )
-    pace = measure_pace(stand_in(PLAIN_NETWORK), sample, RECIPE, device, 0.0)
+    pace = measure_pace(stand_in(PLAIN_NETWORK), images_on_gpu, RECIPE, device, 0.0)
     assert pace.bursts == FEWEST_BURSTS
     assert min(pace.setup, pace.step_image, pace.val_image) > 0

@@ -36,19 +36,23 @@ class Passes:
 
 
 class Replay:
-    """Computes as a graph does: from the tensors it was recorded on, into those it left."""
+    """Does what was recorded, and puts what comes of it where the recording left its tensors."""
 
-    def __init__(self, passes, images, labels, loss, gradients):
-        self.parts = passes, images, labels, loss, gradients
-        self.replays = 0
+    def __init__(self, run, passes):
+        self.run, self.passes, self.replays = run, passes, 0
+        self.loss = torch.full((), torch.nan)
+        for parameter in passes.model.parameters():
+            assert parameter.grad is None
+            parameter.grad = torch.full_like(parameter, torch.nan)
+        self.gradients = [parameter.grad for parameter in passes.model.parameters()]
 
     def replay(self):
-        passes, images, labels, loss, gradients = self.parts
         self.replays += 1
-        new_loss, new = passes.of(images, labels)
-        loss.copy_(new_loss)
-        for gradient, value in zip(gradients, new, strict=True):
-            gradient.copy_(value)
+        self.passes.model.zero_grad(set_to_none=True)  # a graph writes, and does not add
+        self.loss.copy_(self.run())
+        self.passes.ran -= 1  # not kernel by kernel
+        for gradient, parameter in zip(self.gradients, self.passes.model.parameters(), strict=True):
+            gradient.copy_(parameter.grad)
 
 
 @pytest.fixture
@@ -63,17 +67,8 @@ def recorded(monkeypatch, passes):
     waits: list[str] = []
 
     def record(run, _device):
-        cell = {
-            name: cell.cell_contents
-            for name, cell in zip(run.__code__.co_freevars, run.__closure__, strict=True)
-        }
-        loss = torch.full((), torch.nan)
-        for parameter in passes.model.parameters():
-            assert parameter.grad is None
-            parameter.grad = torch.full_like(parameter, torch.nan)
-        gradients = [parameter.grad for parameter in passes.model.parameters()]
-        graphs.append(Replay(passes, cell["images"], cell["labels"], loss, gradients))
-        return graphs[-1], loss
+        graphs.append(Replay(run, passes))
+        return graphs[-1], graphs[-1].loss
 
     @contextmanager
     def noting_waits():

@@ -1,6 +1,6 @@
 """Records what runs on a GPU as a CUDA graph, and leaves nothing behind where that fails.
 
-After a recording that fails, torch (2.7 to 2.11 at least) leaves its allocator and its random
+After a recording that fails, torch (seen with 2.11) leaves its allocator and its random
 generator as they are while one is under way: the next `empty_cache` and the next dropout raise.
 `record` ends both. What waits for a value on the GPU fails, so `noting_waits` finds it before.
 """

@@ -61,7 +61,7 @@ class Training:
         at_once: images of a step that pass through the network at once.
         head: label of the linear probe that the classifier started as; None = it was random.
         watch: measures where the time goes.
-        graph: replays the passes of whole batches; None on a CPU.
+        graph: replays the passes of whole batches; None on a CPU, and where none is wanted.
         losses: of the batches so far in the current epoch, scalars on the device.
         last: evaluation after the last epoch that ran here; None before the first.
         started: on the monotonic clock, minus the seconds before an interruption.
